@@ -1,0 +1,152 @@
+//! Points, angles and rectangles of the world's plane, in metres and degrees.
+//!
+//! Pure arithmetic that the world, the protocol and the gateway share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// A place: metres, finite, within ± [`limits::COORDINATE_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Point {
+    /// Metres to the east.
+    pub x: f32,
+    /// Metres to the north.
+    pub y: f32,
+}
+
+/// Where something stands and which way it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pose {
+    /// Where.
+    pub at: Point,
+    /// Degrees counter-clockwise from +x, 0 ≤ r < 360.
+    pub rotation: f32,
+}
+
+/// A half-open rectangle: its lower edges belong to it, its upper ones to its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rect {
+    /// West edge, in.
+    pub min_x: f32,
+    /// South edge, in.
+    pub min_y: f32,
+    /// East edge, out.
+    pub max_x: f32,
+    /// North edge, out.
+    pub max_y: f32,
+}
+
+impl Point {
+    /// The point, if both numbers are finite and inside the world.
+    pub fn checked(x: f32, y: f32) -> Option<Self> {
+        let fits = |v: f32| v.is_finite() && v.abs() <= limits::COORDINATE_MAX;
+        (fits(x) && fits(y)).then_some(Self { x, y })
+    }
+
+    /// Square of the distance, m².
+    pub fn distance_squared(self, other: Point) -> f32 {
+        let (dx, dy) = (other.x - self.x, other.y - self.y);
+        dx * dx + dy * dy
+    }
+
+    /// Distance, m.
+    pub fn distance(self, other: Point) -> f32 {
+        self.distance_squared(other).sqrt()
+    }
+
+    /// The point `step` metres towards `target`, or `target` itself if that is nearer.
+    pub fn towards(self, target: Point, step: f32) -> Point {
+        let distance = self.distance(target);
+        if distance <= step || distance == 0.0 {
+            return target;
+        }
+        let part = step / distance;
+        Point { x: self.x + (target.x - self.x) * part, y: self.y + (target.y - self.y) * part }
+    }
+
+    /// The direction of `target` from here, degrees; 0 if it is the same point.
+    pub fn heading(self, target: Point) -> f32 {
+        normalize_degrees((target.y - self.y).atan2(target.x - self.x).to_degrees())
+    }
+}
+
+impl Rect {
+    /// Whether the point belongs to this rectangle.
+    pub fn contains(&self, p: Point) -> bool {
+        p.x >= self.min_x && p.x < self.max_x && p.y >= self.min_y && p.y < self.max_y
+    }
+
+    /// Distance from the point to the rectangle's nearest edge or inside, m; 0 inside.
+    pub fn distance(&self, p: Point) -> f32 {
+        let dx = (self.min_x - p.x).max(p.x - self.max_x).max(0.0);
+        let dy = (self.min_y - p.y).max(p.y - self.max_y).max(0.0);
+        (dx * dx + dy * dy).sqrt()
+    }
+
+    /// Whether the two share more than an edge.
+    pub fn overlaps(&self, other: &Rect) -> bool {
+        self.min_x < other.max_x
+            && other.min_x < self.max_x
+            && self.min_y < other.max_y
+            && other.min_y < self.max_y
+    }
+
+    /// The point inside that is nearest to `p`, kept a centimetre off the upper edges.
+    pub fn clamp(&self, p: Point) -> Point {
+        const INSIDE: f32 = 0.01;
+        Point {
+            x: p.x.clamp(self.min_x, self.max_x - INSIDE),
+            y: p.y.clamp(self.min_y, self.max_y - INSIDE),
+        }
+    }
+
+    /// Width, m.
+    pub fn width(&self) -> f32 {
+        self.max_x - self.min_x
+    }
+
+    /// Height, m.
+    pub fn height(&self) -> f32 {
+        self.max_y - self.min_y
+    }
+}
+
+/// The same angle within 0 ≤ r < 360; 0 for what is not finite.
+pub fn normalize_degrees(angle: f32) -> f32 {
+    let turned = angle.rem_euclid(360.0);
+    // rem_euclid of a tiny negative number rounds to 360 itself.
+    if turned.is_finite() && turned < 360.0 { turned } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_share_no_point() {
+        let west = Rect { min_x: 0.0, min_y: 0.0, max_x: 10.0, max_y: 10.0 };
+        let east = Rect { min_x: 10.0, max_x: 20.0, ..west };
+        let border = Point { x: 10.0, y: 5.0 };
+        assert!(!west.contains(border) && east.contains(border));
+        assert!(!west.overlaps(&east));
+        assert!(west.contains(west.clamp(border)));
+    }
+
+    #[test]
+    fn angles_stay_in_one_turn() {
+        for (given, wanted) in [(360.0, 0.0), (-90.0, 270.0), (725.0, 5.0), (f32::NAN, 0.0)] {
+            assert_eq!(normalize_degrees(given), wanted);
+        }
+        assert_eq!(normalize_degrees(-1e-9), 0.0);
+    }
+
+    #[test]
+    fn a_point_outside_the_world_is_no_point() {
+        assert!(Point::checked(f32::NAN, 0.0).is_none());
+        assert!(Point::checked(0.0, f32::INFINITY).is_none());
+        assert!(Point::checked(65_537.0, 0.0).is_none());
+        assert!(Point::checked(-65_536.0, 65_536.0).is_some());
+    }
+}

@@ -1,0 +1,21 @@
+//! Throng, an MMO game server: one binary, five roles.
+//!
+//! The map of this crate, from the ground up; imports run downhill only.
+
+pub mod geometry;
+pub mod ids;
+pub mod limits;
+pub mod names;
+pub mod role;
+pub mod tick;
+
+pub mod store;
+pub mod world;
+
+pub mod msg;
+pub mod proto;
+pub mod protocol;
+pub mod token;
+
+pub mod link;
+pub mod net;

@@ -1,0 +1,81 @@
+//! What the master accepts.
+
+use crate::ids::{PlayerId, RequestId, ServerId, SessionRef, ZoneId};
+use crate::role::Role;
+
+/// A message to the master.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MasterMsg {
+    /// From every server, once a second: it is there, and how it is (SERVER_STATUS).
+    Status(Box<ServerStatus>),
+    /// From a gateway: this session wants to be the player's only one. Any other is told to go.
+    /// Answered by `GatewayMsg::PresenceGranted`.
+    Claim {
+        /// The question.
+        request: RequestId,
+        /// Who.
+        player: PlayerId,
+        /// Its name, for `throng kick` and the dashboard.
+        name: crate::ids::Key,
+        /// Where it plays.
+        session: SessionRef,
+        /// From which device.
+        device: String,
+    },
+    /// From a zone: the player stands here.
+    Located {
+        /// Who.
+        player: PlayerId,
+        /// Its session.
+        session: SessionRef,
+        /// Where.
+        zone: ZoneId,
+    },
+    /// From a gateway: the session is over.
+    Released {
+        /// Who.
+        player: PlayerId,
+        /// Whose; another session's presence stays.
+        session: SessionRef,
+    },
+    /// From login: is the player in? Answered by `LoginMsg::Presence`.
+    WhereIs {
+        /// The question.
+        request: RequestId,
+        /// Who.
+        player: PlayerId,
+    },
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerStatus {
+    /// Which.
+    pub server: ServerId,
+    /// For people.
+    pub name: String,
+    /// What it plays.
+    pub roles: Vec<Role>,
+    /// Its version.
+    pub version: String,
+    /// A region tag for the geographic strategy, may be empty.
+    pub region: String,
+    /// Where clients reach it.
+    pub host: String,
+    /// Packet port; 0: no gateway.
+    pub port: u16,
+    /// Text port; 0: none.
+    pub text_port: u16,
+    /// Players connected (gateway) or simulated (zone).
+    pub players: u32,
+    /// Most of them.
+    pub capacity: u32,
+    /// Share of one core used in the last second, percent.
+    pub cpu_percent: f32,
+    /// Resident memory, bytes.
+    pub memory: u64,
+    /// Zones it simulates, with their players.
+    pub zones: Vec<(ZoneId, u32)>,
+    /// Whether it takes no newcomers any more.
+    pub draining: bool,
+}

@@ -1,0 +1,30 @@
+//! What each role's inbox accepts: one enum a role, imperatives for commands, past tense for facts.
+//!
+//! Roles never call each other; they send these through an `Outbox`. Whatever is in here has a wire
+//! form in `link/codec.rs`, so there are no channels, handles or borrowed data.
+
+pub mod chat;
+pub mod frame;
+pub mod gateway;
+pub mod login;
+pub mod master;
+pub mod zone;
+
+use bytes::Bytes;
+
+use crate::proto::PacketType;
+
+pub use chat::ChatMsg;
+pub use gateway::GatewayMsg;
+pub use login::LoginMsg;
+pub use master::MasterMsg;
+pub use zone::ZoneMsg;
+
+/// One packet for a client, its payload encoded once for however many get it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    /// What it is.
+    pub kind: PacketType,
+    /// The protobuf message.
+    pub payload: Bytes,
+}

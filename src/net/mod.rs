@@ -1,0 +1,145 @@
+//! Client connections: listening, I/O shards, framing on the read side, bounded writing, TLS,
+//! WebSocket, rate limits.
+//!
+//! Nothing in here knows what a packet means. A role plugs in a [`Service`]; each shard runs its
+//! own one, on its own thread, so a service needs no lock.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// A connection within its shard; never used again there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// How bytes become frames on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `u32` little-endian length, then so many bytes.
+    Length,
+    /// UTF-8 lines ended by `\n`.
+    Lines,
+}
+
+/// What is known of a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address.
+    pub address: IpAddr,
+    /// How it speaks.
+    pub framing: Framing,
+}
+
+/// Why a connection ended or is to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client closed or reset it.
+    Peer,
+    /// A frame's length or a line was not allowed.
+    BadFrame(FrameFault),
+    /// Too many bytes wait for a client that does not read.
+    TooSlow,
+    /// A started frame was not finished in time.
+    Stalled,
+    /// The service asked for it.
+    Service,
+    /// The process stops.
+    Shutdown,
+}
+
+/// What is wrong with incoming bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameFault {
+    /// A frame without a body.
+    #[error("a frame's length is 0")]
+    Empty,
+    /// A frame or line over the limit.
+    #[error("{length} bytes are more than the {limit} allowed here")]
+    TooLong {
+        /// Announced or seen.
+        length: usize,
+        /// Allowed.
+        limit: usize,
+    },
+    /// A line that is not UTF-8.
+    #[error("a line is not UTF-8")]
+    NotUtf8,
+}
+
+/// What a role does with the connections of one shard. All calls come from the shard's thread.
+pub trait Service: 'static {
+    /// What others send to this shard's service.
+    type Msg: Send + 'static;
+
+    /// A client has connected. Its first frame limit is the listener's; see [`Io::limit_frames`].
+    fn on_open(&mut self, io: &mut Io<'_>, conn: ConnId, peer: Peer);
+
+    /// One whole frame's body, or one line without its end.
+    fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]);
+
+    /// A frame that is not allowed; the connection closes after what is written here.
+    fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault);
+
+    /// The connection is gone; the last call for it.
+    fn on_close(&mut self, io: &mut Io<'_>, conn: ConnId, reason: CloseReason);
+
+    /// A connection that had unsent bytes has none any more.
+    fn on_drained(&mut self, io: &mut Io<'_>, conn: ConnId);
+
+    /// Messages for this shard, in order, as many as were there.
+    fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<Self::Msg>);
+
+    /// Once a second.
+    fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant);
+}
+
+/// A shard's connections, as its service may use them. Never waits.
+pub struct Io<'a> {
+    _shard: std::marker::PhantomData<&'a mut ()>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The kernel has all of it.
+    All,
+    /// Some of it waits, in order, for the socket; `Service::on_drained` will tell.
+    Waiting,
+    /// Nothing was taken: the bound on waiting bytes would be passed, or the connection is gone.
+    Refused,
+}
+
+impl Io<'_> {
+    /// Writes bytes: straight to the socket if nothing waits, else behind what waits.
+    pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
+        let _ = (conn, bytes);
+        todo!()
+    }
+
+    /// Bytes that wait for the socket.
+    pub fn waiting(&self, conn: ConnId) -> usize {
+        let _ = conn;
+        todo!()
+    }
+
+    /// Since when the oldest of them has waited.
+    pub fn waiting_since(&self, conn: ConnId) -> Option<Instant> {
+        let _ = conn;
+        todo!()
+    }
+
+    /// The largest frame from now on, bytes.
+    pub fn limit_frames(&mut self, conn: ConnId, most: usize) {
+        let _ = (conn, most);
+    }
+
+    /// Ends a connection once what waits is written, within two seconds at most. `on_close`
+    /// follows.
+    pub fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        let _ = (conn, reason);
+    }
+
+    /// The moment this round of the shard began; cheaper than the clock.
+    pub fn now(&self) -> Instant {
+        todo!()
+    }
+}

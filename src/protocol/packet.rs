@@ -1,0 +1,2 @@
+//! The packet around a payload: header, length prefix, compression.
+

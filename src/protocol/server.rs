@@ -1,0 +1,2 @@
+//! Domain values to packets for clients: every payload the server sends is made here.
+

@@ -1,0 +1,101 @@
+//! The rows as the roles see them.
+
+use crate::geometry::Pose;
+use crate::ids::{GuildId, GuildRank, Key, PlayerId, SessionRef, ZoneId};
+use crate::names::Name;
+use crate::world::command::PlayerState;
+
+/// An account, with what only login may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who.
+    pub player: PlayerId,
+    /// As registered.
+    pub name: Name,
+    /// Argon2id PHC string.
+    pub secret_hash: String,
+    /// Why it is banned, if it is.
+    pub ban: Option<String>,
+}
+
+/// An account in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// Who.
+    pub player: PlayerId,
+    /// As registered.
+    pub name: Name,
+    /// Character level.
+    pub level: u32,
+    /// Unix ms.
+    pub created_at: u64,
+    /// Unix ms of the last claim; none: never played.
+    pub last_seen_at: Option<u64>,
+    /// Why it is banned, if it is.
+    pub ban: Option<String>,
+}
+
+/// What a new character begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCharacter {
+    /// In which zone.
+    pub zone: ZoneId,
+    /// Where.
+    pub pose: Pose,
+    /// Full health.
+    pub health: u32,
+    /// Full power.
+    pub power: u32,
+    /// Kind, quantity, whether equal ones share a stack.
+    pub items: Vec<(Key, u32, bool)>,
+}
+
+/// A claimed player.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// What was saved, with the new epoch.
+    pub state: PlayerState,
+}
+
+/// What a resume token goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeRecord {
+    /// Who.
+    pub player: PlayerId,
+    /// The name.
+    pub name: Name,
+    /// The client's UUID of the session.
+    pub session_id: uuid::Uuid,
+    /// The gateway and session that held it last.
+    pub session: SessionRef,
+    /// The device it was made for.
+    pub device: String,
+    /// Unix ms.
+    pub expires_at: u64,
+}
+
+/// A guild with its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuildRecord {
+    /// Which.
+    pub id: GuildId,
+    /// Its name.
+    pub name: Name,
+    /// Who, under which name, as what.
+    pub members: Vec<(PlayerId, Name, GuildRank)>,
+}
+
+/// A war that is fought, or its score at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarRecord {
+    /// The smaller id of the two.
+    pub first: GuildId,
+    /// The larger.
+    pub second: GuildId,
+    /// Kills of the first.
+    pub first_kills: u32,
+    /// Kills of the second.
+    pub second_kills: u32,
+    /// Unix ms.
+    pub started_at: u64,
+}

@@ -1,0 +1,60 @@
+//! Time: the world's in ticks, everybody else's from the only two clocks of the program.
+//!
+//! Roles and the network read [`now`] and [`unix_millis`]; the world never does, it is told.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds of one world tick: 20 Hz.
+pub const TICK_MS: u64 = 50;
+/// One world tick.
+pub const TICK: Duration = Duration::from_millis(TICK_MS);
+/// Seconds of one world tick.
+pub const TICK_SECONDS: f32 = TICK_MS as f32 / 1000.0;
+/// Milliseconds between two rounds of the event manager: 100 Hz.
+pub const EVENT_ROUND_MS: u64 = 10;
+
+/// A moment in a zone: steps since its world was made, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tick(pub u64);
+
+impl Tick {
+    /// The tick `millis` later, rounded up, so that a wait is never shorter than asked.
+    pub fn after_millis(self, millis: u64) -> Self {
+        Self(self.0 + millis.div_ceil(TICK_MS))
+    }
+
+    /// Milliseconds until `later`; 0 if that has passed.
+    pub fn millis_until(self, later: Tick) -> u64 {
+        later.0.saturating_sub(self.0) * TICK_MS
+    }
+}
+
+impl fmt::Display for Tick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The monotonic clock.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock: Unix milliseconds. For packets and records, never for measuring.
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_never_shorter_than_asked() {
+        assert_eq!(Tick(10).after_millis(500), Tick(20));
+        assert_eq!(Tick(10).after_millis(1), Tick(11));
+        assert_eq!(Tick(10).millis_until(Tick(20)), 500);
+        assert_eq!(Tick(20).millis_until(Tick(10)), 0);
+    }
+}

@@ -1,0 +1,459 @@
+//! What goes into a world and what comes out of it: commands and effects.
+//!
+//! A zone's thread turns messages into [`Command`]s before a step and [`Effect`]s into messages
+//! after it. Nothing else crosses the world's border.
+
+use crate::geometry::{Point, Pose};
+use crate::ids::{EntityId, Epoch, GuildId, ItemId, Key, OperationId, PlayerId, ZoneId};
+use crate::world::event::Event;
+
+/// A guild as the world needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuildTag {
+    /// Which.
+    pub id: GuildId,
+    /// Its name, shown beside the player's.
+    pub name: Key,
+}
+
+/// One stack in an inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemStack {
+    /// Given by the store.
+    pub id: ItemId,
+    /// Key of `[items]`.
+    pub kind: Key,
+    /// 1 to [`crate::limits::STACK_MAX`].
+    pub quantity: u32,
+}
+
+/// How far a player is with one quest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuestProgress {
+    /// Key of `[quests]`.
+    pub quest: Key,
+    /// How much of each goal is done, in the quest's order.
+    pub done: Vec<u32>,
+    /// Whether it is finished and rewarded.
+    pub completed: bool,
+}
+
+/// All that is saved of a player, and all of it that survives a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlayerState {
+    /// Who.
+    pub id: PlayerId,
+    /// Shown to others.
+    pub name: Key,
+    /// The ownership under which it may be saved.
+    pub epoch: Epoch,
+    /// The zone it was last in.
+    pub zone: ZoneId,
+    /// Where.
+    pub pose: Pose,
+    /// 1 to `rules.level_max`.
+    pub level: u32,
+    /// All ever earned.
+    pub experience: u64,
+    /// 0: dead.
+    pub health: u32,
+    /// What skills cost.
+    pub power: u32,
+    /// Changed by operations alone.
+    pub gold: u64,
+    /// Changed by operations alone.
+    pub inventory: Vec<ItemStack>,
+    /// Every quest ever accepted.
+    pub quests: Vec<QuestProgress>,
+}
+
+/// A player on its way from one zone to another: what is saved and what is not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transfer {
+    /// What is saved.
+    pub state: PlayerState,
+    /// The guild, if any.
+    pub guild: Option<GuildTag>,
+    /// Where it is walking by itself.
+    pub destination: Option<Point>,
+    /// Milliseconds until it may strike again.
+    pub attack_ready_ms: u64,
+    /// Skills that are not ready: milliseconds left.
+    pub skills_ready_ms: Vec<(Key, u64)>,
+    /// Milliseconds of haste left, and its factor.
+    pub haste: Option<(u64, f32)>,
+    /// Milliseconds until it stops counting as fighting.
+    pub combat_ms: u64,
+    /// Milliseconds until it lives again, if dead.
+    pub respawn_ms: Option<u64>,
+    /// The last accepted movement sequence.
+    pub movement_sequence: Option<u32>,
+    /// Metres the client is ahead of its speed.
+    pub movement_debt: f32,
+    /// Corrections in the current window.
+    pub corrections: u32,
+}
+
+/// What a player does; made by the gateway from a packet or a line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Streams its own place.
+    Move {
+        /// Where it says it is. Not yet checked.
+        x: f32,
+        /// See `x`.
+        y: f32,
+        /// Degrees.
+        rotation: f32,
+        /// Its number of this update.
+        sequence: u32,
+        /// Its clock, ms.
+        client_time: u64,
+    },
+    /// Wants to be walked there.
+    MoveTo {
+        /// Where to. Not yet checked.
+        x: f32,
+        /// See `x`.
+        y: f32,
+    },
+    /// Strikes.
+    Attack {
+        /// Whom.
+        target: EntityId,
+        /// Tick and milliseconds of the view it acted on; none: now.
+        seen: Option<(u64, u32)>,
+    },
+    /// Uses a skill.
+    Skill {
+        /// Key of `[skills]`.
+        skill: Key,
+        /// On whom; none: oneself.
+        target: Option<EntityId>,
+        /// As in `Attack`.
+        seen: Option<(u64, u32)>,
+    },
+    /// Uses an item of its own.
+    UseItem(ItemId),
+    /// Takes a thing off the ground.
+    PickUp(EntityId),
+    /// Accepts a quest.
+    AcceptQuest(Key),
+    /// Asks for its inventory.
+    Inventory,
+    /// Asks for its quests.
+    QuestLog,
+    /// Speaks to those near.
+    Say(Key),
+    /// Speaks to the whole zone.
+    Shout(Key),
+}
+
+/// A blow or a spell that reaches over a border: decided by the zone that owns the target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strike {
+    /// Who.
+    pub attacker: PlayerId,
+    /// Its name.
+    pub attacker_name: Key,
+    /// The zone that owns the attacker.
+    pub from_zone: ZoneId,
+    /// Its level.
+    pub level: u32,
+    /// Its guild.
+    pub guild: Option<GuildTag>,
+    /// Where it stands.
+    pub at: Point,
+    /// Whom.
+    pub target: EntityId,
+    /// The skill; none: a plain blow.
+    pub skill: Option<Key>,
+    /// Whether the attacker stands in a PvP zone.
+    pub from_pvp: bool,
+    /// The packet this answers.
+    pub request: u64,
+}
+
+/// What a world is told.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A player comes in from outside.
+    Enter {
+        /// What the store holds.
+        state: Box<PlayerState>,
+    },
+    /// A player comes over a border.
+    Arrive {
+        /// All of it.
+        transfer: Box<Transfer>,
+        /// The zone it came from.
+        from: ZoneId,
+    },
+    /// A player crosses back because the neighbour did not take it.
+    Return {
+        /// All of it.
+        transfer: Box<Transfer>,
+    },
+    /// The neighbour shows the player now: its ghost may go.
+    Arrived {
+        /// Who.
+        player: PlayerId,
+    },
+    /// A player leaves the world; answered by [`Effect::Left`].
+    Leave {
+        /// Who.
+        player: PlayerId,
+    },
+    /// A player acts.
+    Act {
+        /// Who.
+        player: PlayerId,
+        /// The packet's sequence, for refusals.
+        request: u64,
+        /// What.
+        action: Action,
+    },
+    /// The store has decided an operation that [`Effect::Commit`] asked for.
+    Decided {
+        /// Which.
+        operation: OperationId,
+        /// The stacks it changed, or why it was not done.
+        outcome: Result<Receipt, CommitRefusal>,
+    },
+    /// A player's guild is this now.
+    SetGuild {
+        /// Who.
+        player: PlayerId,
+        /// None: no guild.
+        guild: Option<GuildTag>,
+    },
+    /// These pairs of guilds are at war now, and no others; the smaller id first.
+    SetWars(Vec<(GuildId, GuildId)>),
+    /// A neighbour's player strikes something here.
+    Strike(Box<Strike>),
+    /// A player of this zone killed something of a neighbour's.
+    Credit {
+        /// Who.
+        player: PlayerId,
+        /// What for.
+        credit: Credit,
+    },
+}
+
+/// What a kill in a neighbouring zone earns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credit {
+    /// Experience.
+    pub experience: u64,
+    /// Gold.
+    pub gold: u64,
+    /// The NPC kind, for quests; none: a player.
+    pub npc: Option<Key>,
+}
+
+/// A change of value that must be in the store before anyone hears of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Makes a retry harmless.
+    pub id: OperationId,
+    /// Whose.
+    pub player: PlayerId,
+    /// The ownership under which it is asked.
+    pub epoch: Epoch,
+    /// What.
+    pub change: Change,
+}
+
+/// What an [`Operation`] changes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Items and gold come in.
+    Grant {
+        /// Kind, quantity, and whether equal ones share a stack.
+        items: Vec<(Key, u32, bool)>,
+        /// Gold.
+        gold: u64,
+        /// A quest that is completed by it, in the same transaction.
+        quest: Option<Key>,
+    },
+    /// Items of one stack go out.
+    Consume {
+        /// Which stack; must be the player's.
+        item: ItemId,
+        /// How many.
+        quantity: u32,
+    },
+}
+
+/// What the store holds after an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// The stacks that changed, as they are now; quantity 0: gone.
+    pub stacks: Vec<ItemStack>,
+    /// The player's gold now.
+    pub gold: u64,
+}
+
+/// Why the store did not do an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitRefusal {
+    /// The database cannot be reached now.
+    Unavailable,
+    /// Another server owns the player.
+    StaleEpoch,
+    /// No such stack, or not so many in it.
+    NotThere,
+    /// The inventory has no room.
+    Full,
+}
+
+/// Why an action was refused. Each has its code on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such thing in reach of the mind: not in this zone or its neighbours.
+    NoSuchTarget,
+    /// Too far.
+    OutOfRange,
+    /// Too soon; milliseconds to wait.
+    Cooldown(u32),
+    /// The actor is dead.
+    Dead,
+    /// The target is.
+    TargetDead,
+    /// Oneself, a friend, a peaceful NPC, no PvP here.
+    NotAllowed(&'static str),
+    /// Not in the actor's inventory.
+    NoSuchItem,
+    /// The item does nothing.
+    NotUsable,
+    /// No room.
+    InventoryFull,
+    /// No skill of that name.
+    NoSuchSkill,
+    /// Too little power.
+    NotEnoughPower,
+    /// The level is too low.
+    LevelTooLow(u32),
+    /// No quest of that name.
+    NoSuchQuest,
+    /// Already accepted or done, or too many.
+    QuestState(&'static str),
+    /// Not finite, outside the world, or no zone is there.
+    BadPosition(&'static str),
+    /// The store is away.
+    Unavailable,
+    /// Too many operations of this player are under way.
+    Busy,
+}
+
+/// What only one player is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// An action was refused.
+    Refused {
+        /// The packet.
+        request: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The inventory as it is now.
+    Inventory {
+        /// All stacks.
+        stacks: Vec<ItemStack>,
+        /// Gold.
+        gold: u64,
+        /// What was just used.
+        used: Option<ItemId>,
+    },
+    /// The quests as they are now.
+    Quests(Vec<QuestProgress>),
+    /// A streamed place was not accepted.
+    Correction {
+        /// Where the player is.
+        pose: Pose,
+        /// The refused update.
+        sequence: u32,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// What a world wants done outside.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Tell one player.
+    Notify {
+        /// Whom.
+        player: PlayerId,
+        /// What.
+        notice: Notice,
+    },
+    /// Something has happened; to be queued for the event manager.
+    Event(Event),
+    /// Have the store do this and answer with [`Command::Decided`].
+    Commit(Operation),
+    /// A player has walked over the border; its ghost stays until [`Command::Arrived`].
+    Departed {
+        /// The zone that owns its place now.
+        to: ZoneId,
+        /// All of it.
+        transfer: Box<Transfer>,
+    },
+    /// A player has left the world: save this and release it.
+    Left {
+        /// The last state.
+        state: Box<PlayerState>,
+    },
+    /// A strike at something that a neighbour may own.
+    Strike {
+        /// The zones it may be in.
+        zones: Vec<ZoneId>,
+        /// The blow.
+        strike: Box<Strike>,
+    },
+    /// A strike from over the border was refused.
+    StrikeRefused {
+        /// Where the attacker is.
+        zone: ZoneId,
+        /// Who.
+        player: PlayerId,
+        /// The packet.
+        request: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A player of another zone killed something here.
+    Credit {
+        /// Where it is.
+        zone: ZoneId,
+        /// Who.
+        player: PlayerId,
+        /// What for.
+        credit: Credit,
+    },
+    /// A kill between guilds at war.
+    WarKill {
+        /// Makes counting it twice harmless.
+        id: OperationId,
+        /// The killer and its guild.
+        killer: (PlayerId, GuildId),
+        /// The victim and its guild.
+        victim: (PlayerId, GuildId),
+    },
+    /// Count something up for a player.
+    Count {
+        /// Who.
+        player: PlayerId,
+        /// A counter's name: `kills`, `deaths`, `damage_dealt`, …
+        counter: &'static str,
+        /// By how much.
+        by: u64,
+    },
+    /// Send a player away.
+    Kick {
+        /// Whom.
+        player: PlayerId,
+        /// Why.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,426 @@
+//! What the world is made of: zones, NPC, item, skill and quest kinds, and the rules' numbers.
+//!
+//! Read from the configuration once, checked by [`Content::problems`], then shared by all zones
+//! and never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::{Point, Rect};
+use crate::ids::{Key, ZoneId};
+
+/// All content tables. Keys are what `config.toml` calls each kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Content {
+    /// Numbers that all zones share.
+    pub rules: Rules,
+    /// The zones, in the order of the configuration.
+    pub zones: Vec<ZoneKind>,
+    /// Item kinds by key.
+    pub items: BTreeMap<Key, ItemKind>,
+    /// Skill kinds by key.
+    pub skills: BTreeMap<Key, SkillKind>,
+    /// NPC kinds by key.
+    pub npcs: BTreeMap<Key, NpcKind>,
+    /// Quest kinds by key.
+    pub quests: BTreeMap<Key, QuestKind>,
+}
+
+/// Numbers of movement, combat and growth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// A player's walking speed, m/s.
+    pub player_speed: f32,
+    /// How much travel a client may be ahead of its speed, ms (jitter allowance).
+    pub movement_debt_ms: u64,
+    /// Corrections within ten seconds after which a player is sent away.
+    pub corrections_before_kick: u32,
+    /// Reach of a plain attack, m.
+    pub attack_reach: f32,
+    /// Time between two attacks of one attacker, ms.
+    pub attack_cooldown_ms: u64,
+    /// Damage of a plain attack at level 0.
+    pub attack_damage: u32,
+    /// Damage added per level.
+    pub attack_damage_per_level: u32,
+    /// How far back a target's place is looked up for an attacker's delay, ms.
+    pub lag_compensation_ms: u64,
+    /// Health at level 1.
+    pub base_health: u32,
+    /// Health added per further level.
+    pub health_per_level: u32,
+    /// Power (what skills cost) at level 1.
+    pub base_power: u32,
+    /// Power added per further level.
+    pub power_per_level: u32,
+    /// Health and power that come back each second out of combat, share of the maximum.
+    pub regeneration: f32,
+    /// Seconds without a blow after which one is out of combat.
+    pub combat_seconds: u64,
+    /// Level n + 1 begins at `experience_base` × n² experience.
+    pub experience_base: u64,
+    /// Highest level.
+    pub level_max: u32,
+    /// Time between a player's death and its return at the zone's spawn, ms.
+    pub respawn_ms: u64,
+    /// How long a thing lies on the ground, s.
+    pub loot_seconds: u64,
+    /// How long loot is its killer's alone, s.
+    pub loot_owner_seconds: u64,
+    /// Reach for picking up, m.
+    pub pick_up_reach: f32,
+    /// Level below which a player can neither strike nor be struck by players outside guild wars.
+    pub pvp_level_min: u32,
+    /// What a new character carries: item kind → quantity.
+    pub starting_items: BTreeMap<Key, u32>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            player_speed: 5.0,
+            movement_debt_ms: 200,
+            corrections_before_kick: 20,
+            attack_reach: 10.0,
+            attack_cooldown_ms: 500,
+            attack_damage: 10,
+            attack_damage_per_level: 2,
+            lag_compensation_ms: 200,
+            base_health: 100,
+            health_per_level: 20,
+            base_power: 100,
+            power_per_level: 10,
+            regeneration: 0.02,
+            combat_seconds: 6,
+            experience_base: 100,
+            level_max: 60,
+            respawn_ms: 5_000,
+            loot_seconds: 120,
+            loot_owner_seconds: 20,
+            pick_up_reach: 3.0,
+            pvp_level_min: 1,
+            starting_items: BTreeMap::new(),
+        }
+    }
+}
+
+/// One zone of the continuous world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneKind {
+    /// Its number, unique, 1 to 65,535.
+    pub id: ZoneId,
+    /// For people.
+    pub name: Key,
+    /// Its part of the plane; zones never overlap.
+    pub bounds: Rect,
+    /// Where players come (back) to life; inside the bounds.
+    pub spawn: Point,
+    /// Whether players may strike players.
+    #[serde(default)]
+    pub pvp: bool,
+    /// Groups of NPCs that live here.
+    #[serde(default)]
+    pub npcs: Vec<NpcSpawn>,
+    /// Things that lie here and come again.
+    #[serde(default)]
+    pub items: Vec<ItemSpawn>,
+}
+
+/// A group of NPCs of one kind around a place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpcSpawn {
+    /// Key of `[npcs]`.
+    pub kind: Key,
+    /// The group's centre.
+    pub at: Point,
+    /// How far from it they are put, m.
+    #[serde(default)]
+    pub radius: f32,
+    /// How many.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Points to walk between; empty: they roam within the radius.
+    #[serde(default)]
+    pub patrol: Vec<Point>,
+}
+
+/// Things of one kind that lie around a place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemSpawn {
+    /// Key of `[items]`.
+    pub kind: Key,
+    /// The centre.
+    pub at: Point,
+    /// How far from it they are put, m.
+    #[serde(default)]
+    pub radius: f32,
+    /// How many lie there.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Time until a taken one lies there again, s.
+    #[serde(default = "a_minute")]
+    pub respawn_seconds: u64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn a_minute() -> u64 {
+    60
+}
+
+/// A kind of item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemKind {
+    /// For people.
+    pub name: Key,
+    /// Whether equal ones share a stack.
+    #[serde(default = "yes")]
+    pub stackable: bool,
+    /// What using one does, and that it is then gone; none: it cannot be used.
+    #[serde(default)]
+    pub on_use: Option<UseEffect>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What using an item does to its user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "effect", rename_all = "snake_case")]
+pub enum UseEffect {
+    /// Gives health.
+    Heal {
+        /// How much.
+        amount: u32,
+    },
+    /// Gives power.
+    Power {
+        /// How much.
+        amount: u32,
+    },
+}
+
+/// A kind of skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkillKind {
+    /// For people.
+    pub name: Key,
+    /// Power it costs.
+    #[serde(default)]
+    pub cost: u32,
+    /// How far its target may be, m; 0: oneself only.
+    #[serde(default)]
+    pub reach: f32,
+    /// Time until it can be used again, ms.
+    pub cooldown_ms: u64,
+    /// Level needed.
+    #[serde(default = "one")]
+    pub level: u32,
+    /// What it does.
+    pub effect: SkillEffect,
+}
+
+/// What a skill does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum SkillEffect {
+    /// Hurts the target.
+    Damage {
+        /// At level 0.
+        amount: u32,
+        /// Added per level.
+        #[serde(default)]
+        per_level: u32,
+    },
+    /// Hurts everything hostile around the caster.
+    Burst {
+        /// At level 0.
+        amount: u32,
+        /// Added per level.
+        #[serde(default)]
+        per_level: u32,
+        /// How far, m.
+        radius: f32,
+    },
+    /// Gives the target (oneself or another player) health.
+    Heal {
+        /// At level 0.
+        amount: u32,
+        /// Added per level.
+        #[serde(default)]
+        per_level: u32,
+    },
+    /// Makes the caster faster for a while.
+    Haste {
+        /// Speed is multiplied by this, 1 to 3.
+        factor: f32,
+        /// How long, ms.
+        millis: u64,
+    },
+}
+
+/// A kind of NPC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpcKind {
+    /// For people.
+    pub name: Key,
+    /// Its level.
+    pub level: u32,
+    /// Its full health.
+    pub health: u32,
+    /// Damage of one blow; 0: it never fights.
+    #[serde(default)]
+    pub damage: u32,
+    /// Time between its blows, ms.
+    #[serde(default = "npc_cooldown")]
+    pub attack_cooldown_ms: u64,
+    /// How far its blows reach, m.
+    #[serde(default = "npc_reach")]
+    pub reach: f32,
+    /// Speed on patrol, m/s.
+    #[serde(default = "npc_walk")]
+    pub walk_speed: f32,
+    /// Speed in a chase, m/s.
+    #[serde(default = "npc_run")]
+    pub run_speed: f32,
+    /// How near a player must come to be attacked, m; 0: it only strikes back.
+    #[serde(default)]
+    pub notice_radius: f32,
+    /// How far from home it follows, m.
+    #[serde(default = "npc_leash")]
+    pub leash: f32,
+    /// Experience for its killer.
+    #[serde(default)]
+    pub experience: u64,
+    /// Gold for its killer: least and most.
+    #[serde(default)]
+    pub gold: [u64; 2],
+    /// What it may drop.
+    #[serde(default)]
+    pub loot: Vec<LootEntry>,
+    /// Time until it lives again, s.
+    #[serde(default = "npc_respawn")]
+    pub respawn_seconds: u64,
+}
+
+fn npc_cooldown() -> u64 {
+    1_500
+}
+fn npc_reach() -> f32 {
+    2.5
+}
+fn npc_walk() -> f32 {
+    2.0
+}
+fn npc_run() -> f32 {
+    4.0
+}
+fn npc_leash() -> f32 {
+    40.0
+}
+fn npc_respawn() -> u64 {
+    30
+}
+
+/// One line of an NPC's loot table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LootEntry {
+    /// Key of `[items]`.
+    pub item: Key,
+    /// Probability, 0 to 1.
+    pub chance: f64,
+    /// Fewest and most.
+    #[serde(default = "one_each")]
+    pub quantity: [u32; 2],
+}
+
+fn one_each() -> [u32; 2] {
+    [1, 1]
+}
+
+/// A kind of quest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuestKind {
+    /// For people.
+    pub name: Key,
+    /// Level needed to accept it.
+    #[serde(default = "one")]
+    pub level: u32,
+    /// What must be done, in any order.
+    pub goals: Vec<Goal>,
+    /// What the doer gets.
+    #[serde(default)]
+    pub reward: Reward,
+}
+
+/// One thing to do for a quest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum Goal {
+    /// Kill NPCs of a kind.
+    Kill {
+        /// Key of `[npcs]`.
+        npc: Key,
+        /// How many.
+        count: u32,
+    },
+    /// Pick up items of a kind while the quest is active (they stay one's own).
+    Collect {
+        /// Key of `[items]`.
+        item: Key,
+        /// How many.
+        count: u32,
+    },
+    /// Go to a place.
+    Visit {
+        /// The zone it is in.
+        zone: ZoneId,
+        /// The place.
+        at: Point,
+        /// How near, m.
+        radius: f32,
+    },
+}
+
+/// What a quest gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reward {
+    /// Experience.
+    pub experience: u64,
+    /// Gold.
+    pub gold: u64,
+    /// Items: kind → quantity.
+    pub items: BTreeMap<Key, u32>,
+}
+
+impl Content {
+    /// The zone that owns the point.
+    pub fn zone_at(&self, point: Point) -> Option<&ZoneKind> {
+        self.zones.iter().find(|zone| zone.bounds.contains(point))
+    }
+
+    /// The zone with that number.
+    pub fn zone(&self, id: ZoneId) -> Option<&ZoneKind> {
+        self.zones.iter().find(|zone| zone.id == id)
+    }
+
+    /// The zones whose bounds come within `reach` metres of `point`, itself included.
+    pub fn zones_near(&self, point: Point, reach: f32) -> impl Iterator<Item = &ZoneKind> {
+        self.zones.iter().filter(move |zone| zone.bounds.distance(point) <= reach)
+    }
+}
