@@ -1,2 +1,1 @@
 //! The packet around a payload: header, length prefix, compression.
-

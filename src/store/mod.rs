@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Epoch, GuildId, GuildRank, OperationId, PlayerId, ServerId, SessionRef, TicketUse};
+use crate::ids::{
+    Epoch, GuildId, GuildRank, OperationId, PlayerId, ServerId, SessionRef, TicketUse,
+};
 use crate::names::Name;
 use crate::world::command::{CommitRefusal, Operation, PlayerState, Receipt};
 use record::{Account, AccountSummary, Claim, GuildRecord, NewCharacter, ResumeRecord, WarRecord};
@@ -80,7 +82,10 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be opened, or its schema is a newer version's.
-    pub async fn open(config: &StoreConfig, data_dir: &std::path::Path) -> Result<Self, StoreError> {
+    pub async fn open(
+        config: &StoreConfig,
+        data_dir: &std::path::Path,
+    ) -> Result<Self, StoreError> {
         let _ = (config, data_dir, PathBuf::new(), Duration::ZERO);
         todo!()
     }

@@ -25,11 +25,18 @@ impl Grid {
     pub fn over(bounds: Rect) -> Self {
         const CELLS_MAX: f32 = 1_000_000.0;
         let area = (bounds.width() / CELL_SIZE).ceil() * (bounds.height() / CELL_SIZE).ceil();
-        let cell_size = if area > CELLS_MAX { CELL_SIZE * (area / CELLS_MAX).sqrt() } else { CELL_SIZE };
+        let cell_size =
+            if area > CELLS_MAX { CELL_SIZE * (area / CELLS_MAX).sqrt() } else { CELL_SIZE };
         let columns = (bounds.width() / cell_size).ceil().max(1.0) as u32;
         let rows = (bounds.height() / cell_size).ceil().max(1.0) as u32;
         let starts = vec![0; (columns * rows) as usize + 1];
-        Self { origin: Point { x: bounds.min_x, y: bounds.min_y }, cell_size, columns, rows, starts }
+        Self {
+            origin: Point { x: bounds.min_x, y: bounds.min_y },
+            cell_size,
+            columns,
+            rows,
+            starts,
+        }
     }
 
     fn column(&self, x: f32) -> u32 {

@@ -49,7 +49,14 @@ impl World {
     /// of each operation id and must never come again); `seed` decides all chance.
     pub fn new(zone: ZoneId, content: Arc<Content>, origin: u64, seed: u64) -> Self {
         let _ = seed;
-        Self { zone, content, origin, tick: Tick(0), entities: Entities::default(), effects: vec![] }
+        Self {
+            zone,
+            content,
+            origin,
+            tick: Tick(0),
+            entities: Entities::default(),
+            effects: vec![],
+        }
     }
 
     /// Takes one command. Its effects wait for [`Self::drain_effects`].
