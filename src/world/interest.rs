@@ -114,6 +114,11 @@ impl View {
         self.origin == frame.origin && frame.tick.0.saturating_sub(self.folded.0) < HANDLE_REST
     }
 
+    /// The tick of the last frame that was folded.
+    pub fn folded(&self) -> Tick {
+        self.folded
+    }
+
     /// How many entities are in view.
     pub fn count(&self) -> usize {
         self.count
@@ -125,9 +130,12 @@ impl View {
     }
 
     /// Brings the view to `frame` as seen from `eye`: within [`VIEW_RADIUS`] everything is seen,
-    /// up to [`LEAVE_RADIUS`] what was seen before. Frames missed since the last call make
-    /// everything in view owed.
-    pub fn fold(&mut self, frame: &Frame, eye: Point, look: &mut Look) {
+    /// up to [`LEAVE_RADIUS`] what was seen before. At most `newcomers` enter at once, the nearest
+    /// first; the others enter with later frames. Frames missed since the last call make everything
+    /// in view owed.
+    /// Folding the same frame again only looks anew.
+    pub fn fold(&mut self, frame: &Frame, eye: Point, newcomers: usize, look: &mut Look) {
+        let fresh = frame.tick != self.folded;
         let missed = frame.tick.0 > self.folded.0 + 1;
         self.folded = frame.tick;
         look.entered.clear();
@@ -147,13 +155,16 @@ impl View {
                 if distance <= enter || self.seen.get(handle) {
                     look.next.set(handle);
                     look.near.push((distance, place as u32));
-                    if frame.changed[place] || missed {
+                    if fresh && (frame.changed[place] || missed) {
                         self.owed.set(handle);
                     }
                 }
             }
         }
         look.entered.extend(look.next.without(&self.seen));
+        if look.entered.len() > newcomers {
+            self.put_off(frame, newcomers, look);
+        }
         look.left.extend(self.seen.without(&look.next));
         // Who has just entered was told with its place; who left is nobody's business any more.
         for handle in look.entered.iter().chain(&look.left) {
@@ -161,6 +172,20 @@ impl View {
         }
         self.count = look.near.len();
         std::mem::swap(&mut self.seen, &mut look.next);
+    }
+
+    /// Keeps the nearest `newcomers` of those that entered, and takes the others out again.
+    fn put_off(&mut self, frame: &Frame, newcomers: usize, look: &mut Look) {
+        let handle = |place: u32| frame.packed[place as usize].handle();
+        let is_new = |entry: &(f32, u32)| !self.seen.get(handle(entry.1));
+        let mut new: Vec<(f32, u32)> = look.near.iter().copied().filter(is_new).collect();
+        new.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (_, place) in &new[newcomers..] {
+            look.next.unset(handle(*place));
+        }
+        look.near.retain(|(_, place)| look.next.get(handle(*place)));
+        look.entered.clear();
+        look.entered.extend(look.next.without(&self.seen));
     }
 
     /// Everything that is in view, as handles to be told as gone.
@@ -217,11 +242,6 @@ impl View {
         }
         shed
     }
-
-    /// Makes everything in view owed: for a client that missed what it was told.
-    pub fn owe_all(&mut self) {
-        self.owed.0.clone_from(&self.seen.0);
-    }
 }
 
 #[cfg(test)]
@@ -267,7 +287,7 @@ mod tests {
             for (places, eye, step) in steps {
                 let eye = Point { x: eye.0, y: eye.1 };
                 let frame = frame(tick, &places, &all);
-                view.fold(&frame, eye, &mut look);
+                view.fold(&frame, eye, usize::MAX, &mut look);
                 let now: BTreeSet<u16> = places.iter().filter(|(handle, (x, y))| {
                     let d = Point { x: *x, y: *y }.distance_squared(eye);
                     d <= VIEW_RADIUS * VIEW_RADIUS
@@ -300,11 +320,11 @@ mod tests {
         let moved: BTreeSet<u16> = (0..100).collect();
         let mut look = Look::default();
         let mut view = View::new(&frame(1, &places, &moved));
-        view.fold(&frame(1, &places, &moved), eye, &mut look);
+        view.fold(&frame(1, &places, &moved), eye, usize::MAX, &mut look);
         let mut told: BTreeMap<u16, u32> = BTreeMap::new();
         for tick in 2..42 {
             let frame = frame(tick, &places, &moved);
-            view.fold(&frame, eye, &mut look);
+            view.fold(&frame, eye, usize::MAX, &mut look);
             view.tell(&frame, &mut look, 60, |place| {
                 *told.entry(frame.packed[place].handle().0).or_default() += 1;
             });
@@ -320,15 +340,32 @@ mod tests {
         let (all, none) = ((0..9).collect(), BTreeSet::new());
         let mut look = Look::default();
         let mut view = View::new(&frame(1, &places, &all));
-        view.fold(&frame(1, &places, &all), eye, &mut look);
-        view.fold(&frame(2, &places, &all), eye, &mut look);
+        view.fold(&frame(1, &places, &all), eye, usize::MAX, &mut look);
+        view.fold(&frame(2, &places, &all), eye, usize::MAX, &mut look);
         let moved = frame(2, &places, &all);
         assert_eq!(view.tell(&moved, &mut look, 4, |_| ()), 5);
         let quiet = frame(3, &places, &none);
-        view.fold(&quiet, eye, &mut look);
+        view.fold(&quiet, eye, usize::MAX, &mut look);
         let mut told = 0;
         assert_eq!(view.tell(&quiet, &mut look, 99, |_| told += 1), 0);
         assert_eq!(told, 5);
+    }
+
+    #[test]
+    fn a_crowd_enters_nearest_first_and_in_parts() {
+        let places: BTreeMap<u16, (f32, f32)> =
+            (0..30).map(|h| (h, (10.0 + f32::from(h), 10.0))).collect();
+        let eye = Point { x: 10.0, y: 10.0 };
+        let mut look = Look::default();
+        let none = BTreeSet::new();
+        let mut view = View::new(&frame(1, &places, &none));
+        for (tick, wanted) in [(1, 0..20), (2, 20..30), (3, 30..30)] {
+            view.fold(&frame(tick, &places, &none), eye, 20, &mut look);
+            assert_eq!(
+                look.entered.iter().map(|h| h.0).collect::<Vec<_>>(),
+                wanted.collect::<Vec<_>>()
+            );
+        }
     }
 
     #[test]
