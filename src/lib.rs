@@ -19,3 +19,6 @@ pub mod token;
 
 pub mod link;
 pub mod net;
+
+pub mod gateway;
+pub mod zone;

@@ -402,7 +402,7 @@ impl GatewayService {
             return Err(Refused::mild(ErrorCode::ErrorWrongState, message, 0));
         }
         // Every role of play is reached through a gateway's text port.
-        let RouteKind::Login | RouteKind::World | RouteKind::Zone | RouteKind::Chat = kind;
+        let (RouteKind::Login | RouteKind::World | RouteKind::Zone | RouteKind::Chat) = kind;
         let server = self.servers.iter().find(|server| server.text_port != 0).cloned();
         match server {
             Some(server) => {

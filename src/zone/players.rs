@@ -242,16 +242,8 @@ impl ZoneServer {
     /// Tells one player what only it is told.
     pub(super) fn on_notice(&mut self, player: PlayerId, notice: Notice) {
         let Some(session) = self.players.session(player) else { return };
-        let packet = match notice {
-            Notice::Refused { request, refusal } => server::refusal(&refusal, request),
-            Notice::Inventory { stacks, gold, used } => {
-                server::inventory(&stacks, gold, used, &self.content)
-            }
-            Notice::Quests(quests) => server::quest_log(&quests, &self.content),
-            Notice::Correction { pose, sequence, reason } => {
-                server::correction(pose, sequence, reason)
-            }
-        };
+        let level = self.world.level(player);
+        let packet = server::notice(&notice, level, &self.content);
         self.tell_gateway(session, GatewayMsg::Deliver { session: session.key, packet });
     }
 
