@@ -181,12 +181,12 @@ impl Gateway {
             zone,
         };
         info!(name = %session.name, "player enters");
-        self.open(key, entering.conn, entering.sequence, how);
+        self.open(key, entering.conn, how);
         self.tell_chat(joined);
     }
 
     /// Gives a session to the shard of its new connection, under a new resume token.
-    fn open(&mut self, key: SessionKey, conn: ConnRef, sequence: u64, how: How) {
+    fn open(&mut self, key: SessionKey, conn: ConnRef, how: How) {
         let token = ResumeToken::random();
         let hash = ResumeToken::hash(token.as_str());
         self.sessions.set_token(key, hash);
@@ -210,12 +210,10 @@ impl Gateway {
         session.stage = Stage::Attached { shard: conn.shard };
         let opening = Opening {
             conn: conn.conn,
-            sequence,
             session: key,
             session_id: session.session_id,
             token,
             player: session.player,
-            name: session.name.key(),
             zone,
             how,
         };
@@ -282,13 +280,13 @@ impl Gateway {
                 // The old connection is not known to be dead yet: take the session from it.
                 let shard = *shard;
                 session.stage =
-                    Stage::Reattaching { to: conn, sequence, last_sequence, since: now() };
+                    Stage::Reattaching { to: conn, last_sequence, since: now() };
                 self.to_shard(shard, ToShard::Detach { session: key });
             }
             Stage::Detached { log, received, .. } => {
                 let (log, received) = (std::mem::take(log), *received);
                 info!(player = %session.player, "session resumed");
-                self.open(key, conn, sequence, How::Resumed { log, last_sequence, received });
+                self.open(key, conn, How::Resumed { log, last_sequence, received });
             }
             Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
                 let message = "the session is not to be had";
@@ -334,9 +332,9 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let log = Box::new(log);
         match &session.stage {
-            Stage::Reattaching { to, sequence, last_sequence, .. } => {
-                let (to, sequence, last_sequence) = (*to, *sequence, *last_sequence);
-                self.open(key, to, sequence, How::Resumed { log, last_sequence, received });
+            Stage::Reattaching { to, last_sequence, .. } => {
+                let (to, last_sequence) = (*to, *last_sequence);
+                self.open(key, to, How::Resumed { log, last_sequence, received });
             }
             Stage::Attached { .. } => {
                 debug!(player = %session.player, "connection lost; the character stands");

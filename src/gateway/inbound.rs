@@ -171,17 +171,17 @@ impl GatewayService {
             }
         };
         let result = match command {
-            TextCommand::Packet(kind, packet) => {
+            TextCommand::Packet(packet) => {
                 let state = client.client_state();
-                table::admit(kind as i32, 0, state)
+                table::admit(packet.kind() as i32, 0, state)
                     // A person who types is not a faulty program.
                     .map_err(|rejected| Refused::mild(rejected.code, rejected.message, 0))
                     .and_then(|rule| self.charge(conn, rule))
                     .and_then(|()| self.carry_out(io, conn, sequence, packet))
             }
             TextCommand::Route(kind) => self.redirect(io, conn, sequence, kind),
-            TextCommand::Ping => self.say_line(io, conn, "PONG"),
-            TextCommand::Help => self.say_line(io, conn, text::HELP.trim_end()),
+            TextCommand::Ping => self.say(io, conn, text::PONG),
+            TextCommand::Help => self.say(io, conn, text::HELP),
             TextCommand::Quit => self.quit(io, conn),
             TextCommand::Who => self.who(conn, sequence),
         };
@@ -190,6 +190,7 @@ impl GatewayService {
 
     /// Counts a packet against the client's rates.
     fn charge(&mut self, conn: ConnId, rule: &table::PacketRule) -> Result<(), Refused> {
+        let limits = self.shared.rates.clone();
         let Some(client) = self.conn(conn) else { return Ok(()) };
         let class = match rule.rate {
             RateClass::General => Class::General,
@@ -199,13 +200,13 @@ impl GatewayService {
             RateClass::Login => Class::Login,
         };
         let heard = client.heard;
-        client.rates.check(class, rule.cost, heard).map_err(|wait| {
+        client.rates.check(&limits, class, rule.cost, heard).map_err(|wait| {
             let (code, message) = if class == Class::Chat {
                 (ErrorCode::ErrorMuted, "you speak too often")
             } else {
                 (ErrorCode::ErrorRateLimited, "too many packets")
             };
-            Refused::mild(code, message, wait.millis())
+            Refused::mild(code, message, wait.0)
         })
     }
 
@@ -381,9 +382,9 @@ impl GatewayService {
         self.tell_chat(conn, |player| ChatMsg::Who { player, request })
     }
 
-    fn say_line(&mut self, io: &mut Io<'_>, conn: ConnId, line: &str) -> Result<(), Refused> {
+    fn say(&mut self, io: &mut Io<'_>, conn: ConnId, lines: &str) -> Result<(), Refused> {
         if let Some(client) = self.conn(conn) {
-            client.outlet.emit_line(&mut client.pending, line);
+            client.pending.extend_from_slice(lines.as_bytes());
             flush(io, client);
         }
         Ok(())
@@ -408,7 +409,7 @@ impl GatewayService {
             Some(server) => {
                 self.send_now(io, conn, &server::redirect(&server.host, server.text_port));
             }
-            None => self.say_line(io, conn, "ERROR No available servers")?,
+            None => self.say(io, conn, text::NO_SERVERS)?,
         }
         io.close(conn, CloseReason::Service);
         Ok(())

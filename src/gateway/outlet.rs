@@ -89,12 +89,6 @@ impl Outlet {
         }
     }
 
-    /// Appends a line as it is; for what only the text port says.
-    pub(super) fn emit_line(&mut self, out: &mut Vec<u8>, line: &str) {
-        out.extend_from_slice(line.as_bytes());
-        out.push(b'\n');
-    }
-
     /// Whether the client speaks lines.
     pub(super) fn is_text(&self) -> bool {
         self.text.is_some()

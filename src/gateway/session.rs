@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::outlet::Outlet;
 use super::pace::{ByteBudget, Strikes};
 use crate::geometry::Point;
-use crate::ids::{Key, PlayerId, SessionKey, ZoneId};
+use crate::ids::{PlayerId, SessionKey, ZoneId};
 use crate::net::rate::RateGate;
 use crate::net::{ConnId, Peer};
 use crate::protocol::table::ClientState;
@@ -52,7 +52,6 @@ pub(super) struct Conn {
 pub(super) struct Playing {
     pub session: SessionKey,
     pub player: PlayerId,
-    pub name: Key,
     /// Where the player stands.
     pub zone: ZoneId,
     /// The player's own handle in that zone's frames, once seen.

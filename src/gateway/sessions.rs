@@ -26,7 +26,7 @@ pub(super) enum Stage {
     /// Its connection is gone; the character stands.
     Detached { since: Instant, log: Box<ReliableLog>, received: u64 },
     /// Another connection takes it over; the old shard was asked to give it back.
-    Reattaching { to: ConnRef, sequence: u64, last_sequence: u64, since: Instant },
+    Reattaching { to: ConnRef, last_sequence: u64, since: Instant },
     /// The player has another session now, here or elsewhere; kept until that is sure.
     Displaced { since: Instant },
 }
@@ -34,7 +34,6 @@ pub(super) enum Stage {
 /// How a client came to wait.
 pub(super) struct Entering {
     pub conn: ConnRef,
-    pub sequence: u64,
     pub since: Instant,
     /// To be used up; none: a resumed session of another gateway.
     pub ticket: Option<TicketUse>,

@@ -152,7 +152,7 @@ impl GatewayService {
             };
             return self.report(FromShard::Lost { session: opening.session, log, received });
         };
-        let Opening { session, session_id, token, player, name, zone, how, .. } = opening;
+        let Opening { session, session_id, token, player, zone, how, .. } = opening;
         let config = &self.shared.config;
         let ticks = 1_000.0 / TICK_MS as f32;
         let mut eye = crate::geometry::Point::default();
@@ -185,7 +185,6 @@ impl GatewayService {
         conn.state = State::InWorld(Box::new(Playing {
             session,
             player,
-            name,
             zone,
             handle: None,
             eye,
@@ -415,7 +414,7 @@ impl Service for GatewayService {
             heard: io.now(),
             received: 0,
             strikes: Strikes::default(),
-            rates: RateGate::new(&self.shared.rates, io.now()),
+            rates: RateGate::new(io.now()),
             state: State::Fresh,
             outlet: Outlet::new(text, config.resume_packets, config.compress),
             pending: Vec::new(),

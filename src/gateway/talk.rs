@@ -118,12 +118,10 @@ pub enum ToShard {
 /// A session as a shard gets it.
 pub struct Opening {
     pub(super) conn: ConnId,
-    pub(super) sequence: u64,
     pub(super) session: SessionKey,
     pub(super) session_id: uuid::Uuid,
     pub(super) token: ResumeToken,
     pub(super) player: PlayerId,
-    pub(super) name: Key,
     pub(super) zone: ZoneId,
     pub(super) how: How,
 }
