@@ -324,8 +324,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compressed_is_sent_as_it_is() {
-        let noise: Vec<u8> =
-            (0..2_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as u8
+        };
+        let noise: Vec<u8> = (0..2_000).map(|_| next()).collect();
         let mut out = Vec::new();
         assert!(!append_compressed(&mut out, PacketType::Inventory, 1, 1, &[&noise]));
         let body = first_frame(&out, LIMIT).unwrap().unwrap();
