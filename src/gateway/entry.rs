@@ -36,12 +36,7 @@ pub(super) enum Found {
     /// Where a player is.
     Player { session: SessionKey, result: Result<Option<PlayerState>, StoreError> },
     /// What a resume token goes on with.
-    Token {
-        conn: ConnRef,
-        sequence: u64,
-        last_sequence: u64,
-        result: Result<Option<ResumeRecord>, StoreError>,
-    },
+    Token { conn: ConnRef, last_sequence: u64, result: Result<Option<ResumeRecord>, StoreError> },
 }
 
 impl Gateway {
@@ -50,15 +45,9 @@ impl Gateway {
     }
 
     /// A client enters with a ticket.
-    pub(super) fn on_enter(&mut self, conn: ConnRef, sequence: u64, ticket: Ticket) {
-        let entering = Entering {
-            conn,
-            sequence,
-            since: now(),
-            ticket: Some(ticket.usage),
-            resumes: None,
-            tries: 0,
-        };
+    pub(super) fn on_enter(&mut self, conn: ConnRef, ticket: Ticket) {
+        let entering =
+            Entering { conn, since: now(), ticket: Some(ticket.usage), resumes: None, tries: 0 };
         self.begin(ticket.player, ticket.name, ticket.device, entering);
     }
 
@@ -123,8 +112,8 @@ impl Gateway {
                 warn!(%error, "player could not be read");
                 self.fail_entry(session, ErrorCode::ErrorUnavailable, "the database is away");
             }
-            Found::Token { conn, sequence, last_sequence, result } => {
-                self.on_token_found(conn, sequence, last_sequence, result);
+            Found::Token { conn, last_sequence, result } => {
+                self.on_token_found(conn, last_sequence, result);
             }
         }
     }
@@ -258,19 +247,13 @@ impl Gateway {
     }
 
     /// A client goes on with a session.
-    pub(super) fn on_resume(
-        &mut self,
-        conn: ConnRef,
-        sequence: u64,
-        token_hash: [u8; 32],
-        last_sequence: u64,
-    ) {
+    pub(super) fn on_resume(&mut self, conn: ConnRef, token_hash: [u8; 32], last_sequence: u64) {
         let Some(key) = self.sessions.by_token(&token_hash) else {
             let (store, found) = (self.store.clone(), self.found.clone());
             tokio::spawn(async move {
                 let result = store.take_resume(token_hash, unix_millis()).await;
                 // Fails only if the gateway has ended.
-                let _ = found.send(Found::Token { conn, sequence, last_sequence, result }).await;
+                let _ = found.send(Found::Token { conn, last_sequence, result }).await;
             });
             return;
         };
@@ -279,8 +262,7 @@ impl Gateway {
             Stage::Attached { shard } => {
                 // The old connection is not known to be dead yet: take the session from it.
                 let shard = *shard;
-                session.stage =
-                    Stage::Reattaching { to: conn, last_sequence, since: now() };
+                session.stage = Stage::Reattaching { to: conn, last_sequence, since: now() };
                 self.to_shard(shard, ToShard::Detach { session: key });
             }
             Stage::Detached { log, received, .. } => {
@@ -298,7 +280,6 @@ impl Gateway {
     fn on_token_found(
         &mut self,
         conn: ConnRef,
-        sequence: u64,
         last_sequence: u64,
         result: Result<Option<ResumeRecord>, StoreError>,
     ) {
@@ -306,7 +287,6 @@ impl Gateway {
             Ok(Some(record)) => {
                 let entering = Entering {
                     conn,
-                    sequence,
                     since: now(),
                     ticket: None,
                     resumes: Some(last_sequence),

@@ -349,8 +349,7 @@ fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out
             Audience::Zone => playing.zone == frame.frame.zone,
         };
         if hears {
-            let packet =
-                crate::msg::Outgoing { kind: event.kind, payload: event.payload.clone() };
+            let packet = crate::msg::Outgoing { kind: event.kind, payload: event.payload.clone() };
             outlet.emit_packet(out, &packet);
         }
     }

@@ -213,8 +213,7 @@ impl GatewayService {
     fn refuse(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, refused: &Refused) {
         let Refused { rejected, retry_after_ms, strike } = refused;
         self.traffic.refused(rejected.code);
-        let packet =
-            server::error(rejected.code, &rejected.message, sequence, *retry_after_ms);
+        let packet = server::error(rejected.code, &rejected.message, sequence, *retry_after_ms);
         self.send_now(io, conn, &packet);
         let strikes = self.shared.config.strikes;
         if *strike
@@ -241,12 +240,9 @@ impl GatewayService {
                 self.send_now(io, conn, &answer);
                 Ok(())
             }
-            ClientPacket::Say { to, text } => self.tell_chat(conn, |player| ChatMsg::Say {
-                player,
-                request: sequence,
-                to,
-                text,
-            }),
+            ClientPacket::Say { to, text } => {
+                self.tell_chat(conn, |player| ChatMsg::Say { player, request: sequence, to, text })
+            }
             ClientPacket::Room(action) => {
                 self.tell_chat(conn, |player| ChatMsg::Room { player, request: sequence, action })
             }
@@ -269,7 +265,7 @@ impl GatewayService {
             ClientPacket::Resume { token, last_sequence } => {
                 let (conn, _) = self.wait(conn)?;
                 let token_hash = ResumeToken::hash(&token);
-                self.report(FromShard::Resume { conn, sequence, token_hash, last_sequence });
+                self.report(FromShard::Resume { conn, token_hash, last_sequence });
                 Ok(())
             }
             ClientPacket::EnterWorld { ticket } => {
@@ -347,7 +343,7 @@ impl GatewayService {
         let verified = self.shared.verifier.verify(ticket, unix_millis());
         match verified {
             Ok(ticket) => match self.wait(conn) {
-                Ok((conn, _)) => self.report(FromShard::Enter { conn, sequence, ticket }),
+                Ok((conn, _)) => self.report(FromShard::Enter { conn, ticket }),
                 Err(refused) => self.refuse(io, conn, sequence, &refused),
             },
             Err(error) => {

@@ -233,7 +233,10 @@ impl Gateway {
             }
             GatewayMsg::LoginDecided { request, decision } => {
                 if let Some(Question::Login { conn, sequence }) = self.questions.answered(request) {
-                    self.to_conn(conn, ToShard::LoginDecided { conn: conn.conn, sequence, decision });
+                    self.to_conn(
+                        conn,
+                        ToShard::LoginDecided { conn: conn.conn, sequence, decision },
+                    );
                 }
             }
             GatewayMsg::LoginQueued { request, place } => {
@@ -248,7 +251,10 @@ impl Gateway {
                     self.questions.answered(request)
                 {
                     let conn_id = conn.conn;
-                    self.to_conn(conn, ToShard::RegisterDecided { conn: conn_id, sequence, decision });
+                    self.to_conn(
+                        conn,
+                        ToShard::RegisterDecided { conn: conn_id, sequence, decision },
+                    );
                 }
             }
             GatewayMsg::PresenceGranted { request, zone } => self.on_presence(request, zone),
@@ -259,9 +265,12 @@ impl Gateway {
     fn on_report(&mut self, report: FromShard) {
         match report {
             FromShard::Login { conn, sequence, credentials, device, address } => {
-                self.ask_login(conn, sequence, Question::Login { conn, sequence }, |from, request| {
-                    LoginMsg::Login { from, request, credentials, device, address }
-                });
+                self.ask_login(
+                    conn,
+                    sequence,
+                    Question::Login { conn, sequence },
+                    |from, request| LoginMsg::Login { from, request, credentials, device, address },
+                );
             }
             FromShard::Register { conn, sequence, credentials, address } => {
                 let question = Question::Register { conn, sequence };
@@ -272,9 +281,9 @@ impl Gateway {
                     address,
                 });
             }
-            FromShard::Enter { conn, sequence, ticket } => self.on_enter(conn, sequence, ticket),
-            FromShard::Resume { conn, sequence, token_hash, last_sequence } => {
-                self.on_resume(conn, sequence, token_hash, last_sequence);
+            FromShard::Enter { conn, ticket } => self.on_enter(conn, ticket),
+            FromShard::Resume { conn, token_hash, last_sequence } => {
+                self.on_resume(conn, token_hash, last_sequence);
             }
             FromShard::Lost { session, log, received } => self.on_lost(session, *log, received),
             FromShard::Logout { session } => self.on_logout(session),
@@ -344,11 +353,7 @@ impl Gateway {
         }
     }
 
-    fn on_deliver_many(
-        &mut self,
-        keys: Vec<crate::ids::SessionKey>,
-        packet: crate::msg::Outgoing,
-    ) {
+    fn on_deliver_many(&mut self, keys: Vec<crate::ids::SessionKey>, packet: crate::msg::Outgoing) {
         let keep = self.shared.config.resume_packets;
         let mut by_shard: Vec<Vec<crate::ids::SessionKey>> = vec![Vec::new(); self.shards.len()];
         for key in keys {

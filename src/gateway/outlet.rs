@@ -75,7 +75,9 @@ impl Outlet {
                     packet::append(out, kind, sequence, time, parts);
                 }
             }
-            Some(view) => out.extend_from_slice(text::render(kind, &parts.concat(), view).as_bytes()),
+            Some(view) => {
+                out.extend_from_slice(text::render(kind, &parts.concat(), view).as_bytes())
+            }
         }
     }
 

@@ -171,9 +171,8 @@ impl GatewayService {
                 let lost;
                 (missed, lost) = old.missed(last_sequence);
                 let count = missed.len() as u32;
-                let answer = server::resume_response(
-                    player, session_id, &token, count, lost, received,
-                );
+                let answer =
+                    server::resume_response(player, session_id, &token, count, lost, received);
                 conn.outlet.emit_packet(&mut conn.pending, &answer);
                 log = Box::default();
             }
@@ -324,8 +323,7 @@ impl GatewayService {
             }
             ToShard::Unavailable { conn, sequence } => {
                 let message = "the server is busy; try again";
-                let packet =
-                    server::error(ErrorCode::ErrorUnavailable, message, sequence, 1_000);
+                let packet = server::error(ErrorCode::ErrorUnavailable, message, sequence, 1_000);
                 self.on_answer(io, conn, &packet);
             }
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),

@@ -169,8 +169,6 @@ pub enum FromShard {
     Enter {
         /// Who.
         conn: ConnRef,
-        /// In which packet.
-        sequence: u64,
         /// The ticket.
         ticket: Ticket,
     },
@@ -178,8 +176,6 @@ pub enum FromShard {
     Resume {
         /// Who.
         conn: ConnRef,
-        /// In which packet.
-        sequence: u64,
         /// What proves it.
         token_hash: [u8; 32],
         /// What it had read.

@@ -79,9 +79,7 @@ impl Assembler {
     pub fn check_body(&self, length: usize) -> Result<(), FrameFault> {
         match length {
             0 => Err(FrameFault::Empty),
-            length if length > self.limit => {
-                Err(FrameFault::TooLong { length, limit: self.limit })
-            }
+            length if length > self.limit => Err(FrameFault::TooLong { length, limit: self.limit }),
             _ => Ok(()),
         }
     }

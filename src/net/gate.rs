@@ -89,7 +89,11 @@ impl Gate {
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn admit(self: &Arc<Self>, address: IpAddr, port: &'static str) -> Result<Admission, Refusal> {
+    pub fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        port: &'static str,
+    ) -> Result<Admission, Refusal> {
         self.take_place(counted_address(address)).inspect_err(|refusal| refusal.count())?;
         counter!("throng_connections_accepted_total", "port" => port).increment(1);
         gauge!("throng_connections", "port" => port).increment(1.0);

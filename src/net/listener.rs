@@ -108,7 +108,8 @@ pub fn bind(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         TcpListener::from_std(socket.into())
     };
-    open().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))
+    open()
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))
 }
 
 struct Port<M> {
@@ -139,7 +140,12 @@ impl<M: Send + 'static> Port<M> {
         }
     }
 
-    fn on_accepted(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, stop: &CancellationToken) {
+    fn on_accepted(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        from: SocketAddr,
+        stop: &CancellationToken,
+    ) {
         // Both fail only if the client has gone already, which the shard will notice.
         let _ = socket.set_nodelay(true);
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -178,8 +184,7 @@ impl<M: Send + 'static> Port<M> {
     /// Gives a connection to a shard.
     fn deal(&self, transport: Transport, from: SocketAddr, admission: Admission) {
         let ListenConfig { framing, first_frame_limit, .. } = self.config;
-        let newcomer =
-            Newcomer::new(transport, from.ip(), framing, first_frame_limit, admission);
+        let newcomer = Newcomer::new(transport, from.ip(), framing, first_frame_limit, admission);
         if let Err(newcomer) = self.shards.adopt(newcomer)
             && let Transport::Tcp(socket) = newcomer.transport
             && let Ok(socket) = TcpStream::from_std(socket)

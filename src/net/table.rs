@@ -227,8 +227,7 @@ impl Table {
         if let Some(tls) = find(&mut self.slots, conn).and_then(|found| found.tls.as_mut()) {
             while tls.wants_write() && tls.write_tls(&mut sealed).is_ok() {}
         }
-        let written =
-            if sealed.is_empty() { Written::All } else { self.write_raw(conn, &sealed) };
+        let written = if sealed.is_empty() { Written::All } else { self.write_raw(conn, &sealed) };
         sealed.clear();
         sealed.shrink_to(SEALED_KEPT);
         self.sealed = sealed;
@@ -360,7 +359,12 @@ impl Table {
     ///
     /// # Errors
     /// The client has ended its side or broken the protocol; the alert is on its way.
-    pub fn decrypt(&mut self, conn: ConnId, raw: &mut &[u8], plain: &mut [u8]) -> io::Result<usize> {
+    pub fn decrypt(
+        &mut self,
+        conn: ConnId,
+        raw: &mut &[u8],
+        plain: &mut [u8],
+    ) -> io::Result<usize> {
         loop {
             let Some(tls) = self.open(conn).and_then(|found| found.tls.as_mut()) else {
                 return Ok(0);

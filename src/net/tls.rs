@@ -83,10 +83,8 @@ impl Tls {
         handshakes: usize,
         limit: Duration,
     ) -> Result<Self, TlsError> {
-        let bad_certificate = |reason: String| TlsError::Certificate {
-            path: certificate.to_owned(),
-            reason,
-        };
+        let bad_certificate =
+            |reason: String| TlsError::Certificate { path: certificate.to_owned(), reason };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect)
             .map_err(|error| bad_certificate(error.to_string()))?;
@@ -163,7 +161,8 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut file = options.open(path).map_err(named)?;
     io::Write::write_all(&mut file, bytes).map_err(named)
 }

@@ -53,7 +53,8 @@ impl ZoneServer {
     /// A neighbour's player comes in, or one of ours comes back because the neighbour is full.
     pub(super) fn on_arrive(&mut self, transfer: Box<Transfer>, from: ZoneId, session: SessionRef) {
         let player = transfer.state.id;
-        let ours = self.players.departed_to(player) == Some(from) && !self.owns(transfer.state.pose.at);
+        let ours =
+            self.players.departed_to(player) == Some(from) && !self.owns(transfer.state.pose.at);
         self.players.forget_departure(player);
         if ours {
             counter!("throng_handovers_total", "result" => "refused").increment(1);
@@ -66,7 +67,10 @@ impl ZoneServer {
         }
         self.players.bind(player, session);
         self.world.apply(Command::Arrive { transfer, from });
-        self.tell_gateway(session, GatewayMsg::Moved { session: session.key, player, zone: self.zone });
+        self.tell_gateway(
+            session,
+            GatewayMsg::Moved { session: session.key, player, zone: self.zone },
+        );
         self.tell_master(MasterMsg::Located { player, session, zone: self.zone });
         self.send_to_zone(from, ZoneMsg::Arrived { player });
     }
