@@ -150,8 +150,12 @@ impl Gateway {
         session.zone = Some(zone);
         let shard = match &session.stage {
             Stage::Entering(entering) => entering.conn.shard,
-            // Its client gave up meanwhile.
-            _ => return,
+            // The zone runs anew; chat tells it the player's guild again.
+            Stage::Attached { .. } | Stage::Detached { .. } => {
+                let player = session.player;
+                return self.tell_chat(ChatMsg::Moved { player, zone });
+            }
+            Stage::Reattaching { .. } | Stage::Displaced { .. } => return,
         };
         let stage = std::mem::replace(&mut session.stage, Stage::Attached { shard });
         let Stage::Entering(entering) = stage else { return };
@@ -340,6 +344,21 @@ impl Gateway {
             self.to_shard(shard, ToShard::Moved { session: key, zone });
         }
         self.tell_chat(ChatMsg::Moved { player, zone });
+    }
+
+    /// A zone runs anew and is empty: the players that stood there are brought in again, from
+    /// their last save, and their sessions never notice.
+    pub(super) fn on_zone_restarted(&mut self, zone: ZoneId) {
+        let Some(outbox) = self.shared.peers.zones.get(zone) else { return };
+        for (key, session) in self.sessions.iter().filter(|(_, s)| s.zone == Some(zone)) {
+            if matches!(session.stage, Stage::Attached { .. } | Stage::Detached { .. }) {
+                let (player, session) = (session.player, self.session_ref(key));
+                let enter = ZoneMsg::Enter { player, session, ticket: None };
+                if let Err(problem) = outbox.send(enter) {
+                    warn!(%player, %zone, %problem, "player could not be brought in again");
+                }
+            }
+        }
     }
 
     /// A session must end.

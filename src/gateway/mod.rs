@@ -39,10 +39,10 @@ use crate::token::TicketVerifier;
 use crate::world::content::Content;
 use entry::Found;
 use sessions::Sessions;
-use talk::{ConnRef, FromShard};
+use talk::ConnRef;
 
 pub use shard::GatewayService;
-pub use talk::ToShard;
+pub use talk::{FromShard, ToShard};
 
 /// `[gateway]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,12 @@ enum Question {
     Register { conn: ConnRef, sequence: u64 },
 }
 
+/// A zone's last frame.
+struct Heard {
+    at: std::time::Instant,
+    origin: u64,
+}
+
 /// The session manager.
 struct Gateway {
     shared: Shared,
@@ -154,8 +160,7 @@ struct Gateway {
     sessions: Sessions,
     questions: Pending<Question>,
     mirrors: BTreeMap<ZoneId, FrameMirror>,
-    /// When each zone's last frame came.
-    heard: BTreeMap<ZoneId, std::time::Instant>,
+    heard: BTreeMap<ZoneId, Heard>,
     found: mpsc::Sender<Found>,
     /// Where newcomers are sent, best first.
     servers: Arc<Vec<GameServer>>,
@@ -312,7 +317,11 @@ impl Gateway {
     }
 
     fn on_frame(&mut self, frame: Arc<crate::msg::frame::EncodedFrame>) {
-        self.heard.insert(frame.frame.zone, now());
+        let heard = Heard { at: now(), origin: frame.frame.origin };
+        let before = self.heard.insert(frame.frame.zone, heard);
+        if before.is_some_and(|before| before.origin != frame.frame.origin) {
+            self.on_zone_restarted(frame.frame.zone);
+        }
         self.to_all_shards(|| ToShard::Frame(frame.clone()));
     }
 
@@ -337,7 +346,7 @@ impl Gateway {
     fn sweep(&mut self) {
         let now = now();
         for zone in self.shared.peers.zones.snapshot().keys() {
-            let silent = |heard: &std::time::Instant| now - *heard > Duration::from_secs(1);
+            let silent = |heard: &Heard| now - heard.at > Duration::from_secs(1);
             if self.heard.get(zone).is_none_or(silent) {
                 self.watch(*zone);
             }
