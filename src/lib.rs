@@ -19,3 +19,8 @@ pub mod token;
 
 pub mod link;
 pub mod net;
+
+
+pub mod master;
+
+
