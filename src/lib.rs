@@ -20,7 +20,5 @@ pub mod token;
 pub mod link;
 pub mod net;
 
-
+pub mod login;
 pub mod master;
-
-

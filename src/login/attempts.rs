@@ -70,13 +70,7 @@ impl Attempts {
     }
 
     /// It has ended: well, with a wrong secret, or (none) without a verdict.
-    pub fn end_login(
-        &mut self,
-        name: &str,
-        address: IpAddr,
-        fitted: Option<bool>,
-        now: Instant,
-    ) {
+    pub fn end_login(&mut self, name: &str, address: IpAddr, fitted: Option<bool>, now: Instant) {
         if let Some(busy) = self.busy.get_mut(name) {
             *busy = busy.saturating_sub(1);
             if *busy == 0 {

@@ -39,9 +39,7 @@ impl Argon2Config {
     /// What is wrong with the values, each with its key and the allowed range.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if !(8..=STORED_MEMORY_MAX).contains(&self.memory_kib)
-            || self.memory_kib < 8 * self.lanes
-        {
+        if !(8..=STORED_MEMORY_MAX).contains(&self.memory_kib) || self.memory_kib < 8 * self.lanes {
             problems.push(format!(
                 "login.argon2.memory_kib must be 8 for each lane to {STORED_MEMORY_MAX}"
             ));

@@ -27,6 +27,7 @@ use crate::msg::master::ServerStatus;
 use crate::msg::{GatewayMsg, LoginMsg, MasterMsg};
 use crate::names::{ChatText, Name};
 use crate::proto::DisconnectReason;
+use crate::protocol::server;
 use crate::store::{Store, StoreError};
 use crate::tick;
 use balance::{Balancer, Strategy};
@@ -389,10 +390,9 @@ impl Master {
     }
 
     fn on_announce(&self, text: &ChatText) -> usize {
-        let packet = views::announcement(text, tick::unix_millis());
+        let packet = server::system_message(text, tick::unix_millis());
         let gateways = self.peers.gateways.snapshot();
         let broadcast = || GatewayMsg::Broadcast { packet: packet.clone() };
         gateways.values().filter(|gateway| gateway.send(broadcast()).is_ok()).count()
     }
 }
-

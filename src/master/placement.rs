@@ -247,12 +247,7 @@ fn cost(home: &Home) -> u32 {
 }
 
 /// Where a zone is, after the reports said that it runs on the servers in `on`.
-fn settle(
-    known: Place,
-    on: &[ServerId],
-    alive: impl Fn(ServerId) -> bool,
-    now: Instant,
-) -> Place {
+fn settle(known: Place, on: &[ServerId], alive: impl Fn(ServerId) -> bool, now: Instant) -> Place {
     let runs_on = |server: ServerId| on.contains(&server);
     let anywhere = || match on.first() {
         Some(server) => Place::Running { server: *server },

@@ -308,12 +308,7 @@ impl Registry {
     ///
     /// # Errors
     /// If it is unknown, dead, or not one of those.
-    pub fn heartbeat(
-        &mut self,
-        id: ServerId,
-        load: u8,
-        now: Instant,
-    ) -> Result<(), UnknownServer> {
+    pub fn heartbeat(&mut self, id: ServerId, load: u8, now: Instant) -> Result<(), UnknownServer> {
         let server = self.living_http(id, now)?;
         if let Source::Http { load: known, .. } = &mut server.source {
             *known = load.min(100);

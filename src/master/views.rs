@@ -4,28 +4,12 @@
 
 use std::time::Instant;
 
-use prost::Message;
-
 use super::Master;
 use super::placement::Host;
 use super::query::{Found, ServerView, Snapshot, ZoneView};
 use super::registry::{Kind, Server, Source, State};
-use crate::msg::Outgoing;
 use crate::msg::login::GameServer;
-use crate::names::ChatText;
-use crate::proto::{ChatChannel, ChatMessage, PacketType};
 use crate::role::Role;
-
-/// Words of the operators for everybody.
-pub(super) fn announcement(text: &ChatText, sent_at: u64) -> Outgoing {
-    let message = ChatMessage {
-        channel: ChatChannel::ChatSystem.into(),
-        text: text.as_str().to_owned(),
-        sent_at,
-        ..ChatMessage::default()
-    };
-    Outgoing { kind: PacketType::ChatMessage, payload: message.encode_to_vec().into() }
-}
 
 /// A gateway as clients are told of it.
 pub(super) fn game_server(server: &Server) -> GameServer {

@@ -64,8 +64,7 @@ fn a_draining_server_is_emptied_by_moves() {
     let mut placement = Placement::default();
     let draining = Host { takes: false, ..host(1, &[(1, 10), (2, 20)]) };
     let steps = placement.plan(&[draining.clone(), host(2, &[])], start);
-    let moved =
-        |zone| Step::Move { zone: ZoneId(zone), from: ServerId(1), to: ServerId(2) };
+    let moved = |zone| Step::Move { zone: ZoneId(zone), from: ServerId(1), to: ServerId(2) };
     assert_eq!(steps, [moved(1), moved(2)]);
     let half = [Host { zones: vec![(ZoneId(2), 20)], ..draining }, host(2, &[(1, 10)])];
     assert_eq!(placement.plan(&half, start + SECOND), []);
