@@ -22,3 +22,5 @@ pub mod net;
 
 pub mod login;
 pub mod master;
+
+pub mod admin;
