@@ -20,7 +20,9 @@ pub mod token;
 pub mod link;
 pub mod net;
 
+pub mod gateway;
 pub mod login;
 pub mod master;
+pub mod zone;
 
 pub mod admin;

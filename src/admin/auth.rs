@@ -1,12 +1,9 @@
 //! The operators' token: a secret in the data folder that guards whatever changes state.
 //!
-//! Made at first start; it has no default and never reaches a log.
+//! Who starts the port reads it from there; it has no default and never reaches a log.
 
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use axum::http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 
@@ -32,24 +29,6 @@ impl OperatorToken {
             "a token has only visible ASCII characters"
         );
         Ok(Self(token.into()))
-    }
-
-    /// Reads the token in `path`, or makes one there with mode 0600.
-    ///
-    /// # Errors
-    /// If the file cannot be read or written, or holds no token.
-    pub fn load_or_create(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::new(&text).with_context(|| format!("{shown} holds no token")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let bits: [u8; 32] = rand::random();
-                let token: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-                write_private(path, &token).with_context(|| format!("cannot write {shown}"))?;
-                Self::new(&token)
-            }
-            Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
-        }
     }
 
     /// Lets a request pass that shows the token as `Authorization: Bearer …`.
@@ -81,17 +60,6 @@ fn unauthorized(message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, message)
 }
 
-/// Writes a new file that only its owner may read; an existing one is left alone.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,20 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_made_once_for_its_owner_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("operator.token");
-        let made = OperatorToken::load_or_create(&path).unwrap();
-        let read = OperatorToken::load_or_create(&path).unwrap();
-        assert_eq!(made.0, read.0);
-        assert_eq!(made.0.len(), 64);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+    fn what_is_too_weak_or_cannot_be_sent_is_no_token() {
+        for weak in ["", "short", "0123456789abcde ", "0123456789 abcdef", "0123456789abcdeé"] {
+            assert!(OperatorToken::new(weak).is_err(), "{weak}");
         }
-        std::fs::write(&path, "short").unwrap();
-        assert!(OperatorToken::load_or_create(&path).is_err());
     }
 }

@@ -302,7 +302,7 @@ impl LoginPort {
             LoginDecision::Accepted { .. } => {
                 client.state = ClientState::Authenticated;
                 client.deadline = io.now() + STAY_AFTER_LOGIN;
-                //AUTH io.authenticated(conn);
+                io.authenticated(conn);
                 self.send(io, conn, &server::login_response(decision));
             }
             LoginDecision::Refused(refusal) => {

@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 use crate::ids::{Key, PlayerId, RequestId, ServerId, SessionRef};
 use crate::limits;
 use crate::link::{Directory, Inbox, SendError};
+use crate::msg::login::GameServer;
 use crate::msg::master::ServerStatus;
 use crate::msg::{GatewayMsg, LoginMsg, MasterMsg};
 use crate::names::{ChatText, Name};
@@ -156,7 +157,11 @@ struct Master {
     store: Store,
     started: Instant,
     registry: Registry,
+    /// For the lists of the login roles.
     balancer: Balancer,
+    /// For the lists of the gateways, which route the text port's clients. A turn of its own, or
+    /// one group's turns would fall on the same servers each time.
+    gateway_balancer: Balancer,
     placement: Placement,
     presence: Presence,
     /// The look for bans that is under way, if one is.
@@ -173,6 +178,7 @@ impl Master {
         Self {
             registry: Registry::new(config.patience(), config.servers_max),
             balancer: Balancer::new(config.balancing, rand::random()),
+            gateway_balancer: Balancer::new(config.balancing, rand::random()),
             placement: Placement::default(),
             presence: Presence::new(PLAYERS_MAX),
             started: tick::now(),
@@ -208,7 +214,7 @@ impl Master {
                 info!(%server, name, "a server is there");
                 self.presence.adopt(server);
                 // A newcomer should not have to wait for the next second to find it.
-                self.tell_logins();
+                self.tell_servers();
             }
             Err(RegisterError::Full) => {
                 metrics::counter!("throng_refusals_total", "reason" => "registry_full")
@@ -285,24 +291,32 @@ impl Master {
         for step in self.placement.plan(&hosts, now) {
             info!(?step, "a zone should run elsewhere");
         }
-        self.tell_logins();
+        self.tell_servers();
         if self.seconds.is_multiple_of(BANS_EVERY) {
             self.ask_for_bans();
         }
         self.seconds += 1;
     }
 
-    /// Sends every login role its list of gateways, best first.
-    fn tell_logins(&mut self) {
-        let now = tick::now();
-        let candidates = self.registry.candidates(Kind::Gateway, now);
+    /// Sends every login role and gateway its list of gateways, best first. Who does not get it
+    /// gets the next one.
+    fn tell_servers(&mut self) {
+        let candidates = self.registry.candidates(Kind::Gateway, tick::now());
+        let list = |balancer: &mut Balancer, to: ServerId| -> Vec<GameServer> {
+            let region = self.registry.get(to).map_or("", |server| server.region());
+            let best = balancer.order(&candidates, region).into_iter().take(SERVERS_TOLD);
+            best.filter_map(|id| self.registry.get(id)).map(views::game_server).collect()
+        };
         for (login, outbox) in self.peers.login.snapshot().iter() {
-            let region = self.registry.get(*login).map_or("", |server| server.region());
-            let order = self.balancer.order(&candidates, region);
-            let best = order.into_iter().take(SERVERS_TOLD);
-            let servers = best.filter_map(|id| self.registry.get(id)).map(views::game_server);
-            if let Err(error) = outbox.send(LoginMsg::Servers(servers.collect())) {
-                debug!(%login, %error, "a login role did not get its list; the next one comes");
+            let servers = list(&mut self.balancer, *login);
+            if let Err(error) = outbox.send(LoginMsg::Servers(servers)) {
+                debug!(%login, %error, "a login role did not get its list");
+            }
+        }
+        for (gateway, outbox) in self.peers.gateways.snapshot().iter() {
+            let servers = list(&mut self.gateway_balancer, *gateway);
+            if let Err(error) = outbox.send(GatewayMsg::Servers(servers)) {
+                debug!(%gateway, %error, "a gateway did not get its list");
             }
         }
     }

@@ -177,6 +177,15 @@ impl Store {
         todo!()
     }
 
+    /// Uses a ticket up without claiming its player, who stands in the world already.
+    ///
+    /// # Errors
+    /// [`StoreError::TicketUsed`].
+    pub async fn use_ticket(&self, ticket: TicketUse) -> Result<(), StoreError> {
+        let _ = ticket;
+        todo!()
+    }
+
     /// Saves place, health, growth and quests of many players (never items or gold). Gives the
     /// players back whose epoch is not the stored one; those were not saved.
     pub async fn save(&self, states: Vec<PlayerState>) -> Result<Vec<PlayerId>, StoreError> {
