@@ -32,8 +32,6 @@ pub(super) enum Origin {
         shard: usize,
         /// The connection there.
         conn: ConnId,
-        /// The packet that asked.
-        sequence: u64,
     },
 }
 

@@ -167,8 +167,8 @@ impl Login {
     }
 
     fn on_port_request(&mut self, request: PortRequest) {
-        let PortRequest { shard, conn, sequence, address, gone, ask } = request;
-        let origin = Origin::Port { shard, conn, sequence };
+        let PortRequest { shard, conn, address, gone, ask } = request;
+        let origin = Origin::Port { shard, conn };
         match ask {
             Ask::LogIn { credentials: Credentials { name, secret }, device } => {
                 self.on_want(asker(origin, name, address, gone), Want::LogIn { secret, device });
@@ -238,8 +238,8 @@ impl Login {
             Origin::Gateway { server, request } => {
                 self.tell_gateway(server, GatewayMsg::LoginDecided { request, decision });
             }
-            Origin::Port { shard, conn, sequence } => {
-                self.tell_port(shard, PortMsg::LoginDecided { conn, sequence, decision });
+            Origin::Port { shard, conn } => {
+                self.tell_port(shard, PortMsg::LoginDecided { conn, decision });
             }
         }
     }
@@ -255,8 +255,8 @@ impl Login {
             Origin::Gateway { server, request } => {
                 self.tell_gateway(server, GatewayMsg::RegisterDecided { request, decision });
             }
-            Origin::Port { shard, conn, sequence } => {
-                self.tell_port(shard, PortMsg::RegisterDecided { conn, sequence, decision });
+            Origin::Port { shard, conn } => {
+                self.tell_port(shard, PortMsg::RegisterDecided { conn, decision });
             }
         }
     }
@@ -266,7 +266,7 @@ impl Login {
             Origin::Gateway { server, request } => {
                 self.tell_gateway(server, GatewayMsg::LoginQueued { request, place });
             }
-            Origin::Port { shard, conn, .. } => {
+            Origin::Port { shard, conn } => {
                 self.tell_port(shard, PortMsg::Queued { conn, place });
             }
         }

@@ -14,7 +14,7 @@ use super::LoginConfig;
 use super::worker::Gone;
 use crate::limits;
 use crate::msg::Outgoing;
-use crate::msg::login::{Credentials, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision};
+use crate::msg::login::{Credentials, LoginDecision, QueuePlace, RegisterDecision};
 use crate::net::{CloseReason, ConnId, FrameFault, Io, Peer, Service, Written};
 use crate::proto::{DisconnectReason, ErrorCode};
 use crate::protocol::client::{self, ClientPacket, Rejected, version_supported};
@@ -43,8 +43,6 @@ pub struct PortRequest {
     pub shard: usize,
     /// Its connection there.
     pub conn: ConnId,
-    /// Its packet.
-    pub sequence: u64,
     /// Its address.
     pub address: IpAddr,
     /// What it wants.
@@ -77,8 +75,6 @@ pub enum PortMsg {
     LoginDecided {
         /// Whose.
         conn: ConnId,
-        /// Which packet of it.
-        sequence: u64,
         /// How.
         decision: LoginDecision,
     },
@@ -86,8 +82,6 @@ pub enum PortMsg {
     RegisterDecided {
         /// Whose.
         conn: ConnId,
-        /// Which packet of it.
-        sequence: u64,
         /// How.
         decision: RegisterDecision,
     },
@@ -164,9 +158,14 @@ impl LoginPort {
         self.send(io, conn, &server::error(code, message, sequence, retry_after_ms));
     }
 
-    /// A packet that is not allowed: ERROR, and out with who sends the third of them.
-    fn strike(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, rejected: &Rejected) {
+    /// A packet that is not taken: ERROR. What a person may have typed wrong is no fault of the
+    /// program; who sends the third of the others is sent away.
+    fn reject(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, rejected: &Rejected) {
         self.send_error(io, conn, sequence, rejected.code, (&rejected.message, 0));
+        let typed = [ErrorCode::ErrorInvalidArgument, ErrorCode::ErrorInvalidName];
+        if typed.contains(&rejected.code) {
+            return;
+        }
         let now = io.now();
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.strikes.retain(|at| now.saturating_duration_since(*at) < STRIKE_WINDOW);
@@ -232,7 +231,7 @@ impl LoginPort {
             _ => {
                 let words = "this is the login port: play at one of the game_servers";
                 let rejected = Rejected::new(ErrorCode::ErrorWrongState, words);
-                self.strike(io, conn, sequence, &rejected);
+                self.reject(io, conn, sequence, &rejected);
             }
         }
     }
@@ -254,14 +253,16 @@ impl LoginPort {
             Ok(true) => {}
             Ok(false) => {
                 let (major, minor, patch) = self.minimum_version;
-                let message = format!("this client is too old: {major}.{minor}.{patch} is needed");
-                return self.refuse(io, conn, sequence, &ask, too_old(message));
+                let message =
+                    format!("this server needs client version {major}.{minor}.{patch} or newer");
+                let code = ErrorCode::ErrorVersionTooOld;
+                return self.send_error(io, conn, sequence, code, (&message, 0));
             }
-            Err(rejected) => return self.strike(io, conn, sequence, &rejected),
+            Err(rejected) => return self.reject(io, conn, sequence, &rejected),
         }
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let (gone, address, shard) = (Gone::default(), client.address, self.shard);
-        let request = PortRequest { shard, conn, sequence, address, ask, gone: gone.clone() };
+        let request = PortRequest { shard, conn, address, ask, gone: gone.clone() };
         match self.requests.try_send(request) {
             Ok(()) => client.asking = Some(gone),
             Err(_) => {
@@ -271,31 +272,7 @@ impl LoginPort {
         }
     }
 
-    fn refuse(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        sequence: u64,
-        ask: &Ask,
-        refusal: LoginRefusal,
-    ) {
-        match ask {
-            Ask::LogIn { .. } => {
-                self.on_login_decided(io, conn, sequence, &LoginDecision::Refused(refusal));
-            }
-            Ask::Register { .. } => {
-                self.on_registered(io, conn, sequence, &RegisterDecision::Refused(refusal));
-            }
-        }
-    }
-
-    fn on_login_decided(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        sequence: u64,
-        decision: &LoginDecision,
-    ) {
+    fn on_login_decided(&mut self, io: &mut Io<'_>, conn: ConnId, decision: &LoginDecision) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.asking = None;
         match decision {
@@ -303,53 +280,20 @@ impl LoginPort {
                 client.state = ClientState::Authenticated;
                 client.deadline = io.now() + STAY_AFTER_LOGIN;
                 io.authenticated(conn);
-                self.send(io, conn, &server::login_response(decision));
             }
-            LoginDecision::Refused(refusal) => {
+            LoginDecision::Refused(_) => {
                 client.deadline = io.now() + AUTHENTICATE_WITHIN;
-                if !self.refused_for_a_while(io, conn, sequence, refusal) {
-                    self.send(io, conn, &server::login_response(decision));
-                }
             }
         }
+        self.send(io, conn, &server::login_response(decision));
     }
 
-    fn on_registered(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        sequence: u64,
-        decision: &RegisterDecision,
-    ) {
+    fn on_registered(&mut self, io: &mut Io<'_>, conn: ConnId, decision: &RegisterDecision) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.asking = None;
         client.deadline = io.now() + AUTHENTICATE_WITHIN;
-        if let RegisterDecision::Refused(refusal) = decision
-            && self.refused_for_a_while(io, conn, sequence, refusal)
-        {
-            return;
-        }
         self.send(io, conn, &server::register_response(decision));
     }
-
-    /// A refusal that ends by itself goes as ERROR: only that can say when.
-    fn refused_for_a_while(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        sequence: u64,
-        refusal: &LoginRefusal,
-    ) -> bool {
-        if refusal.retry_after_ms > 0 {
-            let words = (refusal.message.as_str(), refusal.retry_after_ms);
-            self.send_error(io, conn, sequence, refusal.code, words);
-        }
-        refusal.retry_after_ms > 0
-    }
-}
-
-fn too_old(message: String) -> LoginRefusal {
-    LoginRefusal { code: ErrorCode::ErrorVersionTooOld, message, retry_after_ms: 0 }
 }
 
 fn broken(error: &PacketError) -> Rejected {
@@ -380,7 +324,7 @@ impl Service for LoginPort {
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
         match self.read(conn, body) {
             Ok((sequence, packet)) => self.on_packet(io, conn, sequence, packet),
-            Err((sequence, rejected)) => self.strike(io, conn, sequence, &rejected),
+            Err((sequence, rejected)) => self.reject(io, conn, sequence, &rejected),
         }
     }
 
@@ -401,11 +345,11 @@ impl Service for LoginPort {
     fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<PortMsg>) {
         for message in msgs.drain(..) {
             match message {
-                PortMsg::LoginDecided { conn, sequence, decision } => {
-                    self.on_login_decided(io, conn, sequence, &decision);
+                PortMsg::LoginDecided { conn, decision } => {
+                    self.on_login_decided(io, conn, &decision);
                 }
-                PortMsg::RegisterDecided { conn, sequence, decision } => {
-                    self.on_registered(io, conn, sequence, &decision);
+                PortMsg::RegisterDecided { conn, decision } => {
+                    self.on_registered(io, conn, &decision);
                 }
                 PortMsg::Queued { conn, place } => {
                     self.send(io, conn, &server::login_queue(place));
