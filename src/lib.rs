@@ -21,4 +21,8 @@ pub mod link;
 pub mod net;
 
 pub mod gateway;
+pub mod login;
+pub mod master;
 pub mod zone;
+
+pub mod admin;
