@@ -3,6 +3,7 @@
 //! asks for a whole one (`ZoneMsg::Watch`) when told so. It never guesses: after a gap it gives
 //! nothing until a whole frame comes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub struct NeedsWhole;
 #[derive(Debug, Default)]
 pub struct FrameMirror {
     last: Option<Last>,
+    /// A delta did not fit: only a whole frame goes on from here.
+    broken: bool,
     entities: Places,
     descriptors: Descriptors,
 }
@@ -76,24 +79,43 @@ impl FrameMirror {
             events,
         } = delta;
         let now = Last { zone, origin, bounds, tick };
-        // Whatever fails below leaves nothing to build on.
-        let last = self.last.take();
-        let news = match base {
-            None => {
-                if last.is_none_or(|last| Last { tick, ..last } != now) {
-                    *self = Self::default();
-                }
-                self.replace(&moved, &entered, described)?
+        let follows = |at: Tick| self.last == Some(Last { tick: at, ..now });
+        let same_zone = self.last.is_some_and(|last| Last { tick, ..last } == now);
+        let fits = match base {
+            None => are_complete(&moved, &entered),
+            Some(base) => !self.broken && follows(base) && self.agrees(&moved, &entered, &left),
+        };
+        self.broken = !fits;
+        if !fits {
+            return Err(NeedsWhole);
+        }
+        let news = if base.is_some() {
+            self.advance(&moved, entered, left, described)
+        } else {
+            if !same_zone {
+                self.entities = Places::default();
+                self.descriptors = Descriptors::default();
             }
-            Some(base) => {
-                if last != Some(Last { tick: base, ..now }) {
-                    return Err(NeedsWhole);
-                }
-                self.advance(&moved, entered, left, described)?
-            }
+            self.replace(&moved, &entered, described)
         };
         self.last = Some(now);
         Ok(Arc::new(self.frame(now, news, events)))
+    }
+
+    /// Whether a delta speaks of those who are here, and of nobody else.
+    fn agrees(
+        &self,
+        moved: &[PackedPosition],
+        entered: &[(Handle, EntityId)],
+        left: &[Handle],
+    ) -> bool {
+        let newcomers: BTreeSet<Handle> = entered.iter().map(|(handle, _)| *handle).collect();
+        let here = |handle: &Handle| self.entities.at(*handle).is_some();
+        let placed = moved.iter().filter(|p| newcomers.contains(&p.handle())).count();
+        left.iter().all(here)
+            && newcomers.iter().all(|handle| !here(handle) || left.contains(handle))
+            && placed == newcomers.len()
+            && moved.iter().all(|p| here(&p.handle()) || newcomers.contains(&p.handle()))
     }
 
     /// Takes a whole frame over and finds what it changes.
@@ -102,16 +124,14 @@ impl FrameMirror {
         moved: &[PackedPosition],
         all: &[(Handle, EntityId)],
         descriptors: Vec<(Handle, bool, Bytes)>,
-    ) -> Result<News, NeedsWhole> {
+    ) -> News {
         let mut news = News::default();
         let old = std::mem::take(&mut self.entities);
-        self.entities.ids = old.ids.clone();
+        self.entities.ids.clone_from(&old.ids);
         for position in moved {
-            let handle = position.handle();
-            self.entities.put(*position, old.at(handle) != Some(*position));
+            self.entities.put(*position, old.at(position.handle()) != Some(*position));
         }
         for (handle, id) in all {
-            self.entities.at(*handle).ok_or(NeedsWhole)?;
             let same = old.at(*handle).is_some() && old.ids.get(handle.index()) == Some(id);
             self.entities.name(*handle, *id);
             if !same {
@@ -119,16 +139,12 @@ impl FrameMirror {
                 news.entered.push(*handle);
             }
         }
-        if self.entities.count() != all.len() {
-            return Err(NeedsWhole);
-        }
         news.entered.sort_unstable();
-        let gone = |handle: &Handle| {
-            self.entities.at(*handle).is_none() || news.entered.binary_search(handle).is_ok()
-        };
+        let entered = |handle: &Handle| news.entered.binary_search(handle).is_ok();
+        let gone = |handle: &Handle| self.entities.at(*handle).is_none() || entered(handle);
         news.left = old.handles().filter(gone).collect();
         for (handle, _, descriptor) in descriptors {
-            let entered = news.entered.binary_search(&handle).is_ok();
+            let entered = entered(&handle);
             if entered || self.descriptors.get(handle) != descriptor {
                 self.descriptors.set(handle, descriptor);
                 news.described.push(handle);
@@ -137,7 +153,9 @@ impl FrameMirror {
                 }
             }
         }
-        Ok(news)
+        news.described.sort_unstable();
+        news.announced.sort_unstable();
+        news
     }
 
     /// Applies what has changed.
@@ -147,28 +165,19 @@ impl FrameMirror {
         entered: Vec<(Handle, EntityId)>,
         left: Vec<Handle>,
         described: Vec<(Handle, bool, Bytes)>,
-    ) -> Result<News, NeedsWhole> {
+    ) -> News {
         self.entities.changed.fill(false);
         for handle in &left {
-            self.entities.remove(*handle).ok_or(NeedsWhole)?;
+            self.entities.remove(*handle);
         }
-        let before = self.entities.count();
         for position in moved {
             self.entities.put(*position, true);
         }
-        for (handle, id) in &entered {
-            self.entities.at(*handle).ok_or(NeedsWhole)?;
-            self.entities.name(*handle, *id);
+        let mut news = News { left, ..News::default() };
+        for (handle, id) in entered {
+            self.entities.name(handle, id);
+            news.entered.push(handle);
         }
-        // A place for somebody unheard of, or somebody new who was here already.
-        if self.entities.count() != before + entered.len() {
-            return Err(NeedsWhole);
-        }
-        let mut news = News {
-            entered: entered.into_iter().map(|(handle, _)| handle).collect(),
-            left,
-            ..News::default()
-        };
         for (handle, announced, descriptor) in described {
             self.descriptors.set(handle, descriptor);
             news.described.push(handle);
@@ -176,7 +185,7 @@ impl FrameMirror {
                 news.announced.push(handle);
             }
         }
-        Ok(news)
+        news
     }
 
     fn frame(&self, now: Last, news: News, events: Vec<FrameEvent>) -> EncodedFrame {
@@ -210,10 +219,6 @@ impl Places {
         self.packed.iter().flatten().map(|position| position.handle())
     }
 
-    fn count(&self) -> usize {
-        self.packed.iter().flatten().count()
-    }
-
     fn put(&mut self, position: PackedPosition, changed: bool) {
         let index = position.handle().index();
         if self.packed.len() <= index {
@@ -238,7 +243,18 @@ impl Places {
         }
     }
 
-    fn remove(&mut self, handle: Handle) -> Option<PackedPosition> {
-        self.packed.get_mut(handle.index())?.take()
+    fn remove(&mut self, handle: Handle) {
+        if let Some(position) = self.packed.get_mut(handle.index()) {
+            *position = None;
+        }
     }
 }
+
+/// Whether a whole frame names everybody it places.
+fn are_complete(moved: &[PackedPosition], named: &[(Handle, EntityId)]) -> bool {
+    let placed: BTreeSet<Handle> = moved.iter().map(|position| position.handle()).collect();
+    placed == named.iter().map(|(handle, _)| *handle).collect()
+}
+
+#[cfg(test)]
+mod tests;
