@@ -1,0 +1,225 @@
+//! Packets about accounts, sessions and refusals.
+
+use uuid::Uuid;
+
+use crate::ids::PlayerId;
+use crate::msg::Outgoing;
+use crate::msg::login::{GameServer, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision};
+use crate::proto::{self, DisconnectReason, ErrorCode, PacketType};
+use crate::protocol::client::Rejected;
+use crate::protocol::server::{outgoing, world};
+use crate::token::ResumeToken;
+use crate::world::command::{PlayerState, Refusal};
+use crate::world::content::Content;
+
+/// ERROR: `in_reply_to` is the sequence of the packet it answers, 0 for none; `retry_after_ms` is
+/// 0 if there is no use in waiting.
+pub fn error(code: ErrorCode, message: &str, in_reply_to: u64, retry_after_ms: u32) -> Outgoing {
+    let message = message.to_owned();
+    let it = proto::Error { code: code.into(), message, in_reply_to, retry_after_ms };
+    outgoing(PacketType::Error, &it)
+}
+
+/// ERROR for a packet that was not taken.
+pub fn rejection(rejected: &Rejected, in_reply_to: u64) -> Outgoing {
+    error(rejected.code, &rejected.message, in_reply_to, 0)
+}
+
+/// ERROR for an action that the world refused.
+pub fn refusal(refusal: &Refusal, request: u64) -> Outgoing {
+    let wait = if let Refusal::Cooldown(millis) = refusal { *millis } else { 0 };
+    let (code, words) = refusal_words(refusal);
+    error(code, &words, request, wait)
+}
+
+fn refusal_words(refusal: &Refusal) -> (ErrorCode, String) {
+    use ErrorCode as E;
+    let (code, words) = match refusal {
+        Refusal::NoSuchTarget => (E::ErrorNoSuchTarget, "there is no such target here"),
+        Refusal::OutOfRange => (E::ErrorOutOfRange, "too far away"),
+        Refusal::Cooldown(_) => (E::ErrorCooldown, "not ready yet"),
+        Refusal::Dead => (E::ErrorDead, "the dead do not act"),
+        Refusal::TargetDead => (E::ErrorTargetDead, "the target is dead"),
+        Refusal::NotAllowed(why) => (E::ErrorNotAllowed, *why),
+        Refusal::NoSuchItem => (E::ErrorNoSuchItem, "no such item in the inventory"),
+        Refusal::NotUsable => (E::ErrorNotUsable, "the item cannot be used"),
+        Refusal::InventoryFull => (E::ErrorInventoryFull, "the inventory is full"),
+        Refusal::NoSuchSkill => (E::ErrorNoSuchSkill, "there is no such skill"),
+        Refusal::NotEnoughPower => (E::ErrorNotEnoughPower, "not enough power"),
+        Refusal::LevelTooLow(level) => {
+            return (E::ErrorLevelTooLow, format!("level {level} is needed"));
+        }
+        Refusal::NoSuchQuest => (E::ErrorNoSuchQuest, "there is no such quest"),
+        Refusal::QuestState(why) => (E::ErrorQuestState, *why),
+        Refusal::BadPosition(why) => (E::ErrorBadPosition, *why),
+        Refusal::Unavailable => (E::ErrorUnavailable, "not possible now: the database is away"),
+        Refusal::Busy => (E::ErrorRateLimited, "too much at once; wait for the answers"),
+    };
+    (code, words.to_owned())
+}
+
+/// LOGIN_RESPONSE.
+pub fn login_response(decision: &LoginDecision) -> Outgoing {
+    match decision {
+        LoginDecision::Accepted { player, ticket, servers, .. } => {
+            let it = proto::LoginResponse {
+                success: true,
+                session_token: ticket.clone(),
+                player_id: player.0,
+                game_servers: servers.iter().map(server_info).collect(),
+                ..Default::default()
+            };
+            outgoing(PacketType::LoginResponse, &it)
+        }
+        LoginDecision::Refused(refusal) => login_refused(refusal.code, &refusal.message),
+    }
+}
+
+/// LOGIN_RESPONSE that says no.
+pub fn login_refused(code: ErrorCode, message: &str) -> Outgoing {
+    let it = proto::LoginResponse {
+        error_code: code.into(),
+        error_message: message.to_owned(),
+        ..Default::default()
+    };
+    outgoing(PacketType::LoginResponse, &it)
+}
+
+fn server_info(server: &GameServer) -> proto::ServerInfo {
+    let load = if server.capacity == 0 {
+        1.0
+    } else {
+        (server.players as f32 / server.capacity as f32).min(1.0)
+    };
+    proto::ServerInfo {
+        server_id: server.id.0,
+        server_name: server.name.clone(),
+        ip_address: server.host.clone(),
+        port: u32::from(server.port),
+        current_players: server.players,
+        max_players: server.capacity,
+        load_factor: load,
+    }
+}
+
+/// LOGIN_QUEUE.
+pub fn login_queue(place: QueuePlace) -> Outgoing {
+    let it = proto::LoginQueue {
+        position: place.position,
+        length: place.length,
+        estimated_wait_ms: place.wait_ms,
+    };
+    outgoing(PacketType::LoginQueue, &it)
+}
+
+/// REGISTER_RESPONSE.
+pub fn register_response(decision: &RegisterDecision) -> Outgoing {
+    match decision {
+        RegisterDecision::Created(player) => {
+            let it = proto::RegisterResponse {
+                success: true,
+                player_id: player.0,
+                ..Default::default()
+            };
+            outgoing(PacketType::RegisterResponse, &it)
+        }
+        RegisterDecision::Refused(LoginRefusal { code, message, .. }) => {
+            register_refused(*code, message)
+        }
+    }
+}
+
+/// REGISTER_RESPONSE that says no.
+pub fn register_refused(code: ErrorCode, message: &str) -> Outgoing {
+    let it = proto::RegisterResponse {
+        error_code: code.into(),
+        error_message: message.to_owned(),
+        ..Default::default()
+    };
+    outgoing(PacketType::RegisterResponse, &it)
+}
+
+/// HEARTBEAT_RESPONSE; `server_time` in Unix milliseconds.
+pub fn heartbeat_response(client_time: u64, server_time: u64) -> Outgoing {
+    let it = proto::HeartbeatResponse { client_time, server_time };
+    outgoing(PacketType::HeartbeatResponse, &it)
+}
+
+/// LOGOUT_RESPONSE.
+pub fn logout_response() -> Outgoing {
+    outgoing(PacketType::LogoutResponse, &proto::LogoutResponse { success: true })
+}
+
+/// RESUME_RESPONSE: the session goes on. `lost`: older missed packets were no longer kept.
+pub fn resume_response(
+    player: PlayerId,
+    session: Uuid,
+    token: &ResumeToken,
+    replayed: u32,
+    lost: bool,
+    last_client_sequence: u64,
+) -> Outgoing {
+    let it = proto::ResumeResponse {
+        success: true,
+        resume_token: token.as_str().to_owned(),
+        session_id: session.to_string(),
+        player_id: player.0,
+        replayed,
+        lost,
+        last_client_sequence,
+        ..Default::default()
+    };
+    outgoing(PacketType::ResumeResponse, &it)
+}
+
+/// RESUME_RESPONSE that says no.
+pub fn resume_refused(code: ErrorCode, message: &str) -> Outgoing {
+    let it = proto::ResumeResponse {
+        error_code: code.into(),
+        error_message: message.to_owned(),
+        ..Default::default()
+    };
+    outgoing(PacketType::ResumeResponse, &it)
+}
+
+/// DISCONNECT_NOTICE.
+pub fn disconnect_notice(reason: DisconnectReason, message: &str, may_resume: bool) -> Outgoing {
+    let message = message.to_owned();
+    let it = proto::DisconnectNotice { reason: reason.into(), message, may_resume };
+    outgoing(PacketType::DisconnectNotice, &it)
+}
+
+/// REDIRECT.
+pub fn redirect(host: &str, port: u16) -> Outgoing {
+    let it = proto::Redirect { host: host.to_owned(), port: u32::from(port) };
+    outgoing(PacketType::Redirect, &it)
+}
+
+/// ENTER_WORLD_RESPONSE: the player as it enters; `guild` is its guild's name or empty.
+pub fn enter_world_response(
+    state: &PlayerState,
+    guild: &str,
+    content: &Content,
+    session: Uuid,
+    token: &ResumeToken,
+) -> Outgoing {
+    let it = proto::EnterWorldResponse {
+        success: true,
+        player: Some(world::player_info(state, guild, &content.rules)),
+        inventory: world::items(&state.inventory, content),
+        session_id: session.to_string(),
+        resume_token: token.as_str().to_owned(),
+        ..Default::default()
+    };
+    outgoing(PacketType::EnterWorldResponse, &it)
+}
+
+/// ENTER_WORLD_RESPONSE that says no.
+pub fn enter_world_refused(code: ErrorCode, message: &str) -> Outgoing {
+    let it = proto::EnterWorldResponse {
+        error_code: code.into(),
+        error_message: message.to_owned(),
+        ..Default::default()
+    };
+    outgoing(PacketType::EnterWorldResponse, &it)
+}
