@@ -21,3 +21,9 @@ pub mod link;
 pub mod net;
 
 pub mod chat;
+pub mod gateway;
+pub mod login;
+pub mod master;
+pub mod zone;
+
+pub mod admin;

@@ -4,7 +4,8 @@
 //! has checked names and texts and bounded keys; whether it makes sense in the world is for the
 //! world, chat and login to say. Nothing in here panics on any bytes.
 
-mod fields;
+pub(in crate::protocol) mod fields;
+mod kind;
 mod talk;
 
 use prost::Message;

@@ -11,7 +11,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use crate::limits;
-use crate::proto::{PacketHeader, PacketType};
+use crate::proto::{ErrorCode, PacketHeader, PacketType};
+use crate::protocol::client::Rejected;
 
 /// Bytes before each body on a TCP port: its length.
 pub const LENGTH_BYTES: usize = 4;
@@ -84,6 +85,24 @@ pub enum PacketError {
         /// Allowed.
         limit: usize,
     },
+}
+
+impl PacketError {
+    /// What ERROR tells the client.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            PacketError::TooLarge { .. } | PacketError::FrameLength { .. } => {
+                ErrorCode::ErrorTooLarge
+            }
+            _ => ErrorCode::ErrorMalformed,
+        }
+    }
+}
+
+impl From<PacketError> for Rejected {
+    fn from(error: PacketError) -> Self {
+        Rejected::new(error.code(), error.to_string())
+    }
 }
 
 /// Reads one frame's body (or one WebSocket message). The payload is borrowed unless it was
@@ -324,8 +343,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compressed_is_sent_as_it_is() {
-        let noise: Vec<u8> =
-            (0..2_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as u8
+        };
+        let noise: Vec<u8> = (0..2_000).map(|_| next()).collect();
         let mut out = Vec::new();
         assert!(!append_compressed(&mut out, PacketType::Inventory, 1, 1, &[&noise]));
         let body = first_frame(&out, LIMIT).unwrap().unwrap();

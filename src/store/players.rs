@@ -39,6 +39,34 @@ impl Store {
     ) -> Result<Claim, StoreError> {
         self.write("claim", ClaimPlayer { player, owner, ticket }).await
     }
+
+    /// Uses a ticket up without claiming its player, who stands in the world already.
+    ///
+    /// # Errors
+    /// [`StoreError::TicketUsed`].
+    pub async fn use_ticket(&self, ticket: TicketUse) -> Result<(), StoreError> {
+        self.write("use_ticket", UseTicket { ticket }).await
+    }
+}
+
+struct UseTicket {
+    ticket: TicketUse,
+}
+
+impl Write for UseTicket {
+    type Answer = ();
+
+    fn player(&self) -> Option<PlayerId> {
+        None
+    }
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+        let TicketUse { id, expires_at } = self.ticket;
+        match db.execute(USE_TICKET, values![id, expires_at]).await? {
+            0 => Err(StoreError::TicketUsed.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 struct ClaimPlayer {

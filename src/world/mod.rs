@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::ids::{PlayerId, ZoneId};
 use crate::tick::Tick;
-use command::{Command, Effect, PlayerState};
+use command::{Command, Effect, GuildTag, PlayerState};
 use content::Content;
 use entity::Entities;
 use frame::FrameUpdate;
@@ -89,6 +89,18 @@ impl World {
     pub fn player(&self, player: PlayerId) -> Option<PlayerState> {
         let _ = player;
         None
+    }
+
+    /// The guild of a player that is here.
+    pub fn guild(&self, player: PlayerId) -> Option<GuildTag> {
+        let _ = player;
+        None
+    }
+
+    /// The level of a player that is here; 1 for others.
+    pub fn level(&self, player: PlayerId) -> u32 {
+        let _ = player;
+        1
     }
 
     /// The states of all players that have changed since the last call.

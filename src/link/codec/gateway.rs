@@ -2,7 +2,7 @@
 //! before and comes out as a `FrameDelta`.
 
 use super::reading::{self, At, present};
-use super::shared::{self, NOTHING, put_key, put_packet, put_player};
+use super::shared::{self, NOTHING, put_key, put_packet, put_player, put_servers, servers};
 use super::{DecodeError, body_of, decisions, enveloped, frame, not_for};
 use crate::ids::{RequestId, SessionKey};
 use crate::link::Wire;
@@ -66,6 +66,9 @@ impl Wire for GatewayMsg {
                     message: message.clone(),
                 }))
             }
+            GatewayMsg::Servers(servers) => {
+                Body::LoadBalance(wire::LoadBalance { servers: put_servers(servers) })
+            }
             GatewayMsg::LoginDecided { request, decision } => {
                 exchange(*request, Exchange::Decided(decisions::put_decision(decision)))
             }
@@ -112,6 +115,9 @@ impl Wire for GatewayMsg {
             Body::ZoneChange(wire::ZoneChange { change }) => {
                 read_change(present(At("ZoneChange", "change"), change)?)
             }
+            Body::LoadBalance(wire::LoadBalance { servers: list }) => {
+                Ok(GatewayMsg::Servers(servers(list)?))
+            }
             Body::LoginExchange(wire::LoginExchange { request_id, exchange }) => {
                 let exchange = present(At("LoginExchange", "exchange"), exchange)?;
                 decisions::read(RequestId(request_id), exchange)
@@ -124,7 +130,6 @@ impl Wire for GatewayMsg {
             | Body::PlayerTransfer(_)
             | Body::GuildMessage(_)
             | Body::ServerStatus(_)
-            | Body::LoadBalance(_)
             | Body::Watch(_)
             | Body::Combat(_)
             | Body::Talk(_) => Err(not_for("GatewayMsg")),
