@@ -148,8 +148,8 @@ impl Process {
         let (wiring, inboxes) = wire(self.config.link.loopback, self.server);
         let tls = self.tls()?;
         let gate = Gate::new(self.config.net.max_connections, self.config.net.per_address);
-        let admin = bind(self.config.listen.admin, "listen.admin").await?;
-        let http = bind(self.address(self.config.listen.http_port), "listen.http_port").await?;
+        let admin = bind(self.config.ports.admin, "ports.admin").await?;
+        let http = bind(self.address(self.config.ports.http), "ports.http").await?;
 
         let (reports, reports_in) = gateway::reports();
         let shared = self.gateway_shared(&wiring, reports);
@@ -173,9 +173,9 @@ impl Process {
 
         let ports = Ports { process: &self, gate: &gate, tls: &tls };
         let addresses = Addresses {
-            login: ports.packets(self.config.listen.login_port, "login", &login_shards)?,
-            gateway: ports.packets(self.config.listen.gateway_port, "gateway", &gateway_shards)?,
-            text: ports.lines(self.config.listen.text_port, &gateway_shards)?,
+            login: ports.packets(self.config.ports.login, "login", &login_shards)?,
+            gateway: ports.packets(self.config.ports.gateway, "gateway", &gateway_shards)?,
+            text: ports.lines(self.config.ports.text, &gateway_shards)?,
             http: http.local_addr()?,
             admin: admin.local_addr()?,
             secure: tls.is_some(),
@@ -231,7 +231,7 @@ impl Process {
     }
 
     fn address(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.config.listen.bind, port)
+        SocketAddr::new(self.config.ports.bind, port)
     }
 
     fn gateway_shared(
@@ -326,11 +326,11 @@ impl Process {
     fn report_status(&self, wiring: &Wiring, gate: &Arc<Gate>, addresses: &Addresses) {
         let template = ServerStatus {
             server: self.server,
-            name: self.config.listen.advertised_name(),
+            name: self.config.ports.advertise.clone(),
             roles: Roles::all().iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            region: self.config.listen.region.clone(),
-            host: self.config.listen.advertised_host(),
+            region: self.config.ports.region.clone(),
+            host: self.config.ports.advertise.clone(),
             port: addresses.gateway.port(),
             text_port: addresses.text.port(),
             players: 0,
@@ -423,7 +423,7 @@ impl Ports<'_> {
         config.tls = tls;
         let stop = self.process.stops.listeners.clone();
         listen(config, shards.clone(), self.gate.clone(), stop)
-            .with_context(|| format!("the {label} port (listen.{label}_port)"))
+            .with_context(|| format!("the {label} port (ports.{label})"))
     }
 }
 

@@ -91,6 +91,9 @@ impl World {
         None
     }
 
+    /// x
+    pub fn lose_time(&mut self, _millis: u64) {}
+
     /// The guild of a player that is here.
     pub fn guild(&self, player: PlayerId) -> Option<GuildTag> {
         let _ = player;

@@ -201,6 +201,7 @@ impl ZoneServer {
         let began = tick::now();
         self.take_inputs();
         self.take_completions();
+        self.world.lose_time(self.clock.take_lost_ms());
         self.world.step();
         self.carry_out_effects();
         self.events.round(&mut self.sync);
