@@ -31,7 +31,7 @@ use crate::proto::ErrorCode;
 use crate::protocol::{packet, server};
 use crate::role::Roles;
 use crate::store::Store;
-use crate::tick::{TICK, unix_millis};
+use crate::tick::{TICK, now, unix_millis};
 use crate::token::TicketSigner;
 use crate::{admin, chat, gateway, limits, login, master, status, web, zone};
 
@@ -194,14 +194,7 @@ impl Process {
         ));
         self.report_status(&wiring, &gate, &addresses);
         self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
-        let state = admin::AdminState::new(
-            metrics,
-            operator_token,
-            self.store.clone(),
-            queries.master_queries,
-        );
-        let admin_stop = self.stops.others.clone();
-        self.tasks.spawn(admin::serve(admin, admin::router(state), admin_stop));
+        self.serve_operators(admin, metrics, &operator_token, queries.master_queries);
         banner::print(&self.config, &addresses);
 
         stop.cancelled().await;
@@ -225,8 +218,12 @@ impl Process {
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {
-        let Some((certificate, key)) = self.config.net.tls.files() else { return Ok(None) };
-        let tls = Tls::load(certificate, key, &self.config.net).context("net.tls")?;
+        let net = &self.config.net;
+        let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
+            return Ok(None);
+        };
+        let limit = Duration::from_millis(net.tls_handshake_ms);
+        let tls = Tls::load(certificate, key, net.tls_handshakes, limit).context("net.tls")?;
         Ok(Some(tls))
     }
 
@@ -344,6 +341,32 @@ impl Process {
         self.tasks.spawn(status::report(template, gate.clone(), master, stop));
     }
 
+    /// The operators' port: metrics, health, registry, dashboard.
+    fn serve_operators(
+        &self,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+        token: &str,
+        master: mpsc::Sender<master::query::Query>,
+    ) {
+        let zones = self.config.world.zones.iter();
+        let state = admin::AdminState {
+            metrics,
+            token: admin::OperatorToken::new(token),
+            master: Some(master),
+            store: Some(self.store.clone()),
+            readiness: admin::Readiness::new(Roles::all().iter()),
+            started: now(),
+            zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
+        };
+        let stop = self.stops.others.clone();
+        self.tasks.spawn(async move {
+            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
+                error!(%problem, "the operators' port has ended");
+            }
+        });
+    }
+
     /// The public web port: the web client and the WebSocket.
     fn serve_http(
         &self,
@@ -353,7 +376,8 @@ impl Process {
         gate: Arc<Gate>,
     ) -> anyhow::Result<()> {
         let stop = self.stops.gateway.clone();
-        let config = WebSocketConfig::new(&self.config.net);
+        let allowed_origins = self.config.net.allowed_origins.clone();
+        let config = WebSocketConfig { allowed_origins };
         let sockets = websocket::router(config, shards, gate, stop.clone());
         let app = web::router().merge(sockets);
         let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
