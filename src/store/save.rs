@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::{Connection, amount, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::players::goals_text;
-use super::writer::Write;
 use super::{Store, StoreError, measure};
 use crate::ids::PlayerId;
 use crate::tick;
