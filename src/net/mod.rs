@@ -9,7 +9,6 @@
 //! [`Io`], `table` writes, `outbound` keeps what the socket did not take.
 
 mod assembler;
-mod attempts;
 pub mod config;
 mod connection;
 pub mod gate;

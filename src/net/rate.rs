@@ -7,8 +7,6 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::attempts::{AttemptLimiter, AttemptLimits};
-
 /// What one connection may send: `[net.rate]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +44,26 @@ impl Default for RateLimits {
     }
 }
 
+impl RateLimits {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub(super) fn problems(&self) -> Vec<String> {
+        [
+            ("packets_per_second", self.packets_per_second, 1, 10_000),
+            ("packet_burst", self.packet_burst, 1, 10_000),
+            ("moves_per_second", self.moves_per_second, 1, 1_000),
+            ("abilities_per_second", self.abilities_per_second, 1, 1_000),
+            ("chat_messages", self.chat_messages, 1, 100),
+            ("chat_seconds", self.chat_seconds, 1, 3_600),
+            ("mute_messages", self.mute_messages, 2, 100),
+            ("mute_seconds", self.mute_seconds, 1, 3_600),
+        ]
+        .into_iter()
+        .filter(|(_, value, least, most)| !(least..=most).contains(&value))
+        .map(|(key, _, least, most)| format!("net.rate.{key} must be {least} to {most}"))
+        .collect()
+    }
+}
+
 /// What a packet counts as, besides a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -57,7 +75,7 @@ pub enum Class {
     Ability,
     /// Something that others will read.
     Chat,
-    /// A log-in or registration; [`AttemptLimiter`] counts those that fail.
+    /// A log-in or registration; the login role counts those that fail.
     Login,
 }
 

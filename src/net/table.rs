@@ -144,7 +144,7 @@ impl Table {
         self.live
     }
 
-    /// Whether no socket is left, not even a lingering one.
+    /// Whether nothing is left, neither a lingering socket nor a bridge with last words to send.
     pub fn is_quiet(&self) -> bool {
         self.live == 0 && self.lingering.is_empty()
     }
@@ -342,12 +342,9 @@ impl Table {
                 connection.writer.cut();
             }
             _ => {
-                if let Writer::Socket(_) = connection.writer {
-                    let until = self.now + LINGER;
-                    let lingering =
-                        Lingering { writer: connection.writer, until, left: LINGER_BYTES };
-                    self.lingering.insert(conn, lingering);
-                }
+                let until = self.now + LINGER;
+                let lingering = Lingering { writer: connection.writer, until, left: LINGER_BYTES };
+                self.lingering.insert(conn, lingering);
             }
         }
         Some(reason)
