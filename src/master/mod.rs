@@ -353,3 +353,6 @@ impl Master {
         gateways.values().filter(|gateway| gateway.send(broadcast()).is_ok()).count()
     }
 }
+
+#[cfg(test)]
+mod tests;
