@@ -5,6 +5,7 @@
 //! inside its loop.
 
 pub mod balance;
+mod config;
 pub mod placement;
 pub mod presence;
 pub mod query;
@@ -13,12 +14,13 @@ mod views;
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+
+pub use config::MasterConfig;
 
 use crate::ids::{Key, PlayerId, RequestId, ServerId, SessionRef};
 use crate::limits;
@@ -31,11 +33,11 @@ use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::store::{Store, StoreError};
 use crate::tick;
-use balance::{Balancer, Strategy};
+use balance::Balancer;
 use placement::Placement;
 use presence::Presence;
 use query::{KickOutcome, Query};
-use registry::{Kind, Patience, RegisterError, Registration, Registry};
+use registry::{Kind, RegisterError, Registration, Registry};
 
 /// Players in the world of one master, whatever its gateways could hold together.
 const PLAYERS_MAX: usize = 1_000_000;
@@ -46,65 +48,6 @@ const BANS_EVERY: u64 = 5;
 /// How far back each look reaches, ms: clocks of other machines may be behind. To kick a banned
 /// player twice does no harm.
 const BANS_OVERLAP_MS: u64 = 60_000;
-
-/// `[master]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MasterConfig {
-    /// How newcomers are spread over the gateways.
-    pub balancing: Strategy,
-    /// Most servers in the registry, 1 to 100,000.
-    pub servers_max: usize,
-    /// Seconds of silence after which a server of the cluster gets no newcomers, 1 to 3,600.
-    pub suspect_seconds: u64,
-    /// Seconds of silence after which it is dead; more than `suspect_seconds`.
-    pub dead_seconds: u64,
-    /// Seconds of silence after which a server registered over HTTP is dead, 1 to 86,400.
-    pub http_dead_seconds: u64,
-}
-
-impl Default for MasterConfig {
-    fn default() -> Self {
-        Self {
-            balancing: Strategy::default(),
-            servers_max: 10_000,
-            suspect_seconds: 3,
-            dead_seconds: 6,
-            http_dead_seconds: 30,
-        }
-    }
-}
-
-impl MasterConfig {
-    /// What is wrong with the values, each with its key and the allowed range.
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if !(1..=100_000).contains(&self.servers_max) {
-            problems.push("master.servers_max must be 1 to 100000".to_owned());
-        }
-        if !(1..=3_600).contains(&self.suspect_seconds) {
-            problems.push("master.suspect_seconds must be 1 to 3600".to_owned());
-        }
-        if self.dead_seconds <= self.suspect_seconds || self.dead_seconds > 86_400 {
-            problems.push(
-                "master.dead_seconds must be more than master.suspect_seconds, at most 86400"
-                    .to_owned(),
-            );
-        }
-        if !(1..=86_400).contains(&self.http_dead_seconds) {
-            problems.push("master.http_dead_seconds must be 1 to 86400".to_owned());
-        }
-        problems
-    }
-
-    fn patience(&self) -> Patience {
-        Patience {
-            suspect: Duration::from_secs(self.suspect_seconds),
-            dead: Duration::from_secs(self.dead_seconds),
-            http_dead: Duration::from_secs(self.http_dead_seconds),
-        }
-    }
-}
 
 /// Whom the master speaks to.
 #[derive(Debug, Clone, Default)]
@@ -410,3 +353,6 @@ impl Master {
         gateways.values().filter(|gateway| gateway.send(broadcast()).is_ok()).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -391,4 +391,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -22,7 +22,7 @@ fn registration(port: u16) -> Registration {
     }
 }
 
-pub(crate) fn status(server: u64, players: u32) -> ServerStatus {
+pub(in crate::master) fn status(server: u64, players: u32) -> ServerStatus {
     ServerStatus {
         server: ServerId(server),
         name: format!("server-{server}"),
