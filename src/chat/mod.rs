@@ -64,6 +64,22 @@ impl Default for ChatConfig {
     }
 }
 
+impl ChatConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("chat.{key} must be {least} to {most}"));
+            }
+        };
+        range("invitation_seconds", self.invitation_seconds, 1, 86_400);
+        range("guild_wait_ms", self.guild_wait_ms, 1, 60_000);
+        range("reload_ms", self.reload_ms, 10, 60_000);
+        problems
+    }
+}
+
 /// Whom the chat role speaks to.
 #[derive(Debug, Clone)]
 pub struct Peers {
