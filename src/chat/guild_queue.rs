@@ -115,20 +115,18 @@ impl Chat {
             return;
         }
         let since = tick::now();
-        let asks = matches!(action, GuildAction::Info(_));
         let request = Request { since, player, request, action };
-        let refusal = if asks && self.queue.has_loaded && self.queue.memory != Memory::Good {
-            // The last that is known will do.
-            return self.decide(request, TouchedSet::new(), since);
-        } else if self.queue.memory != Memory::Good {
-            Some(Refusal::UNAVAILABLE)
-        } else if self.queue.requests.len() >= REQUESTS_MAX {
-            Some(Refusal::BUSY)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            return self.refuse(player, request.request, &refusal);
+        if self.queue.memory != Memory::Good {
+            if self.queue.has_loaded && matches!(request.action, GuildAction::Info(_)) {
+                // The last that is known will do.
+                self.decide(request, TouchedSet::new(), since);
+            } else {
+                self.refuse(player, request.request, &Refusal::UNAVAILABLE);
+            }
+            return;
+        }
+        if self.queue.requests.len() >= REQUESTS_MAX {
+            return self.refuse(player, request.request, &Refusal::BUSY);
         }
         self.queue.requests.push_back(request);
         self.work_guilds(since);
