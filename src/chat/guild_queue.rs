@@ -48,9 +48,9 @@ struct Kill {
     victim: (PlayerId, GuildId),
 }
 
-/// Whether the copy in memory is good.
+/// Whether what is in memory is what the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Copy {
+enum Memory {
     Good,
     /// To be read at this moment or later.
     Stale(Instant),
@@ -60,7 +60,7 @@ enum Copy {
 
 /// What waits and what is under way.
 pub(super) struct GuildQueue {
-    copy: Copy,
+    memory: Memory,
     has_loaded: bool,
     requests: VecDeque<Request>,
     kills: VecDeque<Kill>,
@@ -74,7 +74,7 @@ pub(super) struct GuildQueue {
 impl GuildQueue {
     pub(super) fn new() -> Self {
         Self {
-            copy: Copy::Stale(tick::now()),
+            memory: Memory::Stale(tick::now()),
             has_loaded: false,
             requests: VecDeque::new(),
             kills: VecDeque::new(),
@@ -102,7 +102,9 @@ impl GuildQueue {
     }
 
     fn can_start(&self, touched: &TouchedSet) -> bool {
-        self.copy == Copy::Good && self.in_flight < IN_FLIGHT_MAX && touched.is_disjoint(&self.busy)
+        self.memory == Memory::Good
+            && self.in_flight < IN_FLIGHT_MAX
+            && touched.is_disjoint(&self.busy)
     }
 }
 
@@ -112,18 +114,21 @@ impl Chat {
         if self.presence.get(player).is_none() {
             return;
         }
-        let refusal = if self.queue.copy != Copy::Good {
-            Some(Refusal::UNAVAILABLE)
-        } else if self.queue.requests.len() >= REQUESTS_MAX {
-            Some(Refusal::BUSY)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            return self.refuse(player, request, &refusal);
-        }
         let since = tick::now();
-        self.queue.requests.push_back(Request { since, player, request, action });
+        let request = Request { since, player, request, action };
+        if self.queue.memory != Memory::Good {
+            if self.queue.has_loaded && matches!(request.action, GuildAction::Info(_)) {
+                // The last that is known will do.
+                self.decide(request, TouchedSet::new(), since);
+            } else {
+                self.refuse(player, request.request, &Refusal::UNAVAILABLE);
+            }
+            return;
+        }
+        if self.queue.requests.len() >= REQUESTS_MAX {
+            return self.refuse(player, request.request, &Refusal::BUSY);
+        }
+        self.queue.requests.push_back(request);
         self.work_guilds(since);
     }
 
@@ -155,7 +160,7 @@ impl Chat {
         let mut ahead = TouchedSet::new();
         for waiting in std::mem::take(&mut self.queue.requests) {
             let touched = self.touched(waiting.player, &waiting.action);
-            if self.queue.copy != Copy::Good {
+            if self.queue.memory != Memory::Good {
                 self.refuse(waiting.player, waiting.request, &Refusal::UNAVAILABLE);
             } else if self.queue.can_start(&touched) && touched.is_disjoint(&ahead) {
                 self.decide(waiting, touched, now);
@@ -169,11 +174,15 @@ impl Chat {
     }
 
     fn work_kills(&mut self) {
-        if self.queue.copy != Copy::Good {
+        if self.queue.memory != Memory::Good {
             return;
         }
         let mut ahead = TouchedSet::new();
         for kill in std::mem::take(&mut self.queue.kills) {
+            if self.wars.get(pair(kill.killer.1, kill.victim.1)).is_none() {
+                debug!(id = %kill.id, "a kill after the war is not counted");
+                continue;
+            }
             let touched = touched::by_kill(kill.killer.1, kill.victim.1);
             if self.queue.can_start(&touched) && touched.is_disjoint(&ahead) {
                 let Kill { id, killer, victim } = kill;
@@ -233,14 +242,14 @@ impl Chat {
 
     /// Reads the guilds and wars.
     pub(super) fn load_guilds(&mut self) {
-        self.queue.copy = Copy::Loading;
+        self.queue.memory = Memory::Loading;
         self.queue.in_flight += 1;
         guild_store::load(self.store.clone(), self.done.clone());
     }
 
     /// Reads them again if that is due and no change is under way.
     pub(super) fn reload_if_due(&mut self, now: Instant) {
-        if let Copy::Stale(due) = self.queue.copy
+        if let Memory::Stale(due) = self.queue.memory
             && due <= now
             && self.queue.in_flight == 0
         {
@@ -257,14 +266,14 @@ impl Chat {
                 info!(guilds = guilds.len(), wars = wars.len(), "guilds are loaded");
                 self.guilds.replace(guilds);
                 self.wars.replace(wars);
-                self.queue.copy = Copy::Good;
+                self.queue.memory = Memory::Good;
                 self.queue.has_loaded = true;
                 self.settle_guilds();
                 self.tell_wars(now);
             }
             Done::Loaded(Err(error)) => {
                 warn!(%error, "guilds cannot be loaded; trying again");
-                self.queue.copy = Copy::Stale(self.later(now));
+                self.queue.memory = Memory::Stale(self.later(now));
             }
             Done::Changed(job, result) => {
                 self.queue.busy.retain(|busy| !job.touched.contains(busy));
@@ -293,10 +302,10 @@ impl Chat {
         }
         if away {
             // Whether it was made will show when everything is read again.
-            self.queue.copy = Copy::Stale(self.later(now));
+            self.queue.memory = Memory::Stale(self.later(now));
         } else if *error != StoreError::NameTaken {
             warn!(%error, "guilds are not as they seemed; reading them again");
-            self.queue.copy = Copy::Stale(now);
+            self.queue.memory = Memory::Stale(now);
         }
     }
 
