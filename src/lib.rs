@@ -19,3 +19,5 @@ pub mod token;
 
 pub mod link;
 pub mod net;
+
+pub mod client;
