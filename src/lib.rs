@@ -27,3 +27,4 @@ pub mod master;
 pub mod zone;
 
 pub mod admin;
+pub mod client;

@@ -194,11 +194,17 @@ impl Process {
         ));
         self.report_status(&wiring, &gate, &addresses);
         self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
-        self.serve_operators(admin, metrics, &operator_token, queries.master_queries);
+        let readiness = admin::Readiness::new(Roles::all());
+        for role in Roles::all().iter() {
+            readiness.started(role);
+        }
+        let token = admin::OperatorToken::new(&operator_token)?;
+        self.serve_operators(admin, metrics, token, queries.master_queries, readiness.clone());
         banner::print(&self.config, &addresses);
 
         stop.cancelled().await;
         info!("stopping");
+        readiness.drain();
         self.stops.listeners.cancel();
         self.stops.gateway.cancel();
         ended("gateway", gateway).await;
@@ -208,7 +214,9 @@ impl Process {
         }
         self.stops.others.cancel();
         self.tasks.close();
-        ended("roles", tokio::spawn(self.tasks.wait())).await;
+        if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
+            error!("some roles do not end; going on without them");
+        }
         self.stops.shards.cancel();
         gateway_shards.join().await;
         login_shards.join().await;
@@ -346,16 +354,17 @@ impl Process {
         &self,
         listener: TcpListener,
         metrics: PrometheusHandle,
-        token: &str,
+        token: admin::OperatorToken,
         master: mpsc::Sender<master::query::Query>,
+        readiness: admin::Readiness,
     ) {
         let zones = self.config.world.zones.iter();
         let state = admin::AdminState {
             metrics,
-            token: admin::OperatorToken::new(token),
+            token,
             master: Some(master),
             store: Some(self.store.clone()),
-            readiness: admin::Readiness::new(Roles::all().iter()),
+            readiness,
             started: now(),
             zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
         };
