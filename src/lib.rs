@@ -27,3 +27,11 @@ pub mod master;
 pub mod zone;
 
 pub mod admin;
+pub mod banner;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod run;
+pub mod status;
+pub mod telemetry;
+pub mod web;

@@ -2,7 +2,7 @@
 //!
 //! Read once at start by whoever builds the listeners and shards; nothing here changes later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,13 @@ pub struct TlsFiles {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Certificate and key, if TLS is wanted.
+    pub fn files(&self) -> Option<(&Path, &Path)> {
+        Some((self.certificate.as_deref()?, self.key.as_deref()?))
+    }
 }
 
 impl Default for NetConfig {
