@@ -114,9 +114,8 @@ pub async fn run(
     let signer = TicketSigner::load_or_create(&data.file("login.key"))?;
     let operator_token = data.secret("operator.token")?;
     data.secret("cluster.secret")?;
-    let store = Store::open(&config.store, data.path())
-        .await
-        .context("the database cannot be opened")?;
+    let store =
+        Store::open(&config.store, data.path()).await.context("the database cannot be opened")?;
     let process = Process {
         config,
         server: ServerId::random(),
@@ -230,8 +229,7 @@ impl Process {
         let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
             return Ok(None);
         };
-        let limit = Duration::from_millis(net.tls_handshake_ms);
-        let tls = Tls::load(certificate, key, net.tls_handshakes, limit).context("net.tls")?;
+        let tls = Tls::load(certificate, key, net).context("net.tls")?;
         Ok(Some(tls))
     }
 
@@ -433,7 +431,11 @@ impl Ports<'_> {
         self.open(port, Framing::Length, most, label, shards, refusal, self.tls.clone())
     }
 
-    fn lines<M: Send + 'static>(&self, port: u16, shards: &Shards<M>) -> anyhow::Result<SocketAddr> {
+    fn lines<M: Send + 'static>(
+        &self,
+        port: u16,
+        shards: &Shards<M>,
+    ) -> anyhow::Result<SocketAddr> {
         let refusal = b"ERROR the server is full\n".to_vec();
         self.open(port, Framing::Lines, limits::TEXT_LINE_MAX, "text", shards, refusal, None)
     }
@@ -450,8 +452,7 @@ impl Ports<'_> {
         tls: Option<Tls>,
     ) -> anyhow::Result<SocketAddr> {
         let address = self.process.address(port);
-        let mut config =
-            ListenConfig::new(&self.process.config.net, address, framing, most, label);
+        let mut config = ListenConfig::new(&self.process.config.net, address, framing, most, label);
         config.refusal = refusal.into();
         config.tls = tls;
         let stop = self.process.stops.listeners.clone();
