@@ -229,7 +229,8 @@ impl Process {
         let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
             return Ok(None);
         };
-        let tls = Tls::load(certificate, key, net).context("net.tls")?;
+        let limit = Duration::from_millis(net.tls_handshake_ms);
+        let tls = Tls::load(certificate, key, net.tls_handshakes, limit).context("net.tls")?;
         Ok(Some(tls))
     }
 

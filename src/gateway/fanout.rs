@@ -77,7 +77,6 @@ pub(super) struct Scratch {
 pub(super) struct Tally {
     pub updates_sent: u64,
     pub updates_shed: u64,
-    pub slow_cut: u64,
 }
 
 /// What one session's turn needs of its shard.
@@ -158,9 +157,8 @@ impl Turn<'_> {
         true
     }
 
-    fn write(&mut self, io: &mut Io<'_>, id: ConnId, out: &[u8]) {
+    fn write(&self, io: &mut Io<'_>, id: ConnId, out: &[u8]) {
         if !out.is_empty() && io.write(id, out) == Written::Refused {
-            self.tally.slow_cut += 1;
             io.close(id, CloseReason::TooSlow);
         }
     }

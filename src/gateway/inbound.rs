@@ -170,6 +170,10 @@ impl GatewayService {
                 return ("LINE", sequence, Err(refused));
             }
         };
+        let kind = match &command {
+            TextCommand::Packet(packet) => table::rule(packet.kind()).name,
+            _ => "LINE",
+        };
         let result = match command {
             TextCommand::Packet(packet) => {
                 let state = client.client_state();
@@ -185,7 +189,7 @@ impl GatewayService {
             TextCommand::Quit => self.quit(io, conn),
             TextCommand::Who => self.who(conn, sequence),
         };
-        ("LINE", sequence, result)
+        (kind, sequence, result)
     }
 
     /// Counts a packet against the client's rates.

@@ -3,7 +3,11 @@
 //!
 //! Both codecs meet here: what a packet client gets framed, a text client gets rendered.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
+
+use metrics::counter;
 
 use crate::msg::Outgoing;
 use crate::proto::PacketType;
@@ -45,6 +49,34 @@ impl ReliableLog {
     }
 }
 
+/// How many packets of each type have gone out through one shard.
+#[derive(Debug)]
+pub(super) struct SentCounts([Cell<u64>; table::TABLE.len()]);
+
+impl Default for SentCounts {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Cell::new(0)))
+    }
+}
+
+impl SentCounts {
+    fn count(&self, kind: PacketType) {
+        let count = &self.0[table::place(kind)];
+        count.set(count.get() + 1);
+    }
+
+    /// Adds what was counted since the last call to the metrics.
+    pub(super) fn publish(&self) {
+        for (rule, count) in table::TABLE.iter().zip(&self.0) {
+            let count = count.take();
+            if count > 0 {
+                counter!("throng_packets_total", "direction" => "out", "type" => rule.name)
+                    .increment(count);
+            }
+        }
+    }
+}
+
 /// One client's way out. Bytes it makes are appended to a buffer of the caller's.
 #[derive(Debug)]
 pub(super) struct Outlet {
@@ -56,16 +88,23 @@ pub(super) struct Outlet {
     pub log: Option<Box<ReliableLog>>,
     keep: usize,
     compress: bool,
+    counts: Rc<SentCounts>,
 }
 
 impl Outlet {
-    pub(super) fn new(text: Option<Box<TextView>>, keep: usize, compress: bool) -> Self {
-        Self { sent: 0, text, log: None, keep, compress }
+    pub(super) fn new(
+        text: Option<Box<TextView>>,
+        keep: usize,
+        compress: bool,
+        counts: Rc<SentCounts>,
+    ) -> Self {
+        Self { sent: 0, text, log: None, keep, compress, counts }
     }
 
     /// Appends one packet whose payload is the parts one after the other.
     pub(super) fn emit(&mut self, out: &mut Vec<u8>, kind: PacketType, parts: &[&[u8]]) {
         self.sent += 1;
+        self.counts.count(kind);
         match &mut self.text {
             None => {
                 let (sequence, time) = (self.sent, unix_millis());

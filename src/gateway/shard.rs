@@ -5,6 +5,7 @@
 //! zone's tick sends in `fanout.rs`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -15,7 +16,7 @@ use tracing::debug;
 use super::Shared;
 use super::fanout::{Feed, Scratch, Tally};
 use super::inbound::Traffic;
-use super::outlet::{Outlet, ReliableLog};
+use super::outlet::{Outlet, ReliableLog, SentCounts};
 use super::pace::{ByteBudget, Strikes};
 use super::session::{Conn, Playing, State};
 use super::talk::{FromShard, How, Opening, ToShard};
@@ -47,6 +48,8 @@ pub struct GatewayService {
     /// Reports that the session manager had no room for; sent again every second.
     unreported: Vec<FromShard>,
     pub(super) servers: std::sync::Arc<Vec<GameServer>>,
+    /// Packets of each type that went out; shared with every outlet of this thread.
+    sent: Rc<SentCounts>,
     meters: Meters,
 }
 
@@ -54,7 +57,6 @@ pub struct GatewayService {
 struct Meters {
     updates_sent: Counter,
     updates_shed: Counter,
-    slow_cut: Counter,
     visible: Histogram,
 }
 
@@ -75,10 +77,10 @@ impl GatewayService {
             traffic: Traffic::default(),
             unreported: Vec::new(),
             servers: std::sync::Arc::default(),
+            sent: Rc::default(),
             meters: Meters {
                 updates_sent: counter!("throng_updates_sent_total"),
                 updates_shed: counter!("throng_updates_shed_total"),
-                slow_cut: counter!("throng_slow_clients_cut_total"),
                 visible: histogram!("throng_visible_entities"),
             },
         }
@@ -371,7 +373,6 @@ impl GatewayService {
         let tally = std::mem::take(&mut self.tally);
         self.meters.updates_sent.increment(tally.updates_sent);
         self.meters.updates_shed.increment(tally.updates_shed);
-        self.meters.slow_cut.increment(tally.slow_cut);
         let playing = self.conns.iter_mut().flatten().filter_map(|conn| conn.playing());
         // A sample is enough: this is a histogram of sessions, not of deliveries.
         for playing in playing.take(64) {
@@ -379,6 +380,7 @@ impl GatewayService {
             self.meters.visible.record(visible as f64);
         }
         self.traffic.publish();
+        self.sent.publish();
     }
 }
 
@@ -414,7 +416,7 @@ impl Service for GatewayService {
             strikes: Strikes::default(),
             rates: RateGate::new(io.now()),
             state: State::Fresh,
-            outlet: Outlet::new(text, config.resume_packets, config.compress),
+            outlet: Outlet::new(text, config.resume_packets, config.compress, self.sent.clone()),
             pending: Vec::new(),
         });
         let place = self.free.pop().unwrap_or_else(|| {
@@ -440,9 +442,6 @@ impl Service for GatewayService {
 
     fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
         debug!(conn = id.0, ?reason, "connection closed");
-        if reason == CloseReason::TooSlow {
-            self.tally.slow_cut += 1;
-        }
         self.lose_session(id);
         let Some(place) = self.by_conn.remove(&id) else { return };
         self.conns[place] = None;

@@ -239,12 +239,16 @@ const fn places() -> [[u8; OFFSETS]; RANGES] {
 
 /// The rule of a packet type.
 pub fn rule(kind: PacketType) -> &'static PacketRule {
+    &TABLE[place(kind)]
+}
+
+/// A packet type's place in [`TABLE`], for counting by type.
+pub fn place(kind: PacketType) -> usize {
     let number = kind as usize;
-    let place = (number / 1_000)
+    (number / 1_000)
         .checked_sub(1)
         .and_then(|range| PLACES.get(range)?.get(number % 1_000))
-        .map_or(0, |place| usize::from(*place));
-    &TABLE[place]
+        .map_or(0, |place| usize::from(*place))
 }
 
 /// The rule of a packet that a client in `state` has sent, if it may: the type is known, a
