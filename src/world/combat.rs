@@ -175,7 +175,11 @@ impl World {
     /// Whether the moment has come; `ready` none: it always has.
     pub(super) fn check_ready(&self, ready: Option<Tick>) -> Result<(), Refusal> {
         let left = self.tick.millis_until(ready.unwrap_or_default());
-        if left > 0 { Err(Refusal::Cooldown(u32::try_from(left).unwrap_or(u32::MAX))) } else { Ok(()) }
+        if left > 0 {
+            Err(Refusal::Cooldown(u32::try_from(left).unwrap_or(u32::MAX)))
+        } else {
+            Ok(())
+        }
     }
 
     /// Looks for a target here and, if it can be no one's here, in the zones in reach.

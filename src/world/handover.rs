@@ -108,7 +108,10 @@ impl World {
         if self.player_handle(id).is_some() {
             return;
         }
-        let pose = Pose { at: inside(&self.place.bounds).clamp(transfer.state.pose.at), ..transfer.state.pose };
+        let pose = Pose {
+            at: inside(&self.place.bounds).clamp(transfer.state.pose.at),
+            ..transfer.state.pose
+        };
         let sequence = transfer.movement_sequence.unwrap_or(0);
         self.put_transfer(transfer, pose);
         let until = Tick(self.tick.0 + BORDER_CLOSED);

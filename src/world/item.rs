@@ -285,7 +285,8 @@ impl World {
                 self.take_away(handle);
             }
         }
-        let due: Vec<usize> = self.item_returns.iter().filter(|r| now >= r.0).map(|r| r.1).collect();
+        let due: Vec<usize> =
+            self.item_returns.iter().filter(|r| now >= r.0).map(|r| r.1).collect();
         self.item_returns.retain(|(at, _)| now < *at);
         for index in due {
             self.lay_item(index);

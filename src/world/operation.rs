@@ -71,7 +71,8 @@ impl Operations {
 
     /// Whether a use of `item` is asked or waits.
     pub fn is_using(&self, item: ItemId) -> bool {
-        let uses = |purpose: &Purpose| matches!(purpose, Purpose::Use { item: i, .. } if *i == item);
+        let uses =
+            |purpose: &Purpose| matches!(purpose, Purpose::Use { item: i, .. } if *i == item);
         self.queue.iter().any(|pending| uses(&pending.purpose))
     }
 

@@ -3,7 +3,7 @@
 //! Coming and going is here; crossing borders is in `handover.rs`.
 
 use crate::geometry::{Point, Pose, normalize_degrees};
-use crate::ids::{Epoch, EntityId, Key, PlayerId};
+use crate::ids::{EntityId, Epoch, Key, PlayerId};
 use crate::tick::Tick;
 use crate::world::World;
 use crate::world::command::{Credit, Effect, ItemStack, Notice, PlayerState, QuestProgress};

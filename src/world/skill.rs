@@ -108,7 +108,8 @@ impl World {
 
     fn pay(&mut self, handle: Handle, key: &Key, skill: &SkillKind) {
         let now = self.tick;
-        let fighting = matches!(skill.effect, SkillEffect::Damage { .. } | SkillEffect::Burst { .. });
+        let fighting =
+            matches!(skill.effect, SkillEffect::Damage { .. } | SkillEffect::Burst { .. });
         let fighting = fighting.then(|| self.combat_end());
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let id = entity.player_id();
@@ -165,7 +166,8 @@ impl World {
             .collect();
         near.sort_unstable();
         let health = |there: &Handle| self.entities.get(*there).map_or(0, |e| e.appearance.health);
-        let total: u32 = near.iter().map(health).map(|health| health.min(amount)).fold(0, u32::saturating_add);
+        let total: u32 =
+            near.iter().map(health).map(|health| health.min(amount)).fold(0, u32::saturating_add);
         self.tell_skill(caster, key, caster.id, total);
         for victim in near {
             self.hurt(caster, victim, amount);
