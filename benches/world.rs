@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench world`
 
+#![expect(clippy::expect_used, reason = "a bench may end at once when its world is wrong")]
+
 use std::sync::Arc;
 
 use divan::Bencher;
@@ -26,7 +28,8 @@ fn busy_zone(players: u64, npcs: u32) -> World {
     let bounds = zone.bounds;
     let at = Point { x: 450.0, y: 250.0 };
     if npcs > 0 {
-        let spawn = NpcSpawn { kind: "wolf".into(), at, radius: 600.0, count: npcs, patrol: vec![] };
+        let spawn =
+            NpcSpawn { kind: "wolf".into(), at, radius: 600.0, count: npcs, patrol: vec![] };
         zone.npcs.push(spawn);
     }
     let mut world = World::new(ZONE, Arc::new(content), 1, 1);

@@ -106,3 +106,34 @@ fn a_quest_that_is_in_no_table_any_more_harms_nobody() {
     let state = stage.state(ANNA);
     assert!(!state.quests[0].completed && state.quests[1].completed);
 }
+
+#[test]
+fn a_newcomer_to_the_default_world_does_its_first_quest_within_two_minutes() {
+    let world = Content::standard();
+    let (zone, spawn) = (world.zones[0].id, world.zones[0].spawn);
+    let mut stage = Stage::of(world, zone);
+    stage.enter(ANNA, spawn.x, spawn.y);
+    accept(&mut stage, "wolf_hunt");
+    let (wolf, mut blows) = (stage.npc("wolf"), 0);
+    for _ in 0..2_400 {
+        stage.step();
+        let me = stage.state(ANNA);
+        assert!(me.health > 0, "nobody dies of the first wolf");
+        if me.quests[0].completed {
+            break;
+        }
+        let pelt = stage.things("wolf_pelt").first().copied();
+        let at = stage.entity(pelt.unwrap_or(wolf)).pose.at;
+        if me.pose.at.distance(at) > 2.0 {
+            stage.act(ANNA, Action::MoveTo { x: at.x, y: at.y });
+        }
+        match pelt {
+            Some(pelt) => drop(stage.act(ANNA, Action::PickUp(pelt))),
+            None => blows += u32::from(stage.attack(ANNA, wolf).is_none()),
+        }
+    }
+    let me = stage.state(ANNA);
+    assert!(me.quests[0].completed && me.level == 2, "{me:?}");
+    assert_eq!(blows, 10);
+    assert!(stage.world.tick().0 < 1_200, "even within one: {}", stage.world.tick());
+}
