@@ -90,11 +90,12 @@ pub enum EventKind {
         /// To the whole zone.
         shout: bool,
     },
-    /// Somebody has gone to another zone.
+    /// Somebody has gone from one zone to another. Each of the two tells its own people, once the
+    /// crossing is certain.
     ZoneChange {
         /// Who.
         player: EntityId,
-        /// From here.
+        /// From there.
         from: ZoneId,
         /// To there.
         to: ZoneId,

@@ -198,17 +198,18 @@ mod tests {
 
     impl Naive {
         /// `sequence` here never wraps around.
-        fn push(&mut self, sequence: u64, at_ms: u64, pose: Pose) {
+        fn push(&mut self, sequence: u64, at_ms: u64, pose: Pose) -> bool {
             if let Some((last, time, _)) = self.0.last()
                 && (sequence <= *last || sequence > last + 1_024 || at_ms <= *time)
             {
-                return;
+                return false;
             }
             self.0.push((sequence, at_ms, pose));
             self.0.retain(|(_, time, _)| time + 1_000 >= at_ms);
             while self.0.len() > 10 {
                 self.0.remove(0);
             }
+            true
         }
 
         fn at(&self, ms: u64, speed: f32) -> Option<Point> {
@@ -264,8 +265,7 @@ mod tests {
                 let pose = Pose { at: Point { x, y }, rotation: 0.0 };
                 let wire = start.wrapping_add((next - 10_000) as u32);
                 let taken = history.push(wire, time, pose) == Succession::Newer;
-                naive.push(next as u64, time, pose);
-                prop_assert_eq!(taken, naive.0.last().unwrap().1 == time && naive.0.last().unwrap().0 == next as u64);
+                prop_assert_eq!(taken, naive.push(next as u64, time, pose));
                 if taken {
                     sequence = next;
                 }

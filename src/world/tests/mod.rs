@@ -1,0 +1,313 @@
+//! The world's rules as scenarios, played on a small stage of three zones with a store that does
+//! what it is asked, or not.
+
+mod borders;
+mod coming;
+mod fighting;
+mod moving;
+mod npcs;
+mod quests;
+mod same;
+mod things;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::command::*;
+use super::content::Content;
+use super::entity::{Entity, Look};
+use super::event::EventKind;
+use super::*;
+use crate::geometry::Pose;
+use crate::ids::{Epoch, ItemId, Key};
+
+const STAGE: &str = include_str!("stage.toml");
+pub(super) const WEST: ZoneId = ZoneId(1);
+pub(super) const EAST: ZoneId = ZoneId(2);
+pub(super) const SOUTH: ZoneId = ZoneId(3);
+pub(super) const ANNA: PlayerId = PlayerId(1);
+pub(super) const BERT: PlayerId = PlayerId(2);
+
+pub(super) fn content() -> Content {
+    let content: Content = toml::from_str(STAGE).unwrap();
+    assert_eq!(content.problems(), Vec::<String>::new());
+    content
+}
+
+/// How the store behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Willing,
+    /// Does nothing and says so.
+    Away,
+    /// Does it, but says that it is away.
+    Mumbling,
+    /// Does not answer.
+    Silent,
+    /// Finds no room.
+    Full,
+}
+
+/// A store in memory.
+pub(super) struct Bank {
+    pub mood: Mood,
+    done: BTreeMap<OperationId, Receipt>,
+    /// Operations in the order in which they were done.
+    pub book: Vec<Operation>,
+    pub gold: BTreeMap<PlayerId, u64>,
+    pub stacks: BTreeMap<(PlayerId, Key), ItemStack>,
+}
+
+impl Bank {
+    pub fn decide(&mut self, operation: &Operation) -> Option<Result<Receipt, CommitRefusal>> {
+        match self.mood {
+            Mood::Silent => return None,
+            Mood::Away => return Some(Err(CommitRefusal::Unavailable)),
+            Mood::Full => return Some(Err(CommitRefusal::Full)),
+            Mood::Willing | Mood::Mumbling => {}
+        }
+        let receipt = match self.done.get(&operation.id) {
+            Some(receipt) => receipt.clone(),
+            None => {
+                let receipt = self.perform(operation);
+                self.done.insert(operation.id, receipt.clone());
+                self.book.push(operation.clone());
+                receipt
+            }
+        };
+        let clear = self.mood == Mood::Willing;
+        Some(if clear { Ok(receipt) } else { Err(CommitRefusal::Unavailable) })
+    }
+
+    fn perform(&mut self, operation: &Operation) -> Receipt {
+        let player = operation.player;
+        let mut changed = Vec::new();
+        match &operation.change {
+            Change::Grant { items, gold, .. } => {
+                *self.gold.entry(player).or_default() += gold;
+                for (kind, quantity, _) in items {
+                    let id = ItemId(100 + self.stacks.len() as u64);
+                    let new = ItemStack { id, kind: kind.clone(), quantity: 0 };
+                    let stack = self.stacks.entry((player, kind.clone())).or_insert(new);
+                    stack.quantity += quantity;
+                    changed.push(stack.clone());
+                }
+            }
+            Change::Consume { item, quantity } => {
+                if let Some(stack) = self.stacks.values_mut().find(|stack| stack.id == *item) {
+                    stack.quantity -= quantity;
+                    changed.push(stack.clone());
+                }
+            }
+        }
+        Receipt { stacks: changed, gold: self.gold.get(&player).copied().unwrap_or(0) }
+    }
+}
+
+/// One zone, its store, and everything that has come out of it.
+pub(super) struct Stage {
+    pub world: World,
+    pub bank: Bank,
+    pub log: Vec<Effect>,
+    requests: u64,
+}
+
+impl Stage {
+    pub fn new(zone: ZoneId) -> Self {
+        Self::of(content(), zone)
+    }
+
+    pub fn of(content: Content, zone: ZoneId) -> Self {
+        let bank = Bank {
+            mood: Mood::Willing,
+            done: BTreeMap::new(),
+            book: Vec::new(),
+            gold: BTreeMap::new(),
+            stacks: BTreeMap::new(),
+        };
+        let world = World::new(zone, Arc::new(content), 77, 5);
+        Self { world, bank, log: Vec::new(), requests: 0 }
+    }
+
+    pub fn tell(&mut self, command: Command) {
+        self.world.apply(command);
+        self.settle();
+    }
+
+    /// Gathers effects, and lets the store decide what it is asked.
+    fn settle(&mut self) {
+        loop {
+            let effects: Vec<Effect> = self.world.drain_effects().collect();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in &effects {
+                if let Effect::Commit(operation) = effect
+                    && let Some(outcome) = self.bank.decide(operation)
+                {
+                    let operation = operation.id;
+                    self.world.apply(Command::Decided { operation, outcome });
+                }
+            }
+            self.log.extend(effects);
+        }
+    }
+
+    pub fn step(&mut self) {
+        self.world.step();
+        self.settle();
+    }
+
+    pub fn steps(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            self.step();
+        }
+    }
+
+    /// Steps until `done` says so, for at most a minute.
+    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        for _ in 0..1_200 {
+            if done(self) {
+                return;
+            }
+            self.step();
+        }
+        panic!("not within a minute: {what}");
+    }
+
+    pub fn enter(&mut self, id: PlayerId, x: f32, y: f32) {
+        self.tell(Command::Enter { state: Box::new(newcomer(id, self.world.zone, x, y)) });
+    }
+
+    pub fn act(&mut self, player: PlayerId, action: Action) -> u64 {
+        self.requests += 1;
+        let request = self.requests;
+        self.tell(Command::Act { player, request, action });
+        request
+    }
+
+    /// Acts, and gives the reason if that was refused.
+    pub fn refused(&mut self, player: PlayerId, action: Action) -> Option<Refusal> {
+        let asked = self.act(player, action);
+        self.refusals(player).into_iter().find(|(request, _)| *request == asked).map(|(_, r)| r)
+    }
+
+    pub fn attack(&mut self, player: PlayerId, target: EntityId) -> Option<Refusal> {
+        self.refused(player, Action::Attack { target, seen: None })
+    }
+
+    pub fn state(&self, player: PlayerId) -> PlayerState {
+        self.world.player(player).expect("the player is here")
+    }
+
+    pub fn entity(&self, id: EntityId) -> &Entity {
+        self.world.entities.get(self.world.entities.handle(id).unwrap()).unwrap()
+    }
+
+    pub fn is_here(&self, id: impl Into<EntityId>) -> bool {
+        self.world.entities.handle(id.into()).is_some()
+    }
+
+    /// Puts a player or an NPC somewhere, at once.
+    pub fn put(&mut self, id: impl Into<EntityId>, x: f32, y: f32) {
+        let handle = self.world.entities.handle(id.into()).unwrap();
+        let entity = self.world.entities.get_mut(handle).unwrap();
+        entity.pose.at = Point { x, y };
+        if let Some(history) = entity.history_mut() {
+            history.clear();
+        }
+    }
+
+    pub fn set_health(&mut self, id: impl Into<EntityId>, health: u32) {
+        let handle = self.world.entities.handle(id.into()).unwrap();
+        self.world.entities.get_mut(handle).unwrap().appearance.health = health;
+    }
+
+    /// The first NPC of a kind.
+    pub fn npc(&self, kind: &str) -> EntityId {
+        let look = Look::Npc(kind.into());
+        let found = self.world.entities.iter().find(|(_, entity)| entity.appearance.look == look);
+        found.expect("there is one").1.id
+    }
+
+    /// Everything of a kind on the ground.
+    pub fn things(&self, kind: &str) -> Vec<EntityId> {
+        let look = Look::Item(kind.into());
+        let all = self.world.entities.iter().filter(|(_, e)| e.appearance.look == look);
+        all.map(|(_, entity)| entity.id).collect()
+    }
+
+    pub fn events(&self) -> Vec<EventKind> {
+        let event = |effect: &Effect| match effect {
+            Effect::Event(event) => Some(event.kind.clone()),
+            _ => None,
+        };
+        self.log.iter().filter_map(event).collect()
+    }
+
+    pub fn notices(&self, to: PlayerId) -> Vec<Notice> {
+        let notice = |effect: &Effect| match effect {
+            Effect::Notify { player, notice } if *player == to => Some(notice.clone()),
+            _ => None,
+        };
+        self.log.iter().filter_map(notice).collect()
+    }
+
+    pub fn refusals(&self, to: PlayerId) -> Vec<(u64, Refusal)> {
+        let refusal = |notice: Notice| match notice {
+            Notice::Refused { request, refusal } => Some((request, refusal)),
+            _ => None,
+        };
+        self.notices(to).into_iter().filter_map(refusal).collect()
+    }
+
+    pub fn corrections(&self, to: PlayerId) -> Vec<&'static str> {
+        let correction = |notice: Notice| match notice {
+            Notice::Correction { reason, .. } => Some(reason),
+            _ => None,
+        };
+        self.notices(to).into_iter().filter_map(correction).collect()
+    }
+
+    /// The sum of a counter.
+    pub fn counted(&self, who: PlayerId, what: &str) -> u64 {
+        let count = |effect: &Effect| match effect {
+            Effect::Count { player, counter, by } if *player == who && *counter == what => *by,
+            _ => 0,
+        };
+        self.log.iter().map(count).sum()
+    }
+
+    pub fn transfer(&self) -> (ZoneId, Transfer) {
+        let departed = |effect: &Effect| match effect {
+            Effect::Departed { to, transfer } => Some((*to, (**transfer).clone())),
+            _ => None,
+        };
+        self.log.iter().rev().find_map(departed).expect("somebody has departed")
+    }
+
+    pub fn kicks(&self) -> Vec<(PlayerId, &'static str)> {
+        let kick = |effect: &Effect| match effect {
+            Effect::Kick { player, reason } => Some((*player, *reason)),
+            _ => None,
+        };
+        self.log.iter().filter_map(kick).collect()
+    }
+}
+
+pub(super) fn newcomer(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> PlayerState {
+    PlayerState {
+        id,
+        name: format!("player{id}").into(),
+        epoch: Epoch(1),
+        zone,
+        pose: Pose { at: Point { x, y }, rotation: 0.0 },
+        level: 1,
+        experience: 0,
+        health: 100,
+        power: 100,
+        gold: 0,
+        inventory: vec![ItemStack { id: ItemId(1), kind: "potion".into(), quantity: 3 }],
+        quests: Vec::new(),
+    }
+}

@@ -1,0 +1,169 @@
+//! Picking up and using, with a store that is there, away, or unclear.
+
+use super::*;
+
+fn flower_stage() -> (Stage, EntityId) {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -60.0, 20.0);
+    let flower = stage.things("flower")[0];
+    (stage, flower)
+}
+
+fn owned(stage: &Stage, kind: &str) -> u32 {
+    let stacks = stage.state(ANNA).inventory;
+    stacks.iter().filter(|stack| &*stack.kind == kind).map(|stack| stack.quantity).sum()
+}
+
+#[test]
+fn a_thing_is_picked_up_once_and_comes_again() {
+    let (mut stage, flower) = flower_stage();
+    stage.enter(BERT, -60.0, 21.0);
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), None);
+    assert_eq!(owned(&stage, "flower"), 1);
+    assert_eq!(stage.refused(BERT, Action::PickUp(flower)), Some(Refusal::NoSuchTarget));
+    let picked = EventKind::ItemPickup { player: ANNA.into(), item: "flower".into(), quantity: 1 };
+    assert_eq!(stage.events(), [picked]);
+    assert_eq!(stage.counted(ANNA, "items_picked_up"), 1);
+    assert!(stage.things("flower").is_empty());
+    stage.steps(210);
+    assert_eq!(stage.things("flower").len(), 1);
+}
+
+#[test]
+fn while_it_is_decided_nobody_else_takes_it() {
+    let (mut stage, flower) = flower_stage();
+    stage.enter(BERT, -60.0, 21.0);
+    stage.bank.mood = Mood::Silent;
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), None);
+    assert!(matches!(stage.refused(BERT, Action::PickUp(flower)), Some(Refusal::NotAllowed(_))));
+    assert!(matches!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::NotAllowed(_))));
+    assert!(stage.is_here(flower) && stage.events().is_empty(), "nobody hears of it yet");
+}
+
+#[test]
+fn a_full_inventory_leaves_it_for_others() {
+    let (mut stage, flower) = flower_stage();
+    stage.enter(BERT, -60.0, 21.0);
+    stage.bank.mood = Mood::Full;
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::InventoryFull));
+    stage.bank.mood = Mood::Willing;
+    assert_eq!(stage.refused(BERT, Action::PickUp(flower)), None);
+}
+
+#[test]
+fn an_unclear_answer_never_doubles_a_thing() {
+    let (mut stage, flower) = flower_stage();
+    stage.enter(BERT, -60.0, 21.0);
+    stage.bank.mood = Mood::Mumbling;
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::Unavailable));
+    stage.bank.mood = Mood::Willing;
+    assert!(stage.refused(BERT, Action::PickUp(flower)).is_some(), "it may be hers");
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), None);
+    assert_eq!((owned(&stage, "flower"), stage.bank.book.len()), (1, 1));
+}
+
+#[test]
+fn reach_and_owner_are_checked() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -145.0, 150.0);
+    stage.enter(BERT, -149.0, 150.0);
+    let wolf = stage.npc("wolf");
+    stage.set_health(wolf, 1);
+    stage.attack(ANNA, wolf);
+    let pelt = stage.things("pelt")[0];
+    assert_eq!(stage.refused(ANNA, Action::PickUp(pelt)), Some(Refusal::OutOfRange));
+    assert!(matches!(stage.refused(BERT, Action::PickUp(pelt)), Some(Refusal::NotAllowed(_))));
+    assert!(matches!(
+        stage.refused(BERT, Action::PickUp(ANNA.into())),
+        Some(Refusal::NotAllowed(_))
+    ));
+    stage.steps(400);
+    assert_eq!(stage.refused(BERT, Action::PickUp(pelt)), None, "20 s later it is anybody's");
+}
+
+#[test]
+fn loot_that_nobody_takes_decays() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -145.0, 150.0);
+    let wolf = stage.npc("wolf");
+    stage.set_health(wolf, 1);
+    stage.attack(ANNA, wolf);
+    stage.put(ANNA, -50.0, 50.0);
+    stage.steps(120 * 20 + 10);
+    assert!(stage.things("pelt").is_empty());
+}
+
+#[test]
+fn a_potion_heals_and_is_gone() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -50.0, 50.0);
+    let stack = stage.state(ANNA).inventory[0].clone();
+    stage.bank.stacks.insert((ANNA, stack.kind.clone()), stack);
+    stage.set_health(ANNA, 30);
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None);
+    assert_eq!((stage.state(ANNA).health, owned(&stage, "potion")), (70, 2));
+    let shown = stage.notices(ANNA).pop().unwrap();
+    assert!(matches!(shown, Notice::Inventory { used: Some(ItemId(1)), .. }));
+    for _ in 0..2 {
+        stage.act(ANNA, Action::UseItem(ItemId(1)));
+    }
+    assert_eq!(stage.state(ANNA).health, 100, "never above the maximum");
+    assert!(stage.state(ANNA).inventory.is_empty());
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), Some(Refusal::NoSuchItem));
+}
+
+#[test]
+fn an_item_that_is_not_ones_own_or_does_nothing_is_refused() {
+    let (mut stage, flower) = flower_stage();
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(999))), Some(Refusal::NoSuchItem));
+    stage.act(ANNA, Action::PickUp(flower));
+    let inventory = stage.state(ANNA).inventory;
+    let flower = inventory.iter().find(|stack| &*stack.kind == "flower").unwrap().id;
+    assert_eq!(stage.refused(ANNA, Action::UseItem(flower)), Some(Refusal::NotUsable));
+    stage.set_health(ANNA, 0);
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), Some(Refusal::Dead));
+}
+
+#[test]
+fn a_use_with_an_unclear_answer_is_asked_again_under_the_same_id() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -50.0, 50.0);
+    let stack = stage.state(ANNA).inventory[0].clone();
+    stage.bank.stacks.insert((ANNA, stack.kind.clone()), stack);
+    stage.set_health(ANNA, 30);
+    stage.bank.mood = Mood::Mumbling;
+    let refusal = stage.refused(ANNA, Action::UseItem(ItemId(1)));
+    assert_eq!((refusal, stage.state(ANNA).health), (Some(Refusal::Unavailable), 30));
+    stage.bank.mood = Mood::Willing;
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None);
+    assert_eq!((stage.state(ANNA).health, owned(&stage, "potion")), (70, 2), "one potion");
+}
+
+#[test]
+fn a_player_with_too_much_under_way_is_busy() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -50.0, 50.0);
+    stage.bank.mood = Mood::Silent;
+    for _ in 0..operation::OPERATIONS_MAX {
+        assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None);
+    }
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), Some(Refusal::Busy));
+    stage.steps(201);
+    assert_eq!(stage.kicks(), [(ANNA, "the store does not answer")]);
+}
+
+#[test]
+fn gold_earned_while_the_store_is_away_comes_later_and_once() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -50.0, 50.0);
+    let credit = |gold| Credit { experience: 0, gold, npc: Some("wolf".into()) };
+    stage.bank.mood = Mood::Mumbling;
+    stage.tell(Command::Credit { player: ANNA, credit: credit(3) });
+    stage.bank.mood = Mood::Away;
+    stage.tell(Command::Credit { player: ANNA, credit: credit(4) });
+    assert_eq!(stage.state(ANNA).gold, 0);
+    stage.bank.mood = Mood::Willing;
+    stage.until("all is paid", |stage| stage.state(ANNA).gold == 7);
+    stage.steps(250);
+    assert_eq!(stage.state(ANNA).gold, 7);
+}
