@@ -102,6 +102,8 @@ impl Drop for Depth {
 
 /// A write in a queue, whatever its type.
 pub(super) trait Job: Send {
+    /// See [`Write::player`].
+    fn player(&self) -> Option<PlayerId>;
     /// When it was queued.
     fn since(&self) -> Instant;
     /// When its caller gives up.
@@ -127,6 +129,10 @@ struct Waiting<W: Write> {
 }
 
 impl<W: Write> Job for Waiting<W> {
+    fn player(&self) -> Option<PlayerId> {
+        self.write.player()
+    }
+
     fn since(&self) -> Instant {
         self.since
     }

@@ -45,27 +45,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::TicketUsed`].
     pub async fn use_ticket(&self, ticket: TicketUse) -> Result<(), StoreError> {
-        self.write("use_ticket", UseTicket { ticket }).await
+        self.write("use_ticket", UseTicket(ticket)).await
     }
 }
 
-struct UseTicket {
-    ticket: TicketUse,
-}
+struct UseTicket(TicketUse);
 
 impl Write for UseTicket {
     type Answer = ();
 
-    fn player(&self) -> Option<PlayerId> {
-        None
-    }
-
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
-        let TicketUse { id, expires_at } = self.ticket;
-        match db.execute(USE_TICKET, values![id, expires_at]).await? {
-            0 => Err(StoreError::TicketUsed.into()),
-            _ => Ok(()),
+        let TicketUse { id, expires_at } = self.0;
+        if db.execute(USE_TICKET, values![id, expires_at]).await? == 0 {
+            return Err(StoreError::TicketUsed.into());
         }
+        Ok(())
     }
 }
 
@@ -83,10 +77,8 @@ impl Write for ClaimPlayer {
     }
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Claim, Failure> {
-        if let Some(ticket) = self.ticket
-            && db.execute(USE_TICKET, values![ticket.id, ticket.expires_at]).await? == 0
-        {
-            return Err(StoreError::TicketUsed.into());
+        if let Some(ticket) = self.ticket {
+            UseTicket(ticket).apply(db).await?;
         }
         let values = values![self.player, self.owner, tick::unix_millis()];
         if db.execute(CLAIM, values).await? == 0 {

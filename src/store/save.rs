@@ -150,7 +150,7 @@ const RELEASE: &str = "UPDATE players SET zone = $3, x = $4, y = $5, rotation = 
     WHERE id = $1 AND epoch = $2";
 
 // A batch is one argument per column for PostgreSQL and one JSON array of rows for SQLite: one
-// statement for hundreds of players costs a sixth of a statement each.
+// statement for hundreds of players costs a sixth of what a statement for each does.
 const SAVE_SQLITE: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
     rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
     power = s.power \

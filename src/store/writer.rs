@@ -196,6 +196,9 @@ impl Lane {
         let Some(deadline) = jobs.iter().map(|job| job.deadline()).max() else {
             return;
         };
+        // Players' rows are locked in the order of their ids, in every process, so that no two
+        // transactions wait for each other. The sort is stable: a player's own order is kept.
+        jobs.sort_by_key(|job| job.player());
         for job in jobs.iter() {
             self.age.record(now.duration_since(job.since()));
         }

@@ -84,8 +84,13 @@ async fn a_ticket_works_once(database: Database) {
     assert_eq!(store.claim(ann, ServerId(2), ticket).await, Err(StoreError::TicketUsed));
     assert_eq!(store.player(ann).await.unwrap().unwrap().epoch, first.state.epoch);
     assert_eq!(store.save(vec![first.state]).await.unwrap(), []);
-    let other = Some(TicketUse { id: Uuid::from_u128(10), expires_at: 60_000 });
-    assert!(store.claim(ann, ServerId(2), other).await.is_ok());
+    let other = TicketUse { id: Uuid::from_u128(10), expires_at: 60_000 };
+    assert!(store.claim(ann, ServerId(2), Some(other)).await.is_ok());
+    assert_eq!(store.use_ticket(other).await, Err(StoreError::TicketUsed));
+    let unclaimed = TicketUse { id: Uuid::from_u128(11), expires_at: 60_000 };
+    store.use_ticket(unclaimed).await.unwrap();
+    let late = store.claim(ann, ServerId(3), Some(unclaimed)).await;
+    assert_eq!(late, Err(StoreError::TicketUsed));
 }
 
 async fn a_failed_claim_does_not_use_the_ticket_up(database: Database) {
