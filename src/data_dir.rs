@@ -61,9 +61,7 @@ impl DataDir {
                 write_private(&path, secret.as_bytes())?;
                 Ok(secret)
             }
-            Err(error) => {
-                Err(error).with_context(|| format!("{} cannot be read", path.display()))
-            }
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
         }
     }
 }

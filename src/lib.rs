@@ -20,9 +20,20 @@ pub mod token;
 pub mod link;
 pub mod net;
 
+pub mod chat;
 pub mod gateway;
 pub mod login;
 pub mod master;
 pub mod zone;
 
 pub mod admin;
+pub mod banner;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod run;
+pub mod status;
+pub mod telemetry;
+pub mod web;
+
+pub mod client;

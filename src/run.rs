@@ -31,7 +31,7 @@ use crate::proto::ErrorCode;
 use crate::protocol::{packet, server};
 use crate::role::Roles;
 use crate::store::Store;
-use crate::tick::{TICK, unix_millis};
+use crate::tick::{TICK, now, unix_millis};
 use crate::token::TicketSigner;
 use crate::{admin, chat, gateway, limits, login, master, status, web, zone};
 
@@ -114,9 +114,8 @@ pub async fn run(
     let signer = TicketSigner::load_or_create(&data.file("login.key"))?;
     let operator_token = data.secret("operator.token")?;
     data.secret("cluster.secret")?;
-    let store = Store::open(&config.store, data.path())
-        .await
-        .context("the database cannot be opened")?;
+    let store =
+        Store::open(&config.store, data.path()).await.context("the database cannot be opened")?;
     let process = Process {
         config,
         server: ServerId::random(),
@@ -148,8 +147,8 @@ impl Process {
         let (wiring, inboxes) = wire(self.config.link.loopback, self.server);
         let tls = self.tls()?;
         let gate = Gate::new(self.config.net.max_connections, self.config.net.per_address);
-        let admin = bind(self.config.listen.admin, "listen.admin").await?;
-        let http = bind(self.address(self.config.listen.http_port), "listen.http_port").await?;
+        let admin = bind(self.config.ports.admin, "ports.admin").await?;
+        let http = bind(self.address(self.config.ports.http), "ports.http").await?;
 
         let (reports, reports_in) = gateway::reports();
         let shared = self.gateway_shared(&wiring, reports);
@@ -173,9 +172,9 @@ impl Process {
 
         let ports = Ports { process: &self, gate: &gate, tls: &tls };
         let addresses = Addresses {
-            login: ports.packets(self.config.listen.login_port, "login", &login_shards)?,
-            gateway: ports.packets(self.config.listen.gateway_port, "gateway", &gateway_shards)?,
-            text: ports.lines(self.config.listen.text_port, &gateway_shards)?,
+            login: ports.packets(self.config.ports.login, "login", &login_shards)?,
+            gateway: ports.packets(self.config.ports.gateway, "gateway", &gateway_shards)?,
+            text: ports.lines(self.config.ports.text, &gateway_shards)?,
             http: http.local_addr()?,
             admin: admin.local_addr()?,
             secure: tls.is_some(),
@@ -194,18 +193,17 @@ impl Process {
         ));
         self.report_status(&wiring, &gate, &addresses);
         self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
-        let state = admin::AdminState::new(
-            metrics,
-            operator_token,
-            self.store.clone(),
-            queries.master_queries,
-        );
-        let admin_stop = self.stops.others.clone();
-        self.tasks.spawn(admin::serve(admin, admin::router(state), admin_stop));
+        let readiness = admin::Readiness::new(Roles::all());
+        for role in Roles::all().iter() {
+            readiness.started(role);
+        }
+        let token = admin::OperatorToken::new(&operator_token)?;
+        self.serve_operators(admin, metrics, token, queries.master_queries, readiness.clone());
         banner::print(&self.config, &addresses);
 
         stop.cancelled().await;
         info!("stopping");
+        readiness.drain();
         self.stops.listeners.cancel();
         self.stops.gateway.cancel();
         ended("gateway", gateway).await;
@@ -215,7 +213,9 @@ impl Process {
         }
         self.stops.others.cancel();
         self.tasks.close();
-        ended("roles", tokio::spawn(self.tasks.wait())).await;
+        if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
+            error!("some roles do not end; going on without them");
+        }
         self.stops.shards.cancel();
         gateway_shards.join().await;
         login_shards.join().await;
@@ -225,13 +225,16 @@ impl Process {
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {
-        let Some((certificate, key)) = self.config.net.tls.files() else { return Ok(None) };
-        let tls = Tls::load(certificate, key, &self.config.net).context("net.tls")?;
+        let net = &self.config.net;
+        let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
+            return Ok(None);
+        };
+        let tls = Tls::load(certificate, key, net).context("net.tls")?;
         Ok(Some(tls))
     }
 
     fn address(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.config.listen.bind, port)
+        SocketAddr::new(self.config.ports.bind, port)
     }
 
     fn gateway_shared(
@@ -326,11 +329,11 @@ impl Process {
     fn report_status(&self, wiring: &Wiring, gate: &Arc<Gate>, addresses: &Addresses) {
         let template = ServerStatus {
             server: self.server,
-            name: self.config.listen.advertised_name(),
+            name: self.config.ports.advertise.clone(),
             roles: Roles::all().iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            region: self.config.listen.region.clone(),
-            host: self.config.listen.advertised_host(),
+            region: self.config.ports.region.clone(),
+            host: self.config.ports.advertise.clone(),
             port: addresses.gateway.port(),
             text_port: addresses.text.port(),
             players: 0,
@@ -344,6 +347,33 @@ impl Process {
         self.tasks.spawn(status::report(template, gate.clone(), master, stop));
     }
 
+    /// The operators' port: metrics, health, registry, dashboard.
+    fn serve_operators(
+        &self,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+        token: admin::OperatorToken,
+        master: mpsc::Sender<master::query::Query>,
+        readiness: admin::Readiness,
+    ) {
+        let zones = self.config.world.zones.iter();
+        let state = admin::AdminState {
+            metrics,
+            token,
+            master: Some(master),
+            store: Some(self.store.clone()),
+            readiness,
+            started: now(),
+            zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
+        };
+        let stop = self.stops.others.clone();
+        self.tasks.spawn(async move {
+            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
+                error!(%problem, "the operators' port has ended");
+            }
+        });
+    }
+
     /// The public web port: the web client and the WebSocket.
     fn serve_http(
         &self,
@@ -353,7 +383,8 @@ impl Process {
         gate: Arc<Gate>,
     ) -> anyhow::Result<()> {
         let stop = self.stops.gateway.clone();
-        let config = WebSocketConfig::new(&self.config.net);
+        let allowed_origins = self.config.net.allowed_origins.clone();
+        let config = WebSocketConfig { allowed_origins };
         let sockets = websocket::router(config, shards, gate, stop.clone());
         let app = web::router().merge(sockets);
         let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
@@ -400,7 +431,11 @@ impl Ports<'_> {
         self.open(port, Framing::Length, most, label, shards, refusal, self.tls.clone())
     }
 
-    fn lines<M: Send + 'static>(&self, port: u16, shards: &Shards<M>) -> anyhow::Result<SocketAddr> {
+    fn lines<M: Send + 'static>(
+        &self,
+        port: u16,
+        shards: &Shards<M>,
+    ) -> anyhow::Result<SocketAddr> {
         let refusal = b"ERROR the server is full\n".to_vec();
         self.open(port, Framing::Lines, limits::TEXT_LINE_MAX, "text", shards, refusal, None)
     }
@@ -417,13 +452,12 @@ impl Ports<'_> {
         tls: Option<Tls>,
     ) -> anyhow::Result<SocketAddr> {
         let address = self.process.address(port);
-        let mut config =
-            ListenConfig::new(&self.process.config.net, address, framing, most, label);
+        let mut config = ListenConfig::new(&self.process.config.net, address, framing, most, label);
         config.refusal = refusal.into();
         config.tls = tls;
         let stop = self.process.stops.listeners.clone();
         listen(config, shards.clone(), self.gate.clone(), stop)
-            .with_context(|| format!("the {label} port (listen.{label}_port)"))
+            .with_context(|| format!("the {label} port (ports.{label})"))
     }
 }
 

@@ -4,11 +4,10 @@
 //! `Client` drives it; the load test takes the socket over from here once a bot is in the world.
 //! Every wait in here may be cancelled at any point without losing a byte.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,18 +15,12 @@ use super::ClientError;
 use super::packets::ClientMessage;
 use super::tls::{Stream, Tls};
 use crate::limits;
-use crate::proto::{Packet, PacketHeader, PacketType};
+use crate::protocol::packet::{self, Header, LENGTH_BYTES};
+use crate::protocol::table::SERVER_PAYLOAD_MAX;
 use crate::tick;
-
-/// Largest payload after inflating, bytes. A server's frames are at most 64 KiB; one that says
-/// it inflates to more than four times that is not believed.
-pub const INFLATED_MAX: usize = 4 * limits::SERVER_FRAME_MAX;
 
 /// Longest wait for a connection to open, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of a frame's length.
-const LENGTH: usize = 4;
 
 /// Where a server is, and how to talk to it.
 #[derive(Clone)]
@@ -74,7 +67,11 @@ pub struct Incoming {
 pub struct Connection {
     stream: Stream,
     incoming: BytesMut,
-    outgoing: BytesMut,
+    /// Frames to be written, and how much of them has been.
+    outgoing: Vec<u8>,
+    written: usize,
+    /// A message on its way into `outgoing`, kept for its memory.
+    payload: Vec<u8>,
     sent: u64,
     received: u64,
     last_send: Instant,
@@ -117,7 +114,9 @@ impl Connection {
         Ok(Self {
             stream,
             incoming: BytesMut::with_capacity(8 * 1024),
-            outgoing: BytesMut::new(),
+            outgoing: Vec::new(),
+            written: 0,
+            payload: Vec::new(),
             sent: 0,
             received: 0,
             last_send: tick::now(),
@@ -131,9 +130,12 @@ impl Connection {
     /// The message is larger than a server takes.
     pub fn queue<M: ClientMessage>(&mut self, message: &M) -> Result<u64, ClientError> {
         let sequence = self.sent + 1;
+        self.payload.clear();
+        message.encode_raw(&mut self.payload);
         let before = self.outgoing.len();
-        append_frame(&mut self.outgoing, M::KIND, sequence, tick::unix_millis(), message);
-        let size = self.outgoing.len() - before - LENGTH;
+        let now = tick::unix_millis();
+        packet::append(&mut self.outgoing, M::KIND, sequence, now, &[&self.payload]);
+        let size = self.outgoing.len() - before - LENGTH_BYTES;
         if size > limits::CLIENT_FRAME_MAX {
             self.outgoing.truncate(before);
             return Err(ClientError::TooLarge { size, limit: limits::CLIENT_FRAME_MAX });
@@ -148,11 +150,14 @@ impl Connection {
     /// # Errors
     /// The connection broke.
     pub async fn flush(&mut self) -> Result<(), ClientError> {
-        while !self.outgoing.is_empty() {
-            if self.stream.write_buf(&mut self.outgoing).await? == 0 {
-                return Err(ClientError::Closed);
+        while self.written < self.outgoing.len() {
+            match self.stream.write(&self.outgoing[self.written..]).await? {
+                0 => return Err(ClientError::Closed),
+                count => self.written += count,
             }
         }
+        self.outgoing.clear();
+        self.written = 0;
         Ok(self.stream.flush().await?)
     }
 
@@ -174,7 +179,7 @@ impl Connection {
     /// A packet that has been read already, if there is a whole one.
     fn take_buffered(&mut self) -> Result<Option<Incoming>, ClientError> {
         let Some(body) = take_frame(&mut self.incoming)? else { return Ok(None) };
-        let packet = decode_packet(body)?;
+        let packet = decode_packet(&body)?;
         if packet.sequence != self.received + 1 {
             return Err(ClientError::Protocol(format!(
                 "packet {} came where {} was due",
@@ -224,152 +229,80 @@ impl Connection {
 
 /// Takes one frame's body from the front of `bytes` if it is complete.
 fn take_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, ClientError> {
-    let Some(length) = bytes.first_chunk::<LENGTH>() else { return Ok(None) };
+    let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
     if length == 0 || length > limits::SERVER_FRAME_MAX {
         return Err(ClientError::Protocol(format!("a frame of {length} bytes")));
     }
-    if bytes.len() < LENGTH + length {
-        bytes.reserve(LENGTH + length - bytes.len());
+    if bytes.len() < LENGTH_BYTES + length {
+        bytes.reserve(LENGTH_BYTES + length - bytes.len());
         return Ok(None);
     }
-    bytes.advance(LENGTH);
+    bytes.advance(LENGTH_BYTES);
     Ok(Some(bytes.split_to(length).freeze()))
 }
 
 /// Reads a frame's body, and inflates its payload if it is compressed.
-fn decode_packet(body: Bytes) -> Result<Incoming, ClientError> {
-    let wrong = |what: String| ClientError::Protocol(what);
-    let packet = Packet::decode(body).map_err(|e| wrong(format!("not a packet: {e}")))?;
-    let header = packet.header.ok_or_else(|| wrong("a packet without a header".into()))?;
-    let size = header.size as usize;
-    let payload = if header.is_compressed {
-        if size > INFLATED_MAX {
-            return Err(wrong(format!("a payload that inflates to {size} bytes")));
-        }
-        let mut inflated = vec![0; size];
-        let length = lz4_flex::block::decompress_into(&packet.payload, &mut inflated)
-            .map_err(|e| wrong(format!("a payload that does not inflate: {e}")))?;
-        inflated.truncate(length);
-        Bytes::from(inflated)
-    } else {
-        packet.payload
+fn decode_packet(body: &Bytes) -> Result<Incoming, ClientError> {
+    let (header, payload) = packet::decode(body, SERVER_PAYLOAD_MAX)
+        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let payload = match payload {
+        // An empty slice may lie anywhere, and `slice_ref` would not find it in the body.
+        Cow::Borrowed([]) => Bytes::new(),
+        Cow::Borrowed(part) => body.slice_ref(part),
+        Cow::Owned(inflated) => Bytes::from(inflated),
     };
-    if payload.len() != size {
-        return Err(wrong(format!("a payload of {} bytes that says {size}", payload.len())));
-    }
-    let PacketHeader { r#type: kind, sequence, timestamp, .. } = header;
+    let Header { kind, sequence, timestamp, .. } = header;
     Ok(Incoming { kind, sequence, timestamp, payload })
-}
-
-/// Appends a whole uncompressed frame, length first, without building the payload in between.
-pub fn append_frame(
-    out: &mut impl bytes::BufMut,
-    kind: PacketType,
-    sequence: u64,
-    timestamp: u64,
-    message: &impl Message,
-) {
-    let size = message.encoded_len();
-    let header = PacketHeader {
-        r#type: kind as i32,
-        size: size as u32,
-        sequence,
-        timestamp,
-        is_compressed: false,
-    };
-    let header_size = header.encoded_len();
-    let field = |n: usize| key_len(1) + encoded_len_varint(n as u64) + n;
-    // An empty `bytes` field is not written at all, as proto3 has it.
-    let body = field(header_size) + if size == 0 { 0 } else { field(size) };
-    out.put_u32_le(body as u32);
-    encode_key(1, WireType::LengthDelimited, out);
-    encode_varint(header_size as u64, out);
-    header.encode_raw(out);
-    if size > 0 {
-        encode_key(2, WireType::LengthDelimited, out);
-        encode_varint(size as u64, out);
-        message.encode_raw(out);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message;
 
     use super::*;
-    use crate::proto;
+    use crate::proto::{self, PacketType};
 
-    fn body_of(frame: &[u8]) -> Bytes {
-        let mut bytes = BytesMut::from(frame);
-        let body = take_frame(&mut bytes).unwrap().unwrap();
-        assert!(bytes.is_empty());
-        body
+    fn framed(text: &str, sequence: u64, compressed: bool) -> (Vec<u8>, Vec<u8>) {
+        let message = proto::ChatMessage { text: text.into(), ..Default::default() };
+        let payload = message.encode_to_vec();
+        let mut frame = Vec::new();
+        if compressed {
+            packet::append_compressed(
+                &mut frame,
+                PacketType::ChatMessage,
+                sequence,
+                7,
+                &[&payload],
+            );
+        } else {
+            packet::append(&mut frame, PacketType::ChatMessage, sequence, 7, &[&payload]);
+        }
+        (frame, payload)
     }
 
     proptest! {
         #[test]
-        fn a_frame_is_what_prost_would_write(
-            text in "\\PC{0,300}", sequence: u64, timestamp: u64,
+        fn what_was_framed_comes_out_again_however_it_is_cut(
+            text in "\\PC{0,900}", sequence: u64, compressed: bool, cut in 0usize..1_000,
         ) {
-            let message = proto::ChatSend { channel: 1, target: String::new(), text };
-            let mut frame = Vec::new();
-            append_frame(&mut frame, PacketType::ChatSend, sequence, timestamp, &message);
-            let payload = Bytes::from(message.encode_to_vec());
-            let whole = Packet {
-                header: Some(PacketHeader {
-                    r#type: PacketType::ChatSend as i32,
-                    size: payload.len() as u32,
-                    sequence,
-                    timestamp,
-                    is_compressed: false,
-                }),
-                payload: payload.clone(),
-            };
-            prop_assert_eq!(&frame[LENGTH..], whole.encode_to_vec());
-            let kind = PacketType::ChatSend as i32;
-            let wanted = Incoming { kind, sequence, timestamp, payload };
-            prop_assert_eq!(decode_packet(body_of(&frame)).unwrap(), wanted);
+            let (frame, payload) = framed(&text, sequence, compressed);
+            let cut = cut % frame.len();
+            let mut bytes = BytesMut::from(&frame[..cut]);
+            prop_assert_eq!(take_frame(&mut bytes).unwrap(), None);
+            bytes.extend_from_slice(&frame[cut..]);
+            let body = take_frame(&mut bytes).unwrap().unwrap();
+            prop_assert!(bytes.is_empty());
+            let kind = PacketType::ChatMessage as i32;
+            let wanted = Incoming { kind, sequence, timestamp: 7, payload: payload.into() };
+            prop_assert_eq!(decode_packet(&body).unwrap(), wanted);
         }
 
         #[test]
         fn random_bytes_are_an_error_and_no_panic(bytes: Vec<u8>) {
-            let _ = decode_packet(Bytes::from(bytes.clone()));
+            let _ = decode_packet(&Bytes::from(bytes.clone()));
             let _ = take_frame(&mut BytesMut::from(&bytes[..]));
-        }
-    }
-
-    #[test]
-    fn an_empty_message_leaves_the_payload_out() {
-        let mut frame = Vec::new();
-        append_frame(&mut frame, PacketType::LogoutRequest, 1, 2, &proto::LogoutRequest {});
-        let packet = Packet::decode(body_of(&frame)).unwrap();
-        assert_eq!(packet.header.unwrap().sequence, 1);
-        assert_eq!(frame.len() - LENGTH, usize::try_from(u32::from_le_bytes(
-            *frame.first_chunk().unwrap(),
-        )).unwrap());
-    }
-
-    #[test]
-    fn a_compressed_payload_is_inflated_and_a_boastful_one_refused() {
-        let message = proto::ChatMessage { text: "a".repeat(600), ..Default::default() };
-        let plain = message.encode_to_vec();
-        let mut packet = Packet {
-            header: Some(PacketHeader {
-                r#type: PacketType::ChatMessage as i32,
-                size: plain.len() as u32,
-                sequence: 1,
-                timestamp: 1,
-                is_compressed: true,
-            }),
-            payload: Bytes::from(lz4_flex::block::compress(&plain)),
-        };
-        let incoming = decode_packet(Bytes::from(packet.encode_to_vec())).unwrap();
-        assert_eq!(incoming.payload, plain);
-        for size in [plain.len() as u32 - 1, plain.len() as u32 + 1, u32::MAX] {
-            packet.header.as_mut().unwrap().size = size;
-            let refused = decode_packet(Bytes::from(packet.encode_to_vec()));
-            assert!(matches!(refused, Err(ClientError::Protocol(_))), "{size}");
         }
     }
 
@@ -379,7 +312,5 @@ mod tests {
             let mut bytes = BytesMut::from(&length.to_le_bytes()[..]);
             assert!(take_frame(&mut bytes).is_err(), "{length}");
         }
-        let mut half = BytesMut::from(&[5, 0, 0, 0, 1][..]);
-        assert_eq!(take_frame(&mut half).unwrap(), None);
     }
 }

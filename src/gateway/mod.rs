@@ -87,6 +87,31 @@ impl Default for GatewayConfig {
     }
 }
 
+impl GatewayConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("gateway.{key} must be {least} to {most}"));
+            }
+        };
+        range("auth_seconds", self.auth_seconds, 1, 3_600);
+        range("dead_seconds", self.dead_seconds, 2, 3_600);
+        range("text_idle_seconds", self.text_idle_seconds, 2, 86_400);
+        range("text_sync_hz", self.text_sync_hz, 1, 20);
+        range("resume_seconds", self.resume_seconds, 1, 3_600);
+        range("strikes", self.strikes as u64, 1, 1_000);
+        range("bandwidth", u64::from(self.bandwidth), 2_000, 100_000_000);
+        range("bandwidth_peak", u64::from(self.bandwidth_peak), 2_000, 100_000_000);
+        range("resume_packets", self.resume_packets as u64, 0, 10_000);
+        if self.bandwidth_peak < self.bandwidth {
+            problems.push("gateway.bandwidth_peak must be at least gateway.bandwidth".to_owned());
+        }
+        problems
+    }
+}
+
 /// Whom a gateway talks to.
 #[derive(Debug, Clone)]
 pub struct Peers {

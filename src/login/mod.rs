@@ -38,7 +38,8 @@ use crate::world::content::Content;
 use asker::{Asker, Origin, busy, reason, throttled};
 use attempts::Attempts;
 use hashing::SecretHasher;
-use port::{Ask, PortMsg, PortRequest};
+use port::Ask;
+pub use port::{LoginPort, PortMsg, PortRequest, REQUESTS_WAITING};
 use stages::{AtMaster, Hashing, Stored, Want};
 use worker::{Gone, Worker};
 

@@ -34,11 +34,11 @@ pub struct NetConfig {
     pub tls_handshake_ms: u64,
     /// TLS handshakes at once, per port; more are refused. 1 to 65,536.
     pub tls_handshakes: usize,
-    /// TLS for the packet, login and web ports; without it they speak plainly.
-    pub tls: TlsFiles,
     /// Origins (`https://example.org`) whose pages may open a WebSocket; empty: only pages from
     /// the host they connect to.
     pub allowed_origins: Vec<String>,
+    /// TLS for the packet, login and web ports; without it they speak plainly.
+    pub tls: TlsFiles,
     /// What one connection may send.
     pub rate: RateLimits,
 }
@@ -66,14 +66,48 @@ impl Default for NetConfig {
             slow_client_ms: 10_000,
             tls_handshake_ms: 10_000,
             tls_handshakes: 512,
-            tls: TlsFiles::default(),
             allowed_origins: Vec::new(),
+            tls: TlsFiles::default(),
             rate: RateLimits::default(),
         }
     }
 }
 
 impl NetConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                found.push(format!("net.{key} must be {least} to {most}"));
+            }
+        };
+        range("io_threads", self.io_threads as u64, 0, 256);
+        range("max_connections", self.max_connections as u64, 1, 1_000_000);
+        range("per_address", self.per_address as u64, 1, 1_000_000);
+        range("backlog", u64::from(self.backlog), 1, 65_535);
+        range("outbound_bytes", self.outbound_bytes as u64, 16_384, 16_777_216);
+        if self.kernel_unsent_bytes > 0 {
+            range("kernel_unsent_bytes", u64::from(self.kernel_unsent_bytes), 4_096, 16_777_216);
+        }
+        range("frame_timeout_ms", self.frame_timeout_ms, 100, 60_000);
+        range("slow_client_ms", self.slow_client_ms, 500, 60_000);
+        range("tls_handshake_ms", self.tls_handshake_ms, 500, 60_000);
+        range("tls_handshakes", self.tls_handshakes as u64, 1, 65_536);
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            found.push(
+                "net.tls.certificate must be given together with net.tls.key, or neither".into(),
+            );
+        }
+        for origin in self.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
+            found.push(format!(
+                "net.allowed_origins must be like https://example.org, which {origin:?} is not"
+            ));
+        }
+        found.extend(self.rate.problems());
+        found
+    }
+
     /// How many shards to start: `io_threads`, or the number of cores.
     pub fn shard_count(&self) -> usize {
         match self.io_threads {
@@ -91,6 +125,12 @@ impl NetConfig {
             ..ConnectionLimits::default()
         }
     }
+}
+
+/// Whether this is what a browser sends as an origin: scheme, host, perhaps a port, and no more.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#', '@']))
 }
 
 /// The bounds of every connection of a shard.
@@ -114,5 +154,36 @@ impl Default for ConnectionLimits {
             slow_after: Duration::from_secs(10),
             sweep: Duration::from_secs(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert_eq!(NetConfig::default().problems(), [""; 0]);
+    }
+
+    #[test]
+    fn everything_wrong_is_listed_at_once_with_its_key() {
+        let rate = RateLimits { chat_messages: 0, ..RateLimits::default() };
+        let tls = TlsFiles { certificate: Some("cert.pem".into()), key: None };
+        let allowed_origins = vec!["https://good.example".into(), "good.example/".into()];
+        let config = NetConfig {
+            max_connections: 0,
+            kernel_unsent_bytes: 1,
+            allowed_origins,
+            tls,
+            rate,
+            ..NetConfig::default()
+        };
+        let problems = config.problems().join("\n");
+        assert_eq!(problems.lines().count(), 5, "{problems}");
+        for key in ["max_connections", "kernel_unsent_bytes", "tls.key", "good.example/"] {
+            assert!(problems.contains(key), "{key} is missing in {problems}");
+        }
+        assert!(problems.contains("net.rate.chat_messages must be 1 to 100"), "{problems}");
     }
 }

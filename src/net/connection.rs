@@ -1,287 +1,123 @@
-//! Bytes to frames, for one connection: length-prefixed frames or text lines.
+//! One connection: its writing half, the start of a frame, what waits for it, and how it ends.
 //!
-//! The shard's worker feeds whatever it has read. A frame that lies whole in the input is handed
-//! on without a copy; only the start of an unfinished one is kept, and its memory is given back
-//! with the frame. Nothing is allocated on the word of a length prefix.
+//! Only the shard's table uses it. Idle it is a few hundred bytes; every buffer in it is there
+//! only while something is in it.
 
-use super::{FrameFault, Framing};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-/// Bytes of the length before each frame.
-const PREFIX: usize = 4;
+use rustls::ServerConnection;
 
-/// Cuts one connection's input into frames.
+use super::assembler::Assembler;
+use super::gate::Admission;
+use super::outbound::Outbound;
+use super::shard::Seat;
+use super::transport::Writer;
+use super::{CloseReason, ConnectionLimits};
+
+/// Most bytes of plain text in a TLS record, and most that a record adds.
+const TLS_RECORD: usize = 16_384;
+const TLS_RECORD_OVERHEAD: usize = 64;
+
+/// What a connection holds as long as its socket is open.
 #[derive(Debug)]
-pub(super) struct Assembler {
-    framing: Framing,
-    limit: usize,
-    /// The start of a frame, with its prefix; empty between frames.
-    partial: Vec<u8>,
+pub(super) struct Held {
+    /// Its place in the process.
+    pub admission: Admission,
+    /// Its place in the shard.
+    pub _seat: Seat,
 }
 
-/// One frame's body.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Body<'i> {
-    /// It lay whole in the input.
-    Whole(&'i [u8]),
-    /// It came in pieces; the body begins after `start` bytes.
-    Joined {
-        /// Prefix and body.
-        bytes: Vec<u8>,
-        /// Bytes before the body.
-        start: usize,
-        /// Bytes before the body's end.
-        end: usize,
-    },
+/// One connection.
+pub(super) struct Connection {
+    /// To the client.
+    pub writer: Writer,
+    /// The session, where TLS is spoken.
+    pub tls: Option<Box<ServerConnection>>,
+    /// From the client.
+    pub assembler: Assembler,
+    /// Since when a frame is unfinished.
+    pub frame_since: Option<Instant>,
+    /// What waits for the socket; encrypted where TLS is spoken.
+    pub outbound: Outbound,
+    /// A writer task is at work.
+    pub draining: bool,
+    /// It takes no more frames and writes.
+    pub closing: Option<Closing>,
+    /// See [`Held`].
+    pub held: Rc<Held>,
 }
 
-impl Body<'_> {
-    /// The body's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Body::Whole(bytes) => bytes,
-            Body::Joined { bytes, start, end } => &bytes[*start..*end],
-        }
-    }
+/// A connection's last moments.
+pub(super) struct Closing {
+    /// Why.
+    pub reason: CloseReason,
+    /// When it ends, flushed or not.
+    pub until: Instant,
 }
 
-impl Assembler {
-    /// Frames of at most `limit` bytes: the body's, or a line's with its end.
-    pub fn new(framing: Framing, limit: usize) -> Self {
-        Self { framing, limit, partial: Vec::new() }
-    }
-
-    /// The largest frame from now on; a started one is measured again when more of it comes.
-    pub fn limit(&mut self, limit: usize) {
-        self.limit = limit;
-    }
-
-    /// Whether a frame has started and not ended.
-    pub fn is_partial(&self) -> bool {
-        !self.partial.is_empty()
-    }
-
-    /// The next whole frame, taken off the front of `input`. None: all of `input` is used up and
-    /// what is left of it is kept.
-    ///
-    /// # Errors
-    /// A frame that is not allowed; the stream is of no use afterwards.
-    pub fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Body<'i>>, FrameFault> {
-        match self.framing {
-            Framing::Length => self.next_length(input),
-            Framing::Lines => self.next_line(input),
+impl Connection {
+    /// One that has just been let in.
+    pub fn new(
+        writer: Writer,
+        tls: Option<Box<ServerConnection>>,
+        assembler: Assembler,
+        held: Rc<Held>,
+    ) -> Self {
+        Self {
+            writer,
+            tls,
+            assembler,
+            frame_since: None,
+            outbound: Outbound::default(),
+            draining: false,
+            closing: None,
+            held,
         }
     }
 
-    /// Checks a body that came whole by another way (a WebSocket message).
-    ///
-    /// # Errors
-    /// It is empty or too long.
-    pub fn check_body(&self, length: usize) -> Result<(), FrameFault> {
-        match length {
-            0 => Err(FrameFault::Empty),
-            length if length > self.limit => Err(FrameFault::TooLong { length, limit: self.limit }),
-            _ => Ok(()),
+    /// Most bytes that so many become on their way.
+    pub fn size_on_wire(&self, bytes: usize) -> usize {
+        match self.tls {
+            Some(_) => bytes + (bytes / TLS_RECORD + 1) * TLS_RECORD_OVERHEAD,
+            None => bytes,
         }
     }
 
-    fn next_length<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Body<'i>>, FrameFault> {
-        if self.partial.is_empty() {
-            let Some(prefix) = input.first_chunk::<PREFIX>() else {
-                self.keep(input, input.len());
-                return Ok(None);
-            };
-            let length = self.announced(*prefix)?;
-            if let Some(body) = input.get(PREFIX..PREFIX + length) {
-                *input = &input[PREFIX + length..];
-                return Ok(Some(Body::Whole(body)));
+    /// Writes what the socket takes now, if nothing waits for it; tells how much that was.
+    pub fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.outbound.is_empty() {
+            return Ok(0);
+        }
+        match self.writer.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            outcome => outcome,
+        }
+    }
+
+    /// Ready once nothing waits; adds what the socket took to `taken`.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, taken: &mut u64) -> Poll<io::Result<()>> {
+        while !self.outbound.is_empty() {
+            ready!(self.writer.poll_ready(cx))?;
+            match self.writer.write_ready(&mut self.outbound) {
+                Ok(count) => *taken += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
             }
-            self.keep(input, input.len());
-            return Ok(None);
         }
-        if self.partial.len() < PREFIX {
-            self.keep(input, PREFIX - self.partial.len());
-        }
-        let Some(prefix) = self.partial.first_chunk::<PREFIX>() else {
-            return Ok(None);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Which time-out of an open connection has passed.
+    pub fn overdue(&self, now: Instant, limits: &ConnectionLimits) -> Option<CloseReason> {
+        let passed = |since: Option<Instant>, most: Duration| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= most)
         };
-        let length = self.announced(*prefix)?;
-        let whole = PREFIX + length;
-        self.keep(input, whole.saturating_sub(self.partial.len()));
-        if self.partial.len() < whole {
-            return Ok(None);
+        if passed(self.outbound.since(), limits.slow_after) {
+            return Some(CloseReason::TooSlow);
         }
-        let bytes = std::mem::take(&mut self.partial);
-        Ok(Some(Body::Joined { bytes, start: PREFIX, end: whole }))
-    }
-
-    /// The length that a prefix announces, checked before anything is made of it.
-    fn announced(&self, prefix: [u8; PREFIX]) -> Result<usize, FrameFault> {
-        let length = usize::try_from(u32::from_le_bytes(prefix)).unwrap_or(usize::MAX);
-        self.check_body(length).map(|()| length)
-    }
-
-    fn next_line<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Body<'i>>, FrameFault> {
-        let found = input.iter().position(|byte| *byte == b'\n');
-        let length = self.partial.len() + found.map_or(input.len(), |at| at + 1);
-        // A line that fills the limit without its end cannot end within it.
-        if length > self.limit || (found.is_none() && length == self.limit) {
-            return Err(FrameFault::TooLong { length, limit: self.limit });
-        }
-        let Some(at) = found else {
-            self.keep(input, input.len());
-            return Ok(None);
-        };
-        let body = if self.partial.is_empty() {
-            let line = trim_return(&input[..at]);
-            *input = &input[at + 1..];
-            Body::Whole(line)
-        } else {
-            self.keep(input, at + 1);
-            let bytes = std::mem::take(&mut self.partial);
-            let end = trim_return(&bytes[..bytes.len() - 1]).len();
-            Body::Joined { bytes, start: 0, end }
-        };
-        std::str::from_utf8(body.bytes()).map_err(|_| FrameFault::NotUtf8)?;
-        Ok(Some(body))
-    }
-
-    /// Moves up to `most` bytes from the input to the partial frame.
-    fn keep(&mut self, input: &mut &[u8], most: usize) {
-        let (kept, rest) = input.split_at(most.min(input.len()));
-        self.partial.extend_from_slice(kept);
-        *input = rest;
-    }
-}
-
-/// A line without the `\r` of a `\r\n`.
-fn trim_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Feeds the chunks and collects the frames, until a fault.
-    fn cut(
-        framing: Framing,
-        limit: usize,
-        chunks: &[&[u8]],
-    ) -> (Vec<Vec<u8>>, Option<FrameFault>, bool) {
-        let mut assembler = Assembler::new(framing, limit);
-        let mut frames = Vec::new();
-        for chunk in chunks {
-            let mut input = *chunk;
-            loop {
-                match assembler.next(&mut input) {
-                    Ok(Some(body)) => frames.push(body.bytes().to_vec()),
-                    Ok(None) => break,
-                    Err(fault) => return (frames, Some(fault), false),
-                }
-            }
-            assert!(input.is_empty());
-        }
-        let partial = assembler.is_partial();
-        (frames, None, partial)
-    }
-
-    fn framed(bodies: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for body in bodies {
-            bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(body);
-        }
-        bytes
-    }
-
-    #[test]
-    fn whole_frames_are_not_copied() {
-        let bytes = framed(&[b"one", b"two"]);
-        let mut input = &bytes[..];
-        let mut assembler = Assembler::new(Framing::Length, 16);
-        assert_eq!(assembler.next(&mut input), Ok(Some(Body::Whole(b"one"))));
-        assert_eq!(assembler.next(&mut input), Ok(Some(Body::Whole(b"two"))));
-        assert_eq!(assembler.next(&mut input), Ok(None));
-        assert_eq!(assembler.partial.capacity(), 0);
-    }
-
-    #[test]
-    fn a_frame_byte_by_byte_gives_its_memory_back() {
-        let bytes = framed(&[b"slow"]);
-        let mut assembler = Assembler::new(Framing::Length, 16);
-        for byte in &bytes[..bytes.len() - 1] {
-            assert_eq!(assembler.next(&mut std::slice::from_ref(byte)), Ok(None));
-            assert!(assembler.is_partial());
-        }
-        let body = assembler.next(&mut &bytes[bytes.len() - 1..]).unwrap().unwrap();
-        assert_eq!(body.bytes(), b"slow");
-        assert_eq!(assembler.partial.capacity(), 0);
-    }
-
-    #[test]
-    fn empty_and_oversized_frames_are_faults_before_their_body_comes() {
-        let empty = cut(Framing::Length, 16, &[&[0, 0, 0], &[0]]);
-        assert_eq!(empty.1, Some(FrameFault::Empty));
-        let (frames, fault, _) = cut(Framing::Length, 16, &[&framed(&[b"ok"]), &[17, 0, 0, 0]]);
-        assert_eq!(frames, [b"ok"]);
-        assert_eq!(fault, Some(FrameFault::TooLong { length: 17, limit: 16 }));
-        let huge = cut(Framing::Length, 16, &[&[255; 4]]).1;
-        assert_eq!(huge, Some(FrameFault::TooLong { length: u32::MAX as usize, limit: 16 }));
-        assert_eq!(cut(Framing::Length, 16, &[&framed(&[&[7; 16]])]).0, [vec![7; 16]]);
-    }
-
-    #[test]
-    fn lines_end_with_or_without_a_carriage_return() {
-        let (lines, fault, partial) = cut(Framing::Lines, 32, &[b"LOGIN\r\n\nPI", b"NG\r", b"\nx"]);
-        assert_eq!(lines, [&b"LOGIN"[..], b"", b"PING"]);
-        assert_eq!((fault, partial), (None, true));
-    }
-
-    #[test]
-    fn a_line_is_measured_with_its_end() {
-        assert_eq!(cut(Framing::Lines, 4, &[b"abc\n"]).0, [b"abc"]);
-        let fault = Some(FrameFault::TooLong { length: 4, limit: 4 });
-        assert_eq!(cut(Framing::Lines, 4, &[b"ab", b"cd"]).1, fault);
-        let fault = Some(FrameFault::TooLong { length: 5, limit: 4 });
-        assert_eq!(cut(Framing::Lines, 4, &[b"abcd\n"]).1, fault);
-        assert_eq!(cut(Framing::Lines, 9, &[b"\xff\n"]).1, Some(FrameFault::NotUtf8));
-    }
-
-    /// Cuts `bytes` at the given places, which may repeat or lie outside.
-    fn split<'b>(bytes: &'b [u8], places: &[usize]) -> Vec<&'b [u8]> {
-        let mut places: Vec<usize> = places.iter().map(|at| at % (bytes.len() + 1)).collect();
-        places.extend([0, bytes.len()]);
-        places.sort_unstable();
-        places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_gives_the_same_frames(
-            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..12),
-            places in prop::collection::vec(any::<usize>(), 0..30),
-        ) {
-            let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-            let bytes = framed(&bodies);
-            let (frames, fault, partial) = cut(Framing::Length, 40, &split(&bytes, &places));
-            prop_assert_eq!(frames, bodies);
-            prop_assert_eq!((fault, partial), (None, false));
-        }
-
-        #[test]
-        fn any_split_of_any_bytes_is_judged_alike(
-            bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(3), Just(10), Just(13), any::<u8>()], 0..200),
-            places in prop::collection::vec(any::<usize>(), 0..30),
-            lines in any::<bool>(),
-        ) {
-            let framing = if lines { Framing::Lines } else { Framing::Length };
-            let one = cut(framing, 24, &[&bytes]);
-            let many = cut(framing, 24, &split(&bytes, &places));
-            prop_assert_eq!(&one.0, &many.0);
-            prop_assert_eq!(one.2, many.2);
-            // How much of a too long line has been seen depends on the reads.
-            prop_assert_eq!(one.1.map(|f| std::mem::discriminant(&f)), many.1.map(|f| std::mem::discriminant(&f)));
-        }
+        passed(self.frame_since, limits.frame_timeout).then_some(CloseReason::Stalled)
     }
 }

@@ -5,9 +5,10 @@
 //! own one, on its own thread, so a service needs no lock.
 //!
 //! The way of a byte: [`listener`] accepts (asks [`gate`]), [`shard`] gives the connection to the
-//! shard with the fewest, `worker` reads, `connection` cuts frames, the service answers through
+//! shard with the fewest, `worker` reads, `assembler` cuts frames, the service answers through
 //! [`Io`], `table` writes, `outbound` keeps what the socket did not take.
 
+mod assembler;
 pub mod config;
 mod connection;
 pub mod gate;
@@ -137,8 +138,8 @@ pub enum Written {
 }
 
 impl Io<'_> {
-    /// Writes bytes: straight to the socket if nothing waits, else behind what waits. More bytes
-    /// than the bound on waiting ones (`net.outbound_bytes`) are refused even by an idle socket.
+    /// Writes bytes: straight to the socket if nothing waits, else behind what waits, up to
+    /// `net.outbound_bytes` in all. A connection with nothing waiting takes four times that at once.
     pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
         self.table.write(conn, bytes)
     }

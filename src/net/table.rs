@@ -1,21 +1,21 @@
-//! The connections of one shard: what is written to them, what waits, and how they end.
+//! The connections of one shard: which there are, what is written to them, and how they end.
 //!
 //! The worker and, through `Io`, its service use it, always from the shard's own thread and never
 //! across an await. It calls nobody back: what is to happen next (a writer task, an `on_close`)
 //! it leaves in [`Table::next_event`].
 
+mod sealed;
+
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::Write as _;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 
-use super::connection::{Assembler, Body};
-use super::gate::Admission;
-use super::outbound::Outbound;
-use super::shard::Seat;
+use super::assembler::{Assembler, Body};
+use super::connection::{Closing, Connection, Held};
 use super::tally::Tally;
 use super::transport::Writer;
 use super::{CloseReason, ConnId, ConnectionLimits, FrameFault, Written};
@@ -27,40 +27,9 @@ const CLOSE_FLUSH: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of a lingering client that are read and thrown away.
 const LINGER_BYTES: usize = 256 * 1_024;
-/// Bytes of TLS records kept for reuse.
-const SEALED_KEPT: usize = 64 * 1_024;
-/// Most bytes of plain text in a TLS record, and most that a record adds.
-const TLS_RECORD: usize = 16_384;
-const TLS_RECORD_OVERHEAD: usize = 64;
-
-/// What a connection holds as long as its socket is open.
-#[derive(Debug)]
-pub(super) struct Held {
-    /// Its place in the process.
-    pub admission: Admission,
-    /// Its place in the shard.
-    pub _seat: Seat,
-}
-
-/// One connection.
-pub(super) struct Connection {
-    writer: Writer,
-    tls: Option<Box<ServerConnection>>,
-    assembler: Assembler,
-    frame_since: Option<Instant>,
-    /// What waits for the socket.
-    pub outbound: Outbound,
-    /// A writer task is at work.
-    draining: bool,
-    closing: Option<Closing>,
-    /// See [`Held`].
-    pub held: Rc<Held>,
-}
-
-struct Closing {
-    reason: CloseReason,
-    until: Instant,
-}
+/// One write to a connection that has nothing waiting may be so many times the bound on waiting
+/// bytes: entering a crowd is told at once, to clients that are not slow.
+const IDLE_BURST: usize = 4;
 
 /// The writing half of a connection whose end was sent.
 struct Lingering {
@@ -158,16 +127,7 @@ impl Table {
         assembler: Assembler,
         held: Rc<Held>,
     ) -> ConnId {
-        let connection = Connection {
-            writer,
-            tls,
-            assembler,
-            frame_since: None,
-            outbound: Outbound::default(),
-            draining: false,
-            closing: None,
-            held,
-        };
+        let connection = Connection::new(writer, tls, assembler, held);
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
@@ -184,7 +144,7 @@ impl Table {
         self.live
     }
 
-    /// Whether no socket is left, not even a lingering one.
+    /// Whether nothing is left, neither a lingering socket nor a bridge with last words to send.
     pub fn is_quiet(&self) -> bool {
         self.live == 0 && self.lingering.is_empty()
     }
@@ -202,36 +162,23 @@ impl Table {
 
     /// See `Io::write`.
     pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
-        let Some(connection) =
-            find(&mut self.slots, conn).filter(|connection| connection.closing.is_none())
-        else {
+        let bound = self.limits.outbound_bytes;
+        let Some(connection) = self.open(conn) else {
             return Written::Refused;
         };
-        let size = if connection.tls.is_some() { sealed_size(bytes.len()) } else { bytes.len() };
-        if connection.outbound.len() + size > self.limits.outbound_bytes {
+        let waiting = connection.outbound.len();
+        let bound = if waiting == 0 { bound * IDLE_BURST } else { bound };
+        if waiting + connection.size_on_wire(bytes.len()) > bound {
             return Written::Refused;
         }
-        if let Some(tls) = &mut connection.tls {
-            if tls.writer().write_all(bytes).is_err() {
-                self.broken(conn);
-                return Written::Refused;
-            }
-            return self.write_sealed(conn);
+        let Some(tls) = &mut connection.tls else {
+            return self.write_raw(conn, bytes);
+        };
+        if tls.writer().write_all(bytes).is_err() {
+            self.broken(conn);
+            return Written::Refused;
         }
-        self.write_raw(conn, bytes)
-    }
-
-    /// Sends the records that rustls has ready.
-    fn write_sealed(&mut self, conn: ConnId) -> Written {
-        let mut sealed = std::mem::take(&mut self.sealed);
-        if let Some(tls) = find(&mut self.slots, conn).and_then(|found| found.tls.as_mut()) {
-            while tls.wants_write() && tls.write_tls(&mut sealed).is_ok() {}
-        }
-        let written = if sealed.is_empty() { Written::All } else { self.write_raw(conn, &sealed) };
-        sealed.clear();
-        sealed.shrink_to(SEALED_KEPT);
-        self.sealed = sealed;
-        written
+        self.write_sealed(conn)
     }
 
     /// Writes to the socket if nothing waits; keeps the rest, whatever its size.
@@ -239,26 +186,16 @@ impl Table {
         let Some(connection) = find(&mut self.slots, conn) else {
             return Written::Refused;
         };
-        let mut rest = bytes;
-        if connection.outbound.is_empty() {
-            match connection.writer.try_write(bytes) {
-                Ok(count) => {
-                    self.tally.bytes_out += count as u64;
-                    rest = &bytes[count..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => {
-                    self.broken(conn);
-                    return Written::Refused;
-                }
-            }
-        }
-        if rest.is_empty() {
+        let Ok(taken) = connection.write_now(bytes) else {
+            self.broken(conn);
+            return Written::Refused;
+        };
+        self.tally.bytes_out += taken as u64;
+        if taken == bytes.len() {
             return Written::All;
         }
-        connection.outbound.push(rest, self.now);
-        if !connection.draining {
-            connection.draining = true;
+        connection.outbound.push(&bytes[taken..], self.now);
+        if !std::mem::replace(&mut connection.draining, true) {
             self.to_drain.push(conn);
         }
         Written::Waiting
@@ -269,19 +206,9 @@ impl Table {
         let Some(connection) = find(&mut self.slots, conn) else {
             return Poll::Ready(Drained::Gone);
         };
-        while !connection.outbound.is_empty() {
-            let written = match ready!(connection.writer.poll_ready(cx)) {
-                Ok(()) => connection.writer.write_ready(&mut connection.outbound),
-                Err(error) => Err(error),
-            };
-            match written {
-                Ok(count) => self.tally.bytes_out += count as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => {
-                    self.broken(conn);
-                    return Poll::Ready(Drained::Gone);
-                }
-            }
+        if ready!(connection.poll_flush(cx, &mut self.tally.bytes_out)).is_err() {
+            self.broken(conn);
+            return Poll::Ready(Drained::Gone);
         }
         connection.draining = false;
         if connection.closing.is_some() {
@@ -355,37 +282,6 @@ impl Table {
         Input::Ignored
     }
 
-    /// Decrypts from `raw` into `plain`; 0: all of `raw` is used up.
-    ///
-    /// # Errors
-    /// The client has ended its side or broken the protocol; the alert is on its way.
-    pub fn decrypt(
-        &mut self,
-        conn: ConnId,
-        raw: &mut &[u8],
-        plain: &mut [u8],
-    ) -> io::Result<usize> {
-        loop {
-            let Some(tls) = self.open(conn).and_then(|found| found.tls.as_mut()) else {
-                return Ok(0);
-            };
-            match tls.reader().read(plain) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return outcome,
-            }
-            let fed = if raw.is_empty() { 0 } else { tls.read_tls(raw)? };
-            let processed = tls.process_new_packets().map_err(io::Error::other);
-            if tls.wants_write() {
-                self.write_sealed(conn);
-            }
-            let state = processed?;
-            if fed == 0 && state.plaintext_bytes_to_read() == 0 {
-                return Ok(0);
-            }
-        }
-    }
-
     /// The next frame of plain input.
     pub fn next_frame<'i>(&mut self, conn: ConnId, input: &mut &'i [u8]) -> Next<'i> {
         let now = self.now;
@@ -446,12 +342,9 @@ impl Table {
                 connection.writer.cut();
             }
             _ => {
-                if let Writer::Socket(_) = connection.writer {
-                    let until = self.now + LINGER;
-                    let lingering =
-                        Lingering { writer: connection.writer, until, left: LINGER_BYTES };
-                    self.lingering.insert(conn, lingering);
-                }
+                let until = self.now + LINGER;
+                let lingering = Lingering { writer: connection.writer, until, left: LINGER_BYTES };
+                self.lingering.insert(conn, lingering);
             }
         }
         Some(reason)
@@ -508,19 +401,6 @@ impl Table {
     }
 }
 
-impl Connection {
-    /// Which time-out of an open connection has passed.
-    fn overdue(&self, now: Instant, limits: &ConnectionLimits) -> Option<CloseReason> {
-        let passed = |since: Option<Instant>, most: Duration| {
-            since.is_some_and(|since| now.saturating_duration_since(since) >= most)
-        };
-        if passed(self.outbound.since(), limits.slow_after) {
-            return Some(CloseReason::TooSlow);
-        }
-        passed(self.frame_since, limits.frame_timeout).then_some(CloseReason::Stalled)
-    }
-}
-
 /// The id of what is in a slot now: the generation makes it another one for each connection.
 fn conn_id(slot: &Slot, index: usize) -> ConnId {
     ConnId(u64::from(slot.generation) << 32 | index as u64)
@@ -530,9 +410,4 @@ fn conn_id(slot: &Slot, index: usize) -> ConnId {
 fn find(slots: &mut [Slot], conn: ConnId) -> Option<&mut Connection> {
     let slot = slots.get_mut(conn.0 as u32 as usize)?;
     if slot.generation == (conn.0 >> 32) as u32 { slot.connection.as_mut() } else { None }
-}
-
-/// Most bytes that so many bytes become under TLS.
-fn sealed_size(bytes: usize) -> usize {
-    bytes + (bytes / TLS_RECORD + 1) * TLS_RECORD_OVERHEAD
 }

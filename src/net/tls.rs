@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::NetConfig;
 use super::listener::AcceptBackoff;
 use super::transport::Transport;
 
@@ -72,17 +73,11 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Loads a PEM certificate chain and its key. At most `handshakes` are under way at once, each
-    /// for at most `limit`.
+    /// Loads a PEM certificate chain and its key. `net` bounds the handshakes.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    pub fn load(
-        certificate: &Path,
-        key: &Path,
-        handshakes: usize,
-        limit: Duration,
-    ) -> Result<Self, TlsError> {
+    pub fn load(certificate: &Path, key: &Path, net: &NetConfig) -> Result<Self, TlsError> {
         let bad_certificate =
             |reason: String| TlsError::Certificate { path: certificate.to_owned(), reason };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
@@ -101,8 +96,8 @@ impl Tls {
             .with_single_cert(chain, secret)?;
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            handshakes: Arc::new(Semaphore::new(handshakes.clamp(1, Semaphore::MAX_PERMITS))),
-            limit,
+            handshakes: Arc::new(Semaphore::new(net.tls_handshakes)),
+            limit: Duration::from_millis(net.tls_handshake_ms),
         })
     }
 
@@ -265,7 +260,7 @@ mod tests {
     use super::*;
 
     fn load(certificate: &Path, key: &Path) -> Result<Tls, TlsError> {
-        Tls::load(certificate, key, 4, Duration::from_secs(1))
+        Tls::load(certificate, key, &NetConfig::default())
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::gate::{Gate, Refusal};
 use super::shard::{Newcomer, Shards};
 use super::tls::ClientAddress;
 use super::transport::{self, BridgeEnd, Transport};
-use super::{CloseReason, Framing};
+use super::{CloseReason, Framing, NetConfig};
 use crate::limits;
 
 /// Bytes read from a socket at once.
@@ -47,6 +47,13 @@ pub struct WebSocketConfig {
     /// Origins whose pages may connect, such as `https://example.org`; empty: only the host that
     /// is connected to. Programs, which send no origin, always may.
     pub allowed_origins: Vec<String>,
+}
+
+impl WebSocketConfig {
+    /// As the `[net]` section says.
+    pub fn new(net: &NetConfig) -> Self {
+        Self { allowed_origins: net.allowed_origins.clone() }
+    }
 }
 
 struct Shared<M> {

@@ -19,9 +19,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::connection::Assembler;
+use super::assembler::Assembler;
+use super::connection::Held;
 use super::shard::{Newcomer, Seat};
-use super::table::{Drained, Event, Held, Input, Next, Table};
+use super::table::{Drained, Event, Input, Next, Table};
 use super::transport::{self, Read, Reader};
 use super::{CloseReason, ConnId, ConnectionLimits, Io, Service};
 

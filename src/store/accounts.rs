@@ -6,8 +6,8 @@
 use super::connection::{Connection, Row, values};
 use super::failure::Failure;
 use super::inventory;
+use super::job::Write;
 use super::record::{Account, AccountSummary, NewCharacter};
-use super::writer::Write;
 use super::{Store, StoreError};
 use crate::ids::PlayerId;
 use crate::names::Name;

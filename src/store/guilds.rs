@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use super::accounts::stored_name;
 use super::connection::{Connection, Row, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::outcome::{self, Outcome};
 use super::record::{GuildRecord, WarRecord};
-use super::writer::Write;
 use super::{Store, StoreError, wars};
 use crate::ids::{GuildId, GuildRank, OperationId, PlayerId};
 use crate::limits::GUILD_MEMBERS_MAX;
@@ -163,7 +163,7 @@ impl<C: GuildChange> Write for Once<C> {
     type Answer = ();
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
-        if outcome::find(db, self.id).await?.is_some() {
+        if outcome::find_locked(db, self.id).await?.is_some() {
             return Ok(());
         }
         lock(db, self.change.guild()).await?;
@@ -182,7 +182,7 @@ impl Write for CreateGuild {
     type Answer = GuildId;
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<GuildId, Failure> {
-        match outcome::find(db, self.id).await? {
+        match outcome::find_locked(db, self.id).await? {
             Some(Outcome::Guild(guild)) => return Ok(guild),
             Some(_) => return Err(outcome::mismatch(self.id)),
             None => {}

@@ -5,7 +5,7 @@
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
-use super::writer::Write;
+use super::job::Write;
 use super::{Store, StoreError};
 use crate::ids::{Epoch, ServerId};
 

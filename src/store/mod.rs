@@ -13,6 +13,7 @@ mod connection;
 mod failure;
 mod guilds;
 mod inventory;
+mod job;
 mod leases;
 mod migrate;
 mod operations;
@@ -41,7 +42,8 @@ use sqlx::{ConnectOptions, Connection as _, Postgres, Sqlite, Transaction};
 use crate::tick;
 use connection::{Connection, values};
 use failure::{Failure, too_late};
-use writer::{Write, Writer};
+use job::Write;
+use writer::Writer;
 
 /// `[store]` of the configuration.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::outcome::{self, Outcome};
-use super::writer::Write;
 use super::{Store, StoreError, inventory};
 use crate::ids::{Key, PlayerId};
 use crate::world::command::{Change, CommitRefusal, Operation, Receipt};

@@ -31,6 +31,21 @@ pub(super) enum Outcome {
     Done,
 }
 
+/// Like [`find`], for writes that lock no row of their own first: the same operation, sent a second
+/// time while the first is still being committed (through another connection), waits for it.
+pub(super) async fn find_locked(
+    db: &mut Connection<'_>,
+    id: OperationId,
+) -> Result<Option<Outcome>, Failure> {
+    // SQLite has one writer. PostgreSQL's lock ends with the transaction; two ids that share these
+    // bits only wait for each other.
+    if let Connection::Postgres(_) = db {
+        let bits = (id.0 as u64 ^ (id.0 >> 64) as u64).cast_signed();
+        db.row("SELECT 1 FROM pg_advisory_xact_lock($1)", values![bits]).await?;
+    }
+    find(db, id).await
+}
+
 /// What came of an operation that was done before.
 pub(super) async fn find(
     db: &mut Connection<'_>,

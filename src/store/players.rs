@@ -5,8 +5,8 @@
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::record::Claim;
-use super::writer::Write;
 use super::{Store, StoreError, inventory};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, PlayerId, ServerId, TicketUse, ZoneId};

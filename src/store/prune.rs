@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
-use super::writer::Write;
+use super::job::Write;
 use crate::tick;
 
 /// How long the outcome of an operation is kept for its retries. Nobody retries for so long; and a
@@ -17,25 +17,32 @@ pub(super) const KEEP_OPERATIONS: Duration = Duration::from_hours(30 * 24);
 /// One round of it.
 pub(super) struct Prune;
 
-/// Each deletes at most this many rows at once, oldest first.
+/// Most rows of one table that one round deletes; stands in the statements, too.
+const ROWS_MAX: u64 = 2_000;
 const OPERATIONS: &str = "DELETE FROM operations WHERE id IN \
-    (SELECT id FROM operations WHERE made_at < $1 ORDER BY made_at LIMIT 5000)";
+    (SELECT id FROM operations WHERE made_at < $1 ORDER BY made_at LIMIT 2000)";
 const TICKETS: &str = "DELETE FROM used_tickets WHERE id IN \
-    (SELECT id FROM used_tickets WHERE expires_at < $1 ORDER BY expires_at LIMIT 5000)";
+    (SELECT id FROM used_tickets WHERE expires_at < $1 ORDER BY expires_at LIMIT 2000)";
 const RESUME_TOKENS: &str = "DELETE FROM resume_tokens WHERE hash IN \
-    (SELECT hash FROM resume_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT 5000)";
+    (SELECT hash FROM resume_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT 2000)";
 
 /// Tickets are remembered this much longer than they are valid, for clocks that differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_mins(10);
 
 impl Write for Prune {
-    type Answer = ();
+    /// Whether there may be more to delete.
+    type Answer = bool;
 
-    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<bool, Failure> {
         let before = |age: Duration| tick::unix_millis().saturating_sub(age.as_millis() as u64);
-        db.execute(OPERATIONS, values![before(KEEP_OPERATIONS)]).await?;
-        db.execute(TICKETS, values![before(CLOCK_DIFFERENCE)]).await?;
-        db.execute(RESUME_TOKENS, values![before(CLOCK_DIFFERENCE)]).await?;
-        Ok(())
+        let mut more = false;
+        for (sql, age) in [
+            (OPERATIONS, KEEP_OPERATIONS),
+            (TICKETS, CLOCK_DIFFERENCE),
+            (RESUME_TOKENS, CLOCK_DIFFERENCE),
+        ] {
+            more |= db.execute(sql, values![before(age)]).await? == ROWS_MAX;
+        }
+        Ok(more)
     }
 }

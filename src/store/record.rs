@@ -1,12 +1,14 @@
 //! The rows as the roles see them.
 
+use std::fmt;
+
 use crate::geometry::Pose;
 use crate::ids::{GuildId, GuildRank, Key, PlayerId, SessionRef, ZoneId};
 use crate::names::Name;
 use crate::world::command::PlayerState;
 
 /// An account, with what only login may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// Who.
     pub player: PlayerId,
@@ -16,6 +18,17 @@ pub struct Account {
     pub secret_hash: String,
     /// Why it is banned, if it is.
     pub ban: Option<String>,
+}
+
+impl fmt::Debug for Account {
+    /// Without the secret's hash, so that no log ever holds it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("player", &self.player)
+            .field("name", &self.name)
+            .field("ban", &self.ban)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An account in a list.

@@ -6,8 +6,8 @@
 use super::accounts::stored_name;
 use super::connection::{Connection, Row, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::record::ResumeRecord;
-use super::writer::Write;
 use super::{Store, StoreError};
 use crate::ids::{PlayerId, ServerId, SessionKey, SessionRef};
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::connection::{Connection, amount, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::outcome::{self, Outcome};
-use super::writer::Write;
 use super::{Store, StoreError};
 use crate::ids::{OperationId, PlayerId};
 
@@ -67,7 +67,7 @@ impl Write for Count {
     type Answer = ();
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
-        if outcome::find(db, self.id).await?.is_some() {
+        if outcome::find_locked(db, self.id).await?.is_some() {
             return Ok(());
         }
         match db {

@@ -5,9 +5,9 @@
 
 use super::connection::{Connection, Row, values};
 use super::failure::Failure;
+use super::job::Write;
 use super::outcome::{self, Outcome};
 use super::record::WarRecord;
-use super::writer::Write;
 use super::{Store, StoreError, guilds};
 use crate::ids::{GuildId, OperationId};
 use crate::limits::GUILD_WARS_MAX;
@@ -122,7 +122,7 @@ impl Write for War {
     type Answer = WarRecord;
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<WarRecord, Failure> {
-        if let Some(outcome) = outcome::find(db, self.id).await? {
+        if let Some(outcome) = outcome::find_locked(db, self.id).await? {
             return outcome.into_war().ok_or_else(|| outcome::mismatch(self.id));
         }
         let (first, second) = self.guilds;

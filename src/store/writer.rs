@@ -9,18 +9,17 @@
 //! Overflow: a full queue refuses at once. A write whose time is over before its turn is not done;
 //! one whose time runs out during the COMMIT may have been, which is what operation ids are for.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::failure::{Failure, too_late};
+use super::job::{Job, Pending, Write, job};
 use super::prune::Prune;
 use super::{Opener, OwnConnection, StoreConfig, StoreError};
 use crate::ids::PlayerId;
@@ -28,32 +27,11 @@ use crate::{limits, tick};
 
 /// How often what nobody needs any more is deleted.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
+/// How soon again, if there was more than one round may delete.
+const PRUNE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a transaction is tried before its jobs are refused. A second connection mends a broken
 /// one, a third try gets through after a deadlock with another server.
 const ATTEMPTS: u32 = 3;
-
-/// One change of the database. It may be applied more than once (after a broken connection), but
-/// only one of the times is committed.
-pub(super) trait Write: Send + 'static {
-    /// What the caller gets after the commit.
-    type Answer: Send;
-
-    /// The player whose order it keeps; none: the order of its kind.
-    fn player(&self) -> Option<PlayerId> {
-        None
-    }
-
-    /// How many players' saves it carries, for the queue's depth.
-    fn saves(&self) -> usize {
-        0
-    }
-
-    /// Does it. Whatever it has changed is undone if it fails.
-    fn apply(
-        &self,
-        db: &mut Connection<'_>,
-    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
-}
 
 /// The queues' entrances.
 pub(super) struct Writer {
@@ -88,17 +66,12 @@ impl Writer {
     /// Queues a write; it has its place when this returns.
     pub(super) fn enqueue<W: Write>(&self, write: W) -> Pending<W::Answer> {
         let lane = write.player().map_or(0, |player| self.lane_of(player));
-        let since = tick::now();
-        let deadline = since + self.timeout;
-        let (reply, answer) = oneshot::channel();
-        let depth = Depth::add(&self.depth, write.saves());
-        let job = Waiting { write, outcome: None, reply, since, deadline, depth };
-        // A job that is not taken is dropped, with its end of the channel.
-        let refusal = self.lanes[lane].try_send(Box::new(job)).err().map(|error| match error {
-            mpsc::error::TrySendError::Full(_) => "too many changes wait",
-            mpsc::error::TrySendError::Closed(_) => "the store is closed",
-        });
-        Pending { answer, deadline, refusal }
+        let (job, pending) = job(write, &self.depth, self.timeout);
+        match self.lanes[lane].try_send(job) {
+            Ok(()) => pending,
+            Err(mpsc::error::TrySendError::Full(_)) => pending.refused("too many changes wait"),
+            Err(mpsc::error::TrySendError::Closed(_)) => pending.refused("the store is closed"),
+        }
     }
 
     /// Takes nothing more, finishes what waits.
@@ -106,106 +79,6 @@ impl Writer {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-/// A write that waits for its commit.
-pub(super) struct Pending<T> {
-    answer: oneshot::Receiver<Result<T, StoreError>>,
-    deadline: Instant,
-    refusal: Option<&'static str>,
-}
-
-impl<T> Pending<T> {
-    /// What came of it, within the time-out.
-    pub(super) async fn outcome(self) -> Result<T, StoreError> {
-        match timeout_at(self.deadline.into(), self.answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => {
-                let why = self.refusal.unwrap_or("its writer has stopped");
-                Err(StoreError::Unavailable(why.into()))
-            }
-            Err(_) => Err(too_late()),
-        }
-    }
-}
-
-/// Counts saves as waiting for as long as it lives.
-struct Depth {
-    gauge: Gauge,
-    saves: f64,
-}
-
-impl Depth {
-    fn add(gauge: &Gauge, saves: usize) -> Self {
-        let depth = Self { gauge: gauge.clone(), saves: saves as f64 };
-        depth.gauge.increment(depth.saves);
-        depth
-    }
-}
-
-impl Drop for Depth {
-    fn drop(&mut self) {
-        self.gauge.decrement(self.saves);
-    }
-}
-
-/// A write in a queue, whatever its type.
-trait Job: Send {
-    fn since(&self) -> Instant;
-    fn deadline(&self) -> Instant;
-    /// Does the write. The outcome is kept until the commit; `Ok(false)` wants the savepoint undone.
-    fn apply<'a>(&'a mut self, db: &'a mut Connection<'_>) -> Applying<'a>;
-    /// Gives the caller the outcome.
-    fn answer(self: Box<Self>);
-    /// Tells the caller that nothing was committed, as far as is known.
-    fn refuse(self: Box<Self>, why: StoreError);
-}
-
-type Applying<'a> = Pin<Box<dyn Future<Output = Result<bool, Failure>> + Send + 'a>>;
-
-struct Waiting<W: Write> {
-    write: W,
-    outcome: Option<Result<W::Answer, StoreError>>,
-    reply: oneshot::Sender<Result<W::Answer, StoreError>>,
-    since: Instant,
-    deadline: Instant,
-    depth: Depth,
-}
-
-impl<W: Write> Job for Waiting<W> {
-    fn since(&self) -> Instant {
-        self.since
-    }
-
-    fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    fn apply<'a>(&'a mut self, db: &'a mut Connection<'_>) -> Applying<'a> {
-        Box::pin(async move {
-            match self.write.apply(db).await {
-                Ok(answer) => self.outcome = Some(Ok(answer)),
-                Err(failure) if failure.is_own() => {
-                    self.outcome = Some(Err(failure.into_store_error()));
-                    return Ok(false);
-                }
-                Err(failure) => return Err(failure),
-            }
-            Ok(true)
-        })
-    }
-
-    fn answer(self: Box<Self>) {
-        let Self { outcome, reply, depth, .. } = *self;
-        drop(depth);
-        let outcome = outcome.unwrap_or_else(|| Err(too_late()));
-        // A caller that has gone needs no answer.
-        let _ = reply.send(outcome);
-    }
-
-    fn refuse(self: Box<Self>, why: StoreError) {
-        let _ = self.reply.send(Err(why));
     }
 }
 
@@ -274,7 +147,9 @@ impl Lane {
                 }
                 // One lane is enough for that.
                 _ = prune.tick(), if self.number == 0 && !self.inbox.is_closed() => {
-                    jobs.push(self.prune());
+                    if self.prune().await {
+                        prune.reset_after(PRUNE_AGAIN);
+                    }
                 }
                 count = self.inbox.recv_many(&mut jobs, self.most) => {
                     if count == 0 {
@@ -305,12 +180,11 @@ impl Lane {
         }
     }
 
-    fn prune(&self) -> Box<dyn Job> {
-        let (reply, _) = oneshot::channel();
-        let since = tick::now();
-        let depth = Depth { gauge: Gauge::noop(), saves: 0.0 };
-        let deadline = since + self.timeout;
-        Box::new(Waiting { write: Prune, outcome: None, reply, since, deadline, depth })
+    /// Whether there is more to delete.
+    async fn prune(&mut self) -> bool {
+        let (job, pruned) = job(Prune, &Gauge::noop(), self.timeout);
+        self.commit(&mut vec![job]).await;
+        pruned.outcome().await.unwrap_or(false)
     }
 
     /// Commits all jobs in one transaction and answers them; leaves `jobs` empty.

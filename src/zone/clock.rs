@@ -29,6 +29,8 @@ pub(super) struct Clock {
     tick_due: Instant,
     round: u32,
     pace: Pace,
+    /// Real time that no tick stood for and nobody has been told of.
+    lost: Duration,
     lag: Histogram,
     overruns: Counter,
     dilation: Gauge,
@@ -80,6 +82,7 @@ impl Clock {
         Self {
             tick_due: now() + phase,
             round: 0,
+            lost: Duration::ZERO,
             pace: Pace {
                 speed: 1.0,
                 floor: config.dilation_floor,
@@ -107,15 +110,25 @@ impl Clock {
             // Whole ticks were missed: go on from the schedule's next point.
             let missed = ((now - due).as_secs_f64() / length.as_secs_f64()) as u32;
             self.tick_due += length * missed;
+            self.lost += length * missed;
             due = self.tick_due;
         }
         self.pause(due.saturating_duration_since(now));
         let round = if self.round == 0 { Round::Tick } else { Round::Events };
         if round == Round::Tick {
+            self.lost += length.saturating_sub(TICK);
             self.lag.record(crate::tick::now().saturating_duration_since(due));
         }
         self.advance(length);
         round
+    }
+
+    /// Milliseconds of real time that no tick stood for since the last call: missed ticks, and
+    /// what slowed ticks took longer.
+    pub(super) fn take_lost_ms(&mut self) -> u64 {
+        let millis = self.lost.as_millis() as u64;
+        self.lost -= Duration::from_millis(millis);
+        millis
     }
 
     fn advance(&mut self, length: Duration) {

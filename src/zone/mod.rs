@@ -65,6 +65,25 @@ impl Default for ZoneConfig {
     }
 }
 
+impl ZoneConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("zone.{key} must be {least} to {most}"));
+            }
+        };
+        range("max_players", self.max_players as u64, 1, 50_000);
+        range("save_seconds", self.save_seconds, 1, 3_600);
+        range("overruns_before_dilation", u64::from(self.overruns_before_dilation), 1, 1_000);
+        if !(0.1..=1.0).contains(&self.dilation_floor) {
+            problems.push("zone.dilation_floor must be 0.1 to 1".to_owned());
+        }
+        problems
+    }
+}
+
 /// Whom a zone talks to.
 #[derive(Debug, Clone)]
 pub struct Peers {
@@ -201,6 +220,7 @@ impl ZoneServer {
         let began = tick::now();
         self.take_inputs();
         self.take_completions();
+        self.world.lose_time(self.clock.take_lost_ms());
         self.world.step();
         self.carry_out_effects();
         self.events.round(&mut self.sync);

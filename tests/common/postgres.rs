@@ -8,6 +8,7 @@
 //! test that stops the server starts its own cluster.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use std::io::Read;
 use std::net::TcpListener;

@@ -57,10 +57,10 @@ impl Server {
         command.args(["--role", "all", "--data-dir"]).arg(folder.path().join("data"));
         command.current_dir(folder.path());
         for port in ["login", "gateway", "text", "http"] {
-            command.env(format!("THRONG_LISTEN__{}_PORT", port.to_uppercase()), "0");
+            command.env(format!("THRONG_PORTS__{}", port.to_uppercase()), "0");
         }
-        command.env("THRONG_LISTEN__BIND", "127.0.0.1");
-        command.env("THRONG_LISTEN__ADMIN", "127.0.0.1:0");
+        command.env("THRONG_PORTS__BIND", "127.0.0.1");
+        command.env("THRONG_PORTS__ADMIN", "127.0.0.1:0");
         command.env("THRONG_NET__IO_THREADS", "2");
         for (key, value) in &settings {
             command.env(format!("THRONG_{}", key.to_uppercase().replace('.', "__")), value);

@@ -64,7 +64,7 @@ async fn a_refused_write_takes_nothing() {
     let mut server = Server::start(1);
     let mut client = connect(server.listen(Framing::Length, |_| {})).await;
     let conn = server.opened().await;
-    let huge = Bytes::from(vec![7; 128 * 1_024 + 1]);
+    let huge = Bytes::from(vec![7; 4 * 128 * 1_024 + 1]);
     server.shards.send(0, Tell::Say(conn, huge)).unwrap();
     assert_eq!(server.saw().await, Seen::Said(Written::Refused));
     assert_eq!(ask(&mut client, b"clean").await.unwrap(), b"clean");

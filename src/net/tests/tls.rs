@@ -14,7 +14,12 @@ use crate::net::tls::{Tls, TlsListener, dev_cert};
 pub(super) fn pair(handshakes: usize, limit: Duration) -> (Tls, TlsConnector) {
     let dir = tempfile::tempdir().unwrap();
     let (certificate, key) = dev_cert(dir.path()).unwrap();
-    let tls = Tls::load(&certificate, &key, handshakes, limit).unwrap();
+    let net = NetConfig {
+        tls_handshakes: handshakes,
+        tls_handshake_ms: limit.as_millis() as u64,
+        ..NetConfig::default()
+    };
+    let tls = Tls::load(&certificate, &key, &net).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

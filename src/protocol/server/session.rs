@@ -6,7 +6,6 @@ use crate::ids::PlayerId;
 use crate::msg::Outgoing;
 use crate::msg::login::{GameServer, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision};
 use crate::proto::{self, DisconnectReason, ErrorCode, PacketType};
-use crate::protocol::client::Rejected;
 use crate::protocol::server::{outgoing, world};
 use crate::token::ResumeToken;
 use crate::world::command::{PlayerState, Refusal};
@@ -18,11 +17,6 @@ pub fn error(code: ErrorCode, message: &str, in_reply_to: u64, retry_after_ms: u
     let message = message.to_owned();
     let it = proto::Error { code: code.into(), message, in_reply_to, retry_after_ms };
     outgoing(PacketType::Error, &it)
-}
-
-/// ERROR for a packet that was not taken.
-pub fn rejection(rejected: &Rejected, in_reply_to: u64) -> Outgoing {
-    error(rejected.code, &rejected.message, in_reply_to, 0)
 }
 
 /// ERROR for an action that the world refused.

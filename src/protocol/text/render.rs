@@ -65,7 +65,8 @@ fn session(kind: PacketType, payload: &[u8], lines: &mut Lines) -> Rendered {
         }
         PacketType::Redirect => {
             let it = proto::Redirect::decode(payload)?;
-            lines.push(format_args!("REDIRECT {} {}", Word(&it.host), it.port));
+            // As it is: the colons of an IPv6 address are its own.
+            lines.push(format_args!("REDIRECT {} {}", it.host, it.port));
         }
         _ => {}
     }
@@ -371,6 +372,7 @@ mod tests {
             (server::logout_response(), "BYE"),
             (server::disconnect_notice(DisconnectKicked, "be gone", false), "BYE be gone"),
             (server::redirect("10.0.0.1", 8082), "REDIRECT 10.0.0.1 8082"),
+            (server::redirect("fe80::1", 8082), "REDIRECT fe80::1 8082"),
             (server::heartbeat_response(1, 2), "PONG"),
         ] {
             assert_eq!(lines(&packet, &mut view), [line]);

@@ -9,8 +9,8 @@ use super::{Database, assert_unavailable, character, claimed, name, on_both, ope
 use crate::ids::ServerId;
 use crate::store::connection::{Connection, values};
 use crate::store::failure::Failure;
+use crate::store::job::Write;
 use crate::store::sqlite::{options, path};
-use crate::store::writer::Write;
 use crate::store::{Store, StoreError};
 use crate::world::command::{Change, CommitRefusal, Operation, PlayerState};
 
@@ -136,6 +136,16 @@ async fn a_locked_file_refuses_in_time_and_heals() {
     assert_eq!(soon(store.commit(lost.clone())).await, Err(CommitRefusal::Unavailable));
     assert_unavailable(soon(store.save(vec![state.clone()])).await);
     assert_unavailable(soon(store.claim(state.id, ServerId(2), None)).await);
+    // More than the queue holds: what has no place in it is refused at once.
+    let flood = (0..crate::limits::STORE_QUEUE + 100).map(|_| grant(&state));
+    let mut commits = tokio::task::JoinSet::new();
+    for operation in flood {
+        let store = store.clone();
+        commits.spawn(async move { store.commit(operation).await });
+    }
+    for outcome in soon(commits.join_all()).await {
+        assert_eq!(outcome, Err(CommitRefusal::Unavailable));
+    }
     // Reading goes on, and nothing of what was refused is there.
     assert_eq!(soon(store.player(state.id)).await.unwrap().unwrap(), state);
 

@@ -39,7 +39,15 @@ async fn a_guild_is_made_once_and_its_name_is_its_own(database: Database) {
     let store = database.open().await;
     let (ann, bob) = (player(&store, "Ann").await, player(&store, "Bob").await);
     let first = operation();
-    let wolves = store.create_guild(first, &name("Wolves"), ann).await.unwrap();
+    // Sent twice at once, through two processes as it were.
+    let other = database.open().await;
+    let wolves_name = name("Wolves");
+    let (wolves, same) = tokio::join!(
+        store.create_guild(first, &wolves_name, ann),
+        other.create_guild(first, &wolves_name, ann)
+    );
+    let wolves = wolves.unwrap();
+    assert_eq!(same, Ok(wolves));
     assert_eq!(store.create_guild(first, &name("Wolves"), ann).await, Ok(wolves));
     let taken = store.create_guild(operation(), &name("WOLVES"), bob).await;
     assert_eq!(taken, Err(StoreError::NameTaken));

@@ -6,8 +6,8 @@ use crate::limits::{INVENTORY_MAX, STACK_MAX};
 use crate::store::Store;
 use crate::store::connection::{Connection, values};
 use crate::store::failure::Failure;
+use crate::store::job::Write;
 use crate::store::prune::{KEEP_OPERATIONS, Prune};
-use crate::store::writer::Write;
 use crate::tick::unix_millis;
 use crate::world::command::{Change, CommitRefusal, Operation, PlayerState, Receipt};
 
@@ -75,12 +75,15 @@ async fn a_thousand_commits_at_once_are_each_applied_once(database: Database) {
     for number in 0..10 {
         players.push(claimed(&store, &format!("Player_{number}")).await.state);
     }
+    // Two processes, as it were: each has its own writer.
+    let stores = [store.clone(), database.open().await];
     let mut commits = tokio::task::JoinSet::new();
     for number in 0..1_000 {
         let operation = of(&players[number % 10], grant(items("pelt", 1), 2));
-        // Every third is sent twice, as after a lost answer.
-        for _ in 0..if number % 3 == 0 { 2 } else { 1 } {
-            let (store, operation) = (store.clone(), operation.clone());
+        // Every third is sent twice at once, as after a lost answer.
+        for copy in 0..if number % 3 == 0 { 2 } else { 1 } {
+            let store = stores[(number + copy) % 2].clone();
+            let operation = operation.clone();
             commits.spawn(async move { store.commit(operation).await });
         }
     }
@@ -229,10 +232,12 @@ async fn counters_add_up_once_per_operation(database: Database) {
 async fn counting_at_once_loses_nothing(database: Database) {
     let store = database.open().await;
     let ann = claimed(&store, "Ann").await.state.id;
+    let stores = [store.clone(), database.open().await];
     let mut counting = tokio::task::JoinSet::new();
-    for number in 0..100 {
-        let store = store.clone();
-        let id = OperationId::new(9, number);
+    for number in 0..200 {
+        let store = stores[number % 2].clone();
+        // Each is sent to both.
+        let id = OperationId::new(9, number as u64 / 2);
         counting.spawn(async move { store.count(id, vec![(ann, "kills", 1)]).await });
     }
     for outcome in counting.join_all().await {

@@ -59,9 +59,11 @@ async fn each_claim_has_a_newer_epoch_and_ends_the_last_one(database: Database) 
 async fn racing_claims_leave_one_owner(database: Database) {
     let store = database.open().await;
     let ann = player(&store, "Ann").await;
+    // Two processes, as it were: each has its own writer.
+    let stores = [store.clone(), database.open().await];
     let mut racers = tokio::task::JoinSet::new();
     for server in 1..=10 {
-        let store = store.clone();
+        let store = stores[server as usize % 2].clone();
         racers.spawn(async move { store.claim(ann, ServerId(server), None).await });
     }
     let claims: Vec<_> = racers.join_all().await.into_iter().map(Result::unwrap).collect();

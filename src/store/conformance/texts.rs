@@ -6,7 +6,7 @@ use super::{Database, assert_unavailable, character, claimed, name, on_both, ope
 use crate::ids::{Epoch, ServerId, SessionKey, SessionRef};
 use crate::store::StoreError;
 use crate::store::record::ResumeRecord;
-use crate::world::command::{Change, CommitRefusal, Operation, QuestProgress};
+use crate::world::command::{Change, CommitRefusal, Operation, PlayerState, QuestProgress};
 
 on_both!(odd_texts_come_back_as_they_went_in, a_nul_character_is_refused, odd_names_are_names);
 
@@ -85,6 +85,9 @@ async fn a_nul_character_is_refused(database: Database) {
     let change = Change::Grant { items: vec![("\0".into(), 1, true)], gold: 1, quest: None };
     let grant = Operation { id: operation(), player: state.id, epoch: state.epoch, change };
     assert_eq!(store.commit(grant).await, Err(CommitRefusal::Unavailable));
+    let quests = vec![QuestProgress { quest: "\0".into(), done: vec![], completed: true }];
+    let unsound = PlayerState { quests, level: 9, ..state.clone() };
+    assert_eq!(store.save(vec![unsound]).await.unwrap(), []);
     // Nothing of it was done, and the store goes on.
     assert_eq!(store.account(&name("Bob")).await.unwrap(), None);
     assert_eq!(store.player(state.id).await.unwrap().unwrap(), state);
