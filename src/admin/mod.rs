@@ -76,3 +76,6 @@ pub async fn serve(
     debug!("the operators' port is closed");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,3 +316,6 @@ fn count(asker: &Asker, what: &'static str, refusal: Option<&LoginRefusal>) {
 fn seconds_since(started: Instant) -> f64 {
     tick::now().saturating_duration_since(started).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests;

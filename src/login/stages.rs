@@ -134,7 +134,9 @@ impl Login {
             };
         };
         let place = self.worker.place(job);
-        let told = if place.position > 1 { place.position } else { 0 };
+        // LOGIN_QUEUE is about log-ins; who registers waits without it.
+        let waits = place.position > 1 && matches!(then, Then::LogIn { .. });
+        let told = if waits { place.position } else { 0 };
         if told > 0 {
             self.tell_place(&asker, place);
         }
