@@ -20,4 +20,13 @@ pub mod token;
 pub mod link;
 pub mod net;
 
+pub mod chat;
+pub mod gateway;
+pub mod login;
+pub mod master;
+pub mod zone;
+
+pub mod admin;
+
 pub mod client;
+pub mod loadtest;

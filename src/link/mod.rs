@@ -118,6 +118,16 @@ impl<M> Inbox<M> {
         self.receiver.recv_many(into, most).await
     }
 
+    /// Messages waiting now.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// A message that is there now; for threads that must not wait.
     pub fn try_recv(&mut self) -> Option<M> {
         self.receiver.try_recv().ok()

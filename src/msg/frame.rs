@@ -1,12 +1,15 @@
 //! A zone's frame with its wire bytes: made by the zone's sync service once a tick, read by every
-//! gateway shard, never changed.
+//! gateway shard, never changed. Over a link goes a [`FrameDelta`] of it, from which the gateway
+//! makes a frame again (`mirror.rs`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::geometry::Point;
+use crate::geometry::{Point, Rect};
+use crate::ids::{EntityId, ZoneId};
 use crate::proto::PacketType;
+use crate::tick::Tick;
 use crate::world::entity::Handle;
 use crate::world::event::Audience;
 use crate::world::frame::{Frame, PackedPosition};
@@ -73,23 +76,85 @@ impl Descriptors {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameDelta {
     /// Which zone.
-    pub zone: crate::ids::ZoneId,
+    pub zone: ZoneId,
     /// Its incarnation.
     pub origin: u64,
     /// Which tick.
-    pub tick: crate::tick::Tick,
+    pub tick: Tick,
     /// The zone's bounds.
-    pub bounds: crate::geometry::Rect,
+    pub bounds: Rect,
     /// The tick of the frame this builds on; none: it holds everything.
-    pub base: Option<crate::tick::Tick>,
+    pub base: Option<Tick>,
     /// Positions that changed or entered.
     pub moved: Vec<PackedPosition>,
     /// Handles that entered, and whose they are.
-    pub entered: Vec<(Handle, crate::ids::EntityId)>,
+    pub entered: Vec<(Handle, EntityId)>,
     /// Handles that left.
     pub left: Vec<Handle>,
     /// New descriptors; true: announced.
     pub described: Vec<(Handle, bool, Bytes)>,
     /// Events.
     pub events: Vec<FrameEvent>,
+}
+
+impl FrameDelta {
+    /// What has changed in `frame` since the tick before, or (`whole`) all of it, for a gateway
+    /// that has nothing yet.
+    pub fn of(frame: &EncodedFrame, whole: bool) -> Self {
+        if whole { Self::whole(frame) } else { Self::since_last(frame) }
+    }
+
+    fn whole(frame: &EncodedFrame) -> Self {
+        let handles = || frame.frame.packed.iter().map(|position| position.handle());
+        let mut delta = Self::bare(frame, None);
+        delta.moved = frame.frame.packed.clone();
+        delta.entered = handles().map(|handle| frame.named(handle)).collect();
+        delta.described =
+            handles().map(|handle| (handle, false, frame.descriptors.get(handle))).collect();
+        delta
+    }
+
+    fn since_last(frame: &EncodedFrame) -> Self {
+        let columns = &frame.frame;
+        let mut delta = Self::bare(frame, columns.tick.0.checked_sub(1).map(Tick));
+        let marked = columns.packed.iter().zip(&columns.changed);
+        delta.moved = marked.filter(|(_, changed)| **changed).map(|(moved, _)| *moved).collect();
+        // What has just come may have no mark, if it stands where it was last shown.
+        let unmarked =
+            |handle: &Handle| columns.place(*handle).filter(|place| !columns.changed[*place]);
+        delta.moved.extend(frame.entered.iter().filter_map(unmarked).map(|p| columns.packed[p]));
+        delta.entered = frame.entered.iter().map(|handle| frame.named(*handle)).collect();
+        delta.left = frame.left.clone();
+        let mut announced = frame.announced.clone();
+        announced.sort_unstable();
+        let announced = |handle: &Handle| announced.binary_search(handle).is_ok();
+        delta.described = frame
+            .described
+            .iter()
+            .map(|handle| (*handle, announced(handle), frame.descriptors.get(*handle)))
+            .collect();
+        delta
+    }
+
+    fn bare(frame: &EncodedFrame, base: Option<Tick>) -> Self {
+        Self {
+            zone: frame.frame.zone,
+            origin: frame.frame.origin,
+            tick: frame.frame.tick,
+            bounds: frame.frame.bounds,
+            base,
+            moved: Vec::new(),
+            entered: Vec::new(),
+            left: Vec::new(),
+            described: Vec::new(),
+            events: frame.events.clone(),
+        }
+    }
+}
+
+impl EncodedFrame {
+    /// A handle and whose it is.
+    fn named(&self, handle: Handle) -> (Handle, EntityId) {
+        (handle, self.frame.ids.get(handle.index()).copied().unwrap_or_default())
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ids::{PlayerId, RequestId, SessionKey, ZoneId};
 use crate::msg::Outgoing;
 use crate::msg::frame::{EncodedFrame, FrameDelta};
-use crate::msg::login::{LoginDecision, QueuePlace, RegisterDecision};
+use crate::msg::login::{GameServer, LoginDecision, QueuePlace, RegisterDecision};
 use crate::proto::DisconnectReason;
 use crate::world::command::PlayerState;
 
@@ -71,6 +71,8 @@ pub enum GatewayMsg {
         /// The same in words.
         message: String,
     },
+    /// From the master: where to send newcomers, best first (LOAD_BALANCE).
+    Servers(Vec<GameServer>),
     /// From login.
     LoginDecided {
         /// The question.

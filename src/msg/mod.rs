@@ -8,6 +8,7 @@ pub mod frame;
 pub mod gateway;
 pub mod login;
 pub mod master;
+pub mod mirror;
 pub mod zone;
 
 use bytes::Bytes;

@@ -3,9 +3,37 @@
 //!
 //! Nothing in here knows what a packet means. A role plugs in a [`Service`]; each shard runs its
 //! own one, on its own thread, so a service needs no lock.
+//!
+//! The way of a byte: [`listener`] accepts (asks [`gate`]), [`shard`] gives the connection to the
+//! shard with the fewest, `worker` reads, `connection` cuts frames, the service answers through
+//! [`Io`], `table` writes, `outbound` keeps what the socket did not take.
+
+pub mod config;
+mod connection;
+pub mod gate;
+pub mod listener;
+mod outbound;
+pub mod rate;
+pub mod shard;
+mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+pub mod transport;
+pub mod websocket;
+mod worker;
 
 use std::net::IpAddr;
 use std::time::Instant;
+
+pub use config::{ConnectionLimits, NetConfig};
+pub use gate::Gate;
+pub use listener::{ListenConfig, listen};
+pub use shard::{Shards, spawn_shards};
+pub use tally::describe_metrics;
+
+use table::Table;
 
 /// A connection within its shard; never used again there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +122,7 @@ pub trait Service: 'static {
 
 /// A shard's connections, as its service may use them. Never waits.
 pub struct Io<'a> {
-    _shard: std::marker::PhantomData<&'a mut ()>,
+    table: &'a mut Table,
 }
 
 /// What became of a write.
@@ -109,37 +137,43 @@ pub enum Written {
 }
 
 impl Io<'_> {
-    /// Writes bytes: straight to the socket if nothing waits, else behind what waits.
+    /// Writes bytes: straight to the socket if nothing waits, else behind what waits. More bytes
+    /// than the bound on waiting ones (`net.outbound_bytes`) are refused even by an idle socket.
     pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
-        let _ = (conn, bytes);
-        todo!()
+        self.table.write(conn, bytes)
     }
 
     /// Bytes that wait for the socket.
     pub fn waiting(&self, conn: ConnId) -> usize {
-        let _ = conn;
-        todo!()
+        self.table.get(conn).map_or(0, |connection| connection.outbound.len())
     }
 
     /// Since when the oldest of them has waited.
     pub fn waiting_since(&self, conn: ConnId) -> Option<Instant> {
-        let _ = conn;
-        todo!()
+        self.table.get(conn).and_then(|connection| connection.outbound.since())
     }
 
     /// The largest frame from now on, bytes.
     pub fn limit_frames(&mut self, conn: ConnId, most: usize) {
-        let _ = (conn, most);
+        self.table.limit_frames(conn, most);
     }
 
-    /// Ends a connection once what waits is written, within two seconds at most. `on_close`
-    /// follows.
+    /// The client has proven who it is: it no longer counts against the connections that its
+    /// address may hold before that.
+    pub fn authenticated(&mut self, conn: ConnId) {
+        if let Some(connection) = self.table.get(conn) {
+            connection.held.admission.authenticated();
+        }
+    }
+
+    /// Ends a connection once what waits is written, within two seconds at most (at once for
+    /// [`CloseReason::TooSlow`]). No frame of it is delivered any more; `on_close` follows.
     pub fn close(&mut self, conn: ConnId, reason: CloseReason) {
-        let _ = (conn, reason);
+        self.table.close(conn, reason);
     }
 
     /// The moment this round of the shard began; cheaper than the clock.
     pub fn now(&self) -> Instant {
-        todo!()
+        self.table.now
     }
 }

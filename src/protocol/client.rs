@@ -5,6 +5,7 @@
 //! world, chat and login to say. Nothing in here panics on any bytes.
 
 pub(in crate::protocol) mod fields;
+mod kind;
 mod talk;
 
 use prost::Message;

@@ -11,7 +11,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use crate::limits;
-use crate::proto::{PacketHeader, PacketType};
+use crate::proto::{ErrorCode, PacketHeader, PacketType};
+use crate::protocol::client::Rejected;
 
 /// Bytes before each body on a TCP port: its length.
 pub const LENGTH_BYTES: usize = 4;
@@ -84,6 +85,24 @@ pub enum PacketError {
         /// Allowed.
         limit: usize,
     },
+}
+
+impl PacketError {
+    /// What ERROR tells the client.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            PacketError::TooLarge { .. } | PacketError::FrameLength { .. } => {
+                ErrorCode::ErrorTooLarge
+            }
+            _ => ErrorCode::ErrorMalformed,
+        }
+    }
+}
+
+impl From<PacketError> for Rejected {
+    fn from(error: PacketError) -> Self {
+        Rejected::new(error.code(), error.to_string())
+    }
 }
 
 /// Reads one frame's body (or one WebSocket message). The payload is borrowed unless it was

@@ -26,12 +26,12 @@ pub use room::{
 pub use session::{
     disconnect_notice, enter_world_refused, enter_world_response, error, heartbeat_response,
     login_queue, login_refused, login_response, logout_response, redirect, refusal,
-    register_refused, register_response, rejection, resume_refused, resume_response,
+    register_refused, register_response, resume_refused, resume_response,
 };
 pub use sync::{
-    ENTITY_POSITION_TAG, FIXED64_FIELD, SYNC_RECORD_TAG, append_entity_leave,
-    append_entity_position, append_sync_header, append_sync_record, entity_descriptor,
-    entity_leave, position_field, sync_record,
+    ENTITY_POSITION_TAG, FIXED64_FIELD, SYNC_RECORD_TAG, append_entity_position,
+    append_sync_header, append_sync_record, entity_descriptor, entity_leave, position_field,
+    sync_record,
 };
 pub use world::{correction, event, inventory, notice, quest_log, zone_enter};
 

@@ -16,7 +16,7 @@ mod view;
 use crate::protocol::client::ClientPacket;
 
 pub use help::HELP;
-pub use lines::{LINE_OUT_MAX, Lines};
+pub use lines::LINE_OUT_MAX;
 pub use parse::parse;
 pub use render::render;
 pub use view::TextView;
@@ -56,18 +56,4 @@ pub enum RouteKind {
     Zone,
     /// `CHAT`.
     Chat,
-}
-
-/// The line that says what was wrong.
-pub fn error_line(reason: &str) -> String {
-    let mut lines = Lines::default();
-    lines.push(format_args!("ERROR {reason}"));
-    lines.finish()
-}
-
-/// The line that sends a client to another address.
-pub fn redirect_line(host: &str, port: u16) -> String {
-    let mut lines = Lines::default();
-    lines.push(format_args!("REDIRECT {host} {port}"));
-    lines.finish()
 }

@@ -2,29 +2,54 @@
 //!
 //! One `Store` over SQLite (one machine) or PostgreSQL (many), called by the roles, never by the
 //! world. Every change of value is an operation with an id that is applied once; every save carries
-//! the epoch under which the player is owned.
+//! the epoch under which the player is owned. What the store offers stands in one file per subject,
+//! each with its SQL; here are only opening, closing, and the two ways in: reads, which go to a
+//! pool of connections, and writes, which go to the [`writer`].
 
+mod accounts;
+#[cfg(test)]
+mod conformance;
+mod connection;
+mod failure;
+mod guilds;
+mod inventory;
+mod leases;
+mod migrate;
+mod operations;
+mod outcome;
+mod players;
+mod postgres;
+mod prune;
 pub mod record;
+mod resume;
+mod save;
+mod sqlite;
+mod statistics;
+mod wars;
+mod writer;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection as _, Postgres, Sqlite, Transaction};
 
-use crate::ids::{
-    Epoch, GuildId, GuildRank, OperationId, PlayerId, ServerId, SessionRef, TicketUse,
-};
-use crate::names::Name;
-use crate::world::command::{CommitRefusal, Operation, PlayerState, Receipt};
-use record::{Account, AccountSummary, Claim, GuildRecord, NewCharacter, ResumeRecord, WarRecord};
+use crate::tick;
+use connection::{Connection, values};
+use failure::{Failure, too_late};
+use writer::{Write, Writer};
 
 /// `[store]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// `sqlite` (a file in the data folder) or a `postgres://…` address.
+    /// `sqlite` (a file in the data folder), `sqlite:PATH` or a `postgres://…` address.
     pub url: String,
-    /// Most connections to PostgreSQL.
+    /// Most connections to PostgreSQL, at least 2: half of them write (4 at most), the others read.
     pub connections: u32,
     /// How long one operation may take before it is refused as unavailable, ms.
     pub timeout_ms: u64,
@@ -43,6 +68,20 @@ impl Default for StoreConfig {
             group_commit_ms: 0,
             group_commit_max: 256,
         }
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    /// The address of PostgreSQL may hold a password, so it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_secret = postgres::is_address(&self.url);
+        f.debug_struct("StoreConfig")
+            .field("url", if is_secret { &"postgres://…" } else { &self.url })
+            .field("connections", &self.connections)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("group_commit_ms", &self.group_commit_ms)
+            .field("group_commit_max", &self.group_commit_max)
+            .finish()
     }
 }
 
@@ -73,8 +112,101 @@ pub enum StoreError {
 }
 
 /// The store of a process. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Store {}
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    readers: Readers,
+    writer: Writer,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = match self.inner.readers {
+            Readers::Sqlite(_) => "sqlite",
+            Readers::Postgres(_) => "postgres",
+        };
+        f.debug_struct("Store").field("engine", &engine).finish_non_exhaustive()
+    }
+}
+
+/// How the writer gets its connections.
+#[derive(Clone)]
+enum Opener {
+    Sqlite(SqliteConnectOptions),
+    Postgres(PgConnectOptions),
+}
+
+/// A connection of the writer's own.
+enum OwnConnection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// The connections that only read.
+enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A reading transaction: all its statements see the same moment.
+enum Snapshot {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Opener {
+    async fn open(&self) -> Result<OwnConnection, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(options) => OwnConnection::Sqlite(options.connect().await?),
+            Self::Postgres(options) => OwnConnection::Postgres(options.connect().await?),
+        })
+    }
+}
+
+impl OwnConnection {
+    fn borrow(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Postgres(connection) => Connection::Postgres(connection),
+        }
+    }
+
+    async fn close(self) {
+        let closed = match self {
+            Self::Sqlite(connection) => connection.close().await,
+            Self::Postgres(connection) => connection.close().await,
+        };
+        if let Err(error) = closed {
+            let error = Failure::from(error).into_store_error();
+            tracing::debug!(%error, "connection did not close");
+        }
+    }
+}
+
+impl Readers {
+    async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => Snapshot::Sqlite(pool.begin_with("BEGIN").await?),
+            Self::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Snapshot::Postgres(pool.begin_with(begin).await?)
+            }
+        })
+    }
+}
+
+impl Snapshot {
+    fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(transaction) => Connection::Sqlite(transaction),
+            Self::Postgres(transaction) => Connection::Postgres(transaction),
+        }
+    }
+}
 
 impl Store {
     /// Opens the database (making SQLite's file in `data_dir` if there is none), brings its schema
@@ -82,285 +214,118 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be opened, or its schema is a newer version's.
-    pub async fn open(
-        config: &StoreConfig,
-        data_dir: &std::path::Path,
-    ) -> Result<Self, StoreError> {
-        let _ = (config, data_dir, PathBuf::new(), Duration::ZERO);
-        todo!()
+    pub async fn open(config: &StoreConfig, data_dir: &Path) -> Result<Self, StoreError> {
+        describe_metrics();
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let unavailable = |error: sqlx::Error| Failure::from(error).into_store_error();
+        let (opener, readers, lanes) = if let Some(path) = sqlite::path(&config.url, data_dir) {
+            sqlite::create(&path).await?;
+            let options = sqlite::options(&path);
+            let mut connection = options.connect().await.map_err(unavailable)?;
+            migrate::run(&mut connection, migrate::SQLITE).await?;
+            connection.close().await.map_err(unavailable)?;
+            let readers = Readers::Sqlite(sqlite::readers(&options, timeout));
+            (Opener::Sqlite(options), readers, 1)
+        } else if postgres::is_address(&config.url) {
+            let options = postgres::options(&config.url)?;
+            let mut connection = options.connect().await.map_err(unavailable)?;
+            migrate::run(&mut connection, migrate::POSTGRES).await?;
+            connection.close().await.map_err(unavailable)?;
+            let options = postgres::bounded(options, timeout);
+            let lanes = (config.connections / 2).clamp(1, 4);
+            let reading = config.connections.saturating_sub(lanes).max(1);
+            let readers = Readers::Postgres(postgres::readers(&options, reading, timeout));
+            (Opener::Postgres(options), readers, lanes as usize)
+        } else {
+            return Err(StoreError::Unavailable(
+                "store.url must be sqlite, sqlite:PATH or postgres://…".into(),
+            ));
+        };
+        let writer = Writer::start(&opener, lanes, config);
+        Ok(Self { inner: Arc::new(Inner { readers, writer, timeout }) })
     }
 
     /// Lets the writer finish what waits, then closes. Later calls are refused as unavailable.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        match &self.inner.readers {
+            Readers::Sqlite(pool) => pool.close().await,
+            Readers::Postgres(pool) => pool.close().await,
+        }
+    }
 
     /// Whether the database answers now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        self.read("ping", async {
+            let mut snapshot = self.snapshot().await?;
+            snapshot.connection().row("SELECT 1", values![]).await?;
+            Ok(())
+        })
+        .await
     }
 
-    // -- accounts ---------------------------------------------------------------------------------
+    async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Ok(self.inner.readers.snapshot().await?)
+    }
 
-    /// Makes an account, its character with its starting items, and its player row, at once.
-    ///
-    /// # Errors
-    /// [`StoreError::NameTaken`].
-    pub async fn create_account(
+    /// Runs `work`, which reads, within the time-out, and measures it as `operation`.
+    async fn read<T>(
         &self,
-        name: &Name,
-        secret_hash: &str,
-        character: NewCharacter,
-    ) -> Result<PlayerId, StoreError> {
-        let _ = (name, secret_hash, character);
-        todo!()
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, StoreError> {
+        let since = tick::now();
+        let outcome = match tokio::time::timeout(self.inner.timeout, work).await {
+            Ok(outcome) => outcome.map_err(Failure::into_store_error),
+            Err(_) => Err(too_late()),
+        };
+        measure(operation, since);
+        outcome
     }
 
-    /// The account of that name (folded).
-    pub async fn account(&self, name: &Name) -> Result<Option<Account>, StoreError> {
-        let _ = name;
-        todo!()
-    }
-
-    /// The account of that player.
-    pub async fn account_of(&self, player: PlayerId) -> Result<Option<Account>, StoreError> {
-        let _ = player;
-        todo!()
-    }
-
-    /// Up to `most` accounts by id after `after`.
-    pub async fn accounts(
+    /// Queues `write` and waits, within the time-out, for its commit; measured as `operation`.
+    async fn write<W: Write>(
         &self,
-        after: PlayerId,
-        most: u32,
-    ) -> Result<Vec<AccountSummary>, StoreError> {
-        let _ = (after, most);
-        todo!()
+        operation: &'static str,
+        write: W,
+    ) -> Result<W::Answer, StoreError> {
+        let since = tick::now();
+        let outcome = self.inner.writer.enqueue(write).outcome().await;
+        measure(operation, since);
+        outcome
     }
+}
 
-    /// A new secret; ends every resume token.
-    pub async fn set_secret(&self, player: PlayerId, secret_hash: &str) -> Result<(), StoreError> {
-        let _ = (player, secret_hash);
-        todo!()
-    }
+fn measure(operation: &'static str, since: std::time::Instant) {
+    let seconds = metrics::histogram!("throng_database_seconds", "operation" => operation);
+    seconds.record(since.elapsed());
+}
 
-    /// Bans (`Some(reason)`) or unbans; a ban ends every resume token.
-    pub async fn set_ban(&self, player: PlayerId, reason: Option<&str>) -> Result<(), StoreError> {
-        let _ = (player, reason);
-        todo!()
-    }
-
-    /// Players whose ban began at or after `since` (Unix ms), with the reason.
-    pub async fn banned_since(&self, since: u64) -> Result<Vec<(PlayerId, String)>, StoreError> {
-        let _ = since;
-        todo!()
-    }
-
-    // -- players ----------------------------------------------------------------------------------
-
-    /// What is saved of a player, without claiming it.
-    pub async fn player(&self, player: PlayerId) -> Result<Option<PlayerState>, StoreError> {
-        let _ = player;
-        todo!()
-    }
-
-    /// Makes `owner` the player's owner under a new epoch and reads its state, at once. A ticket
-    /// is used up in the same transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::TicketUsed`], [`StoreError::NotFound`].
-    pub async fn claim(
-        &self,
-        player: PlayerId,
-        owner: ServerId,
-        ticket: Option<TicketUse>,
-    ) -> Result<Claim, StoreError> {
-        let _ = (player, owner, ticket);
-        todo!()
-    }
-
-    /// Saves place, health, growth and quests of many players (never items or gold). Gives the
-    /// players back whose epoch is not the stored one; those were not saved.
-    pub async fn save(&self, states: Vec<PlayerState>) -> Result<Vec<PlayerId>, StoreError> {
-        let _ = states;
-        todo!()
-    }
-
-    /// Saves a last time and gives ownership up, if the epoch is still the stored one.
-    ///
-    /// # Errors
-    /// [`StoreError::StaleEpoch`].
-    pub async fn release(&self, state: PlayerState) -> Result<(), StoreError> {
-        let _ = state;
-        todo!()
-    }
-
-    /// Does one change of value, once, however often it is sent; committed when this returns.
-    /// Waits in the writer's queue with others and shares their commit.
-    ///
-    /// # Errors
-    /// Says why it was not done. A repeated operation gets its first outcome again.
-    pub async fn commit(&self, operation: Operation) -> Result<Receipt, CommitRefusal> {
-        let _ = operation;
-        todo!()
-    }
-
-    /// Adds to players' counters, once per operation id.
-    pub async fn count(
-        &self,
-        id: OperationId,
-        counts: Vec<(PlayerId, &'static str, u64)>,
-    ) -> Result<(), StoreError> {
-        let _ = (id, counts);
-        todo!()
-    }
-
-    /// A player's counters by name.
-    pub async fn statistics(&self, player: PlayerId) -> Result<Vec<(String, u64)>, StoreError> {
-        let _ = player;
-        todo!()
-    }
-
-    // -- resume tokens ----------------------------------------------------------------------------
-
-    /// Keeps the hash of a session's resume token, in place of its last one.
-    pub async fn put_resume(&self, hash: [u8; 32], record: ResumeRecord) -> Result<(), StoreError> {
-        let _ = (hash, record);
-        todo!()
-    }
-
-    /// Takes a resume token out, so that it works once; none if unknown or expired at `now`
-    /// (Unix ms).
-    pub async fn take_resume(
-        &self,
-        hash: [u8; 32],
-        now: u64,
-    ) -> Result<Option<ResumeRecord>, StoreError> {
-        let _ = (hash, now);
-        todo!()
-    }
-
-    /// Ends the resume token of a session, if it has one.
-    pub async fn drop_resume(&self, session: SessionRef) -> Result<(), StoreError> {
-        let _ = session;
-        todo!()
-    }
-
-    // -- guilds -----------------------------------------------------------------------------------
-
-    /// Every guild with its members, and every war.
-    pub async fn guilds(&self) -> Result<(Vec<GuildRecord>, Vec<WarRecord>), StoreError> {
-        todo!()
-    }
-
-    /// Makes a guild with its leader.
-    ///
-    /// # Errors
-    /// [`StoreError::NameTaken`], or a conflict if the leader is in one.
-    pub async fn create_guild(
-        &self,
-        id: OperationId,
-        name: &Name,
-        leader: PlayerId,
-    ) -> Result<GuildId, StoreError> {
-        let _ = (id, name, leader);
-        todo!()
-    }
-
-    /// Adds a member.
-    ///
-    /// # Errors
-    /// A conflict if the guild is full or the player is in one.
-    pub async fn join_guild(
-        &self,
-        id: OperationId,
-        guild: GuildId,
-        player: PlayerId,
-    ) -> Result<(), StoreError> {
-        let _ = (id, guild, player);
-        todo!()
-    }
-
-    /// Takes a member out.
-    pub async fn leave_guild(
-        &self,
-        id: OperationId,
-        guild: GuildId,
-        player: PlayerId,
-    ) -> Result<(), StoreError> {
-        let _ = (id, guild, player);
-        todo!()
-    }
-
-    /// Gives a member a rank; a new leader makes the old one an officer, at once.
-    pub async fn set_guild_rank(
-        &self,
-        id: OperationId,
-        guild: GuildId,
-        player: PlayerId,
-        rank: GuildRank,
-    ) -> Result<(), StoreError> {
-        let _ = (id, guild, player, rank);
-        todo!()
-    }
-
-    /// Ends a guild, its memberships and its wars.
-    pub async fn disband_guild(&self, id: OperationId, guild: GuildId) -> Result<(), StoreError> {
-        let _ = (id, guild);
-        todo!()
-    }
-
-    /// Starts a war between two guilds at `now` (Unix ms).
-    ///
-    /// # Errors
-    /// A conflict if they are at war.
-    pub async fn start_war(
-        &self,
-        id: OperationId,
-        attacker: GuildId,
-        defender: GuildId,
-        now: u64,
-    ) -> Result<WarRecord, StoreError> {
-        let _ = (id, attacker, defender, now);
-        todo!()
-    }
-
-    /// Counts a kill of `killer`'s guild in its war with `victim`'s, once per operation id.
-    pub async fn score_war(
-        &self,
-        id: OperationId,
-        killer: GuildId,
-        victim: GuildId,
-    ) -> Result<WarRecord, StoreError> {
-        let _ = (id, killer, victim);
-        todo!()
-    }
-
-    /// Ends a war at `now` (Unix ms); its score is kept as history.
-    pub async fn end_war(
-        &self,
-        id: OperationId,
-        one: GuildId,
-        other: GuildId,
-        now: u64,
-    ) -> Result<WarRecord, StoreError> {
-        let _ = (id, one, other, now);
-        todo!()
-    }
-
-    // -- leases -----------------------------------------------------------------------------------
-
-    /// Takes or renews the lease called `name` for `owner` until `until` (Unix ms), if nobody else
-    /// holds it at `now`. Gives its epoch, which rises with every new owner.
-    ///
-    /// # Errors
-    /// [`StoreError::StaleEpoch`] if another owner holds it.
-    pub async fn lease(
-        &self,
-        name: &str,
-        owner: ServerId,
-        now: u64,
-        until: u64,
-    ) -> Result<Epoch, StoreError> {
-        let _ = (name, owner, now, until);
-        todo!()
-    }
+fn describe_metrics() {
+    use metrics::Unit::{Count, Seconds};
+    metrics::describe_histogram!(
+        "throng_database_seconds",
+        Seconds,
+        "Time from a call of the store to its answer, waiting included"
+    );
+    metrics::describe_gauge!(
+        "throng_save_queue_depth",
+        Count,
+        "Players whose save waits for the database"
+    );
+    metrics::describe_histogram!(
+        "throng_save_queue_age_seconds",
+        Seconds,
+        "How long a write waited for its transaction to begin"
+    );
+    metrics::describe_counter!("throng_commits_total", Count, "Transactions committed");
+    metrics::describe_histogram!("throng_commit_group_size", Count, "Writes that shared a commit");
+    metrics::describe_counter!(
+        "throng_database_errors_total",
+        Count,
+        "Errors of the database by kind"
+    );
 }

@@ -1,7 +1,8 @@
 //! What the world is made of: zones, NPC, item, skill and quest kinds, and the rules' numbers.
 //!
 //! Read from the configuration once, checked by [`Content::problems`], then shared by all zones
-//! and never changed.
+//! and never changed. `default_world.toml` beside this file is what a server without a
+//! configuration of its own plays.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Point, Rect};
 use crate::ids::{Key, ZoneId};
+pub use crate::world::rules::Rules;
 
 /// All content tables. Keys are what `config.toml` calls each kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -26,85 +28,6 @@ pub struct Content {
     pub npcs: BTreeMap<Key, NpcKind>,
     /// Quest kinds by key.
     pub quests: BTreeMap<Key, QuestKind>,
-}
-
-/// Numbers of movement, combat and growth.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rules {
-    /// A player's walking speed, m/s.
-    pub player_speed: f32,
-    /// How much travel a client may be ahead of its speed, ms (jitter allowance).
-    pub movement_debt_ms: u64,
-    /// Corrections within ten seconds after which a player is sent away.
-    pub corrections_before_kick: u32,
-    /// Reach of a plain attack, m.
-    pub attack_reach: f32,
-    /// Time between two attacks of one attacker, ms.
-    pub attack_cooldown_ms: u64,
-    /// Damage of a plain attack at level 0.
-    pub attack_damage: u32,
-    /// Damage added per level.
-    pub attack_damage_per_level: u32,
-    /// How far back a target's place is looked up for an attacker's delay, ms.
-    pub lag_compensation_ms: u64,
-    /// Health at level 1.
-    pub base_health: u32,
-    /// Health added per further level.
-    pub health_per_level: u32,
-    /// Power (what skills cost) at level 1.
-    pub base_power: u32,
-    /// Power added per further level.
-    pub power_per_level: u32,
-    /// Health and power that come back each second out of combat, share of the maximum.
-    pub regeneration: f32,
-    /// Seconds without a blow after which one is out of combat.
-    pub combat_seconds: u64,
-    /// Level n + 1 begins at `experience_base` × n² experience.
-    pub experience_base: u64,
-    /// Highest level.
-    pub level_max: u32,
-    /// Time between a player's death and its return at the zone's spawn, ms.
-    pub respawn_ms: u64,
-    /// How long a thing lies on the ground, s.
-    pub loot_seconds: u64,
-    /// How long loot is its killer's alone, s.
-    pub loot_owner_seconds: u64,
-    /// Reach for picking up, m.
-    pub pick_up_reach: f32,
-    /// Level below which a player can neither strike nor be struck by players outside guild wars.
-    pub pvp_level_min: u32,
-    /// What a new character carries: item kind → quantity.
-    pub starting_items: BTreeMap<Key, u32>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            player_speed: 5.0,
-            movement_debt_ms: 200,
-            corrections_before_kick: 20,
-            attack_reach: 10.0,
-            attack_cooldown_ms: 500,
-            attack_damage: 10,
-            attack_damage_per_level: 2,
-            lag_compensation_ms: 200,
-            base_health: 100,
-            health_per_level: 20,
-            base_power: 100,
-            power_per_level: 10,
-            regeneration: 0.02,
-            combat_seconds: 6,
-            experience_base: 100,
-            level_max: 60,
-            respawn_ms: 5_000,
-            loot_seconds: 120,
-            loot_owner_seconds: 20,
-            pick_up_reach: 3.0,
-            pvp_level_min: 1,
-            starting_items: BTreeMap::new(),
-        }
-    }
 }
 
 /// One zone of the continuous world.
@@ -409,6 +332,18 @@ pub struct Reward {
 }
 
 impl Content {
+    /// The default world as its file says it, comments included.
+    pub const STANDARD: &str = include_str!("default_world.toml");
+
+    /// The default world.
+    ///
+    /// # Panics
+    /// Never: a test reads the same text.
+    #[expect(clippy::expect_used, reason = "the text is part of the program and tested")]
+    pub fn standard() -> Self {
+        toml::from_str(Self::STANDARD).expect("the default world is well-formed")
+    }
+
     /// The zone that owns the point.
     pub fn zone_at(&self, point: Point) -> Option<&ZoneKind> {
         self.zones.iter().find(|zone| zone.bounds.contains(point))

@@ -8,11 +8,16 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::geometry::Pose;
-use crate::ids::{EntityId, Key};
+use crate::ids::{EntityId, Key, PlayerId};
 use crate::limits::ZONE_ENTITIES_MAX;
 use crate::tick::Tick;
 use crate::world::command::GuildTag;
 use crate::world::frame::PackedPosition;
+use crate::world::handover::Ghost;
+use crate::world::history::History;
+use crate::world::item::GroundItem;
+use crate::world::npc::Npc;
+use crate::world::player::Player;
 
 /// Ticks for which a freed handle rests: 5 s.
 pub const HANDLE_REST: u64 = 100;
@@ -87,6 +92,106 @@ pub struct Entity {
     pub visible: bool,
     /// As the last frame had it.
     pub shown_at: PackedPosition,
+    /// What it is to the rules.
+    pub(super) body: Body,
+}
+
+/// What an entity is to the rules; what each holds is known to its own module.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A player that this zone owns.
+    Player(Box<Player>),
+    /// An NPC.
+    Npc(Box<Npc>),
+    /// Things on the ground.
+    Item(Box<GroundItem>),
+    /// A player that another zone owns by now, kept in sight until it is shown there.
+    Ghost(Ghost),
+}
+
+impl Entity {
+    /// Something new that nobody has seen yet.
+    pub(super) fn new(id: EntityId, pose: Pose, appearance: Appearance, body: Body) -> Self {
+        Self {
+            id,
+            pose,
+            appearance,
+            appearance_changed: AppearanceChange::Announce,
+            visible: true,
+            shown_at: PackedPosition::default(),
+            body,
+        }
+    }
+
+    /// Remembers for the next frame that others must hear of a change.
+    pub(super) fn mark(&mut self, change: AppearanceChange) {
+        self.appearance_changed = self.appearance_changed.max(change);
+    }
+
+    /// Whether it is a player or an NPC that lives.
+    pub(super) fn is_alive(&self) -> bool {
+        self.appearance.health > 0 && matches!(self.body, Body::Player(_) | Body::Npc(_))
+    }
+
+    /// Gives health back, never above the maximum; gives what was really given.
+    pub(super) fn heal(&mut self, amount: u32) -> u32 {
+        let given = amount.min(self.appearance.max_health.saturating_sub(self.appearance.health));
+        if given > 0 {
+            self.appearance.health += given;
+            self.mark(AppearanceChange::Quiet);
+            if let Some(player) = self.player_mut() {
+                player.unsaved = true;
+            }
+        }
+        given
+    }
+
+    /// Its player's id, if it is one that this zone owns.
+    pub(super) fn player_id(&self) -> Option<PlayerId> {
+        self.player().and(self.id.player())
+    }
+
+    pub(super) fn player(&self) -> Option<&Player> {
+        if let Body::Player(player) = &self.body { Some(player) } else { None }
+    }
+
+    pub(super) fn player_mut(&mut self) -> Option<&mut Player> {
+        if let Body::Player(player) = &mut self.body { Some(player) } else { None }
+    }
+
+    pub(super) fn npc(&self) -> Option<&Npc> {
+        if let Body::Npc(npc) = &self.body { Some(npc) } else { None }
+    }
+
+    pub(super) fn npc_mut(&mut self) -> Option<&mut Npc> {
+        if let Body::Npc(npc) = &mut self.body { Some(npc) } else { None }
+    }
+
+    pub(super) fn item(&self) -> Option<&GroundItem> {
+        if let Body::Item(item) = &self.body { Some(item) } else { None }
+    }
+
+    pub(super) fn item_mut(&mut self) -> Option<&mut GroundItem> {
+        if let Body::Item(item) = &mut self.body { Some(item) } else { None }
+    }
+
+    /// Where it has been, for what moves.
+    pub(super) fn history(&self) -> Option<&History> {
+        match &self.body {
+            Body::Player(player) => Some(&player.history),
+            Body::Npc(npc) => Some(&npc.history),
+            Body::Item(_) | Body::Ghost(_) => None,
+        }
+    }
+
+    /// See [`Self::history`].
+    pub(super) fn history_mut(&mut self) -> Option<&mut History> {
+        match &mut self.body {
+            Body::Player(player) => Some(&mut player.history),
+            Body::Npc(npc) => Some(&mut npc.history),
+            Body::Item(_) | Body::Ghost(_) => None,
+        }
+    }
 }
 
 /// The zone's entities by handle and by id.
@@ -181,23 +286,18 @@ mod tests {
     use super::*;
 
     fn stone(id: u64) -> Entity {
-        Entity {
-            id: EntityId(id),
-            pose: Pose::default(),
-            appearance: Appearance {
-                look: Look::Item("stone".into()),
-                name: "stone".into(),
-                level: 0,
-                health: 0,
-                max_health: 0,
-                guild: None,
-                quantity: 1,
-                speed: 0.0,
-            },
-            appearance_changed: AppearanceChange::Announce,
-            visible: true,
-            shown_at: PackedPosition::default(),
-        }
+        let appearance = Appearance {
+            look: Look::Item("stone".into()),
+            name: "stone".into(),
+            level: 0,
+            health: 0,
+            max_health: 0,
+            guild: None,
+            quantity: 1,
+            speed: 0.0,
+        };
+        let body = Body::Item(Box::new(GroundItem::lying("stone".into(), 1)));
+        Entity::new(EntityId(id), Pose::default(), appearance, body)
     }
 
     #[test]

@@ -4,33 +4,84 @@
 //! randomness in here, and no map with an unstable order: the same seed and commands give the same
 //! effects and frames on any machine.
 
+mod check;
+mod combat;
 pub mod command;
 pub mod content;
 pub mod entity;
 pub mod event;
 pub mod frame;
 pub mod grid;
+pub mod handover;
 pub mod history;
 pub mod interest;
+pub mod item;
+pub mod movement;
+mod nearby;
+mod npc;
+pub mod operation;
+mod player;
+pub mod quest;
+pub mod rules;
+mod skill;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::{PlayerId, ZoneId};
-use crate::tick::Tick;
-use command::{Command, Effect, PlayerState};
-use content::Content;
-use entity::Entities;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::geometry::Point;
+use crate::ids::{EntityId, EventId, GuildId, OperationId, PlayerId, ZoneId};
+use crate::tick::{TICK_MS, Tick};
+use command::{Action, Command, Credit, Effect, GuildTag, Notice, PlayerState, Refusal};
+use content::{Content, ZoneKind};
+use entity::{AppearanceChange, Body, Entities, Entity, Handle};
+use event::{Event, EventKind};
 use frame::FrameUpdate;
+use nearby::Nearby;
 
 /// One zone's entities and rules.
 #[derive(Debug)]
 pub struct World {
     zone: ZoneId,
+    /// The zone as the content has it.
+    place: ZoneKind,
     content: Arc<Content>,
     origin: u64,
     tick: Tick,
+    /// Real time that no step stands for, ms.
+    lost_ms: u64,
+    chance: ChaCha8Rng,
     entities: Entities,
+    muster: Muster,
+    /// Living players, as they stood when the step began.
+    players_near: Nearby,
+    /// Everything that can be hurt, as it stood at `creatures_at`.
+    creatures_near: Nearby,
+    creatures_at: Option<Tick>,
+    /// Pairs of guilds at war, the smaller id first.
+    wars: BTreeSet<(GuildId, GuildId)>,
+    /// Operations that the store has not decided.
+    asked: BTreeMap<OperationId, PlayerId>,
+    /// When the zone's items lie there again, by their place in its kind.
+    item_returns: Vec<(Tick, usize)>,
+    entities_made: u32,
+    events_made: u64,
+    operations_made: u64,
     effects: Vec<Effect>,
+}
+
+/// Who was here when the step began, by what they are. Those who have gone since are found no
+/// more: handles rest.
+#[derive(Debug, Default)]
+struct Muster {
+    players: Vec<Handle>,
+    npcs: Vec<Handle>,
+    things: Vec<Handle>,
+    ghosts: Vec<Handle>,
 }
 
 /// How much is in a zone.
@@ -47,26 +98,76 @@ pub struct Population {
 impl World {
     /// A fresh zone with its NPCs and items in place. `origin` names this incarnation (it is part
     /// of each operation id and must never come again); `seed` decides all chance.
+    ///
+    /// # Panics
+    /// If the content has no such zone.
+    #[expect(clippy::expect_used, reason = "a zone is started for a zone of the content")]
     pub fn new(zone: ZoneId, content: Arc<Content>, origin: u64, seed: u64) -> Self {
-        let _ = seed;
-        Self {
+        let place = content.zone(zone).expect("the zone is in the content").clone();
+        let mut world = Self {
             zone,
-            content,
             origin,
             tick: Tick(0),
+            lost_ms: 0,
+            chance: ChaCha8Rng::seed_from_u64(seed),
             entities: Entities::default(),
-            effects: vec![],
+            muster: Muster::default(),
+            players_near: Nearby::over(place.bounds),
+            creatures_near: Nearby::over(place.bounds),
+            creatures_at: None,
+            wars: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            item_returns: Vec::new(),
+            entities_made: 0,
+            events_made: 0,
+            operations_made: 0,
+            effects: Vec::new(),
+            place,
+            content,
+        };
+        world.settle_npcs();
+        world.lay_items();
+        world
+    }
+
+    /// Takes one command. Its effects wait for [`Self::drain_effects`]. After an `Enter`, `Arrive`
+    /// or `Return`, [`Self::player`] says whether the zone had room.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Enter { state } => self.on_enter(*state),
+            Command::Arrive { transfer, from } => self.on_arrive(*transfer, from),
+            Command::Return { transfer } => self.on_return(*transfer),
+            Command::Arrived { player } => self.on_arrived(player),
+            Command::Leave { player } => self.on_leave(player),
+            Command::Act { player, request, action } => self.on_act(player, request, action),
+            Command::Decided { operation, outcome } => self.on_decided(operation, outcome),
+            Command::SetGuild { player, guild } => self.on_set_guild(player, guild),
+            Command::SetWars(wars) => self.wars = wars.into_iter().collect(),
+            Command::Strike(strike) => self.on_strike(&strike),
+            Command::Credit { player, credit } => self.on_credit(player, &credit),
         }
     }
 
-    /// Takes one command. Its effects wait for [`Self::drain_effects`].
-    pub fn apply(&mut self, command: Command) {
-        let _ = command;
-    }
-
-    /// One tick of 50 ms: walk, think, fight, decay, cross borders.
+    /// One tick of 50 ms.
     pub fn step(&mut self) {
         self.tick.0 += 1;
+        self.muster();
+        self.walk();
+        self.think();
+        self.recover();
+        self.visit();
+        self.tend_ground();
+        self.tend_operations();
+        self.cross_borders();
+        self.fade_ghosts();
+        self.let_go();
+        self.remember();
+    }
+
+    /// Says that `millis` of real time have passed without a step (missed ticks, or ticks slowed
+    /// down), so that clients which stream their moves by their own clocks are not held to less.
+    pub fn lose_time(&mut self, millis: u64) {
+        self.lost_ms = self.lost_ms.saturating_add(millis);
     }
 
     /// The effects since the last call, oldest first.
@@ -76,8 +177,7 @@ impl World {
 
     /// The public state after this step; clears the marks of what has changed.
     pub fn frame(&mut self) -> FrameUpdate {
-        let zone = self.content.zone(self.zone).expect("a world's zone is in its content");
-        frame::build(&mut self.entities, zone, self.origin, self.tick)
+        frame::build(&mut self.entities, &self.place, self.origin, self.tick)
     }
 
     /// Steps made so far.
@@ -87,17 +187,194 @@ impl World {
 
     /// What is saved of a player that is here now.
     pub fn player(&self, player: PlayerId) -> Option<PlayerState> {
-        let _ = player;
-        None
+        let entity = self.entities.get(self.player_handle(player)?)?;
+        Some(self.state_of(entity))
+    }
+
+    /// The guild of a player that is here.
+    pub fn guild(&self, player: PlayerId) -> Option<GuildTag> {
+        self.entities.get(self.player_handle(player)?)?.appearance.guild.clone()
+    }
+
+    /// The level of a player that is here; 1 for others.
+    pub fn level(&self, player: PlayerId) -> u32 {
+        let entity = self.player_handle(player).and_then(|handle| self.entities.get(handle));
+        entity.map_or(1, |entity| entity.appearance.level)
     }
 
     /// The states of all players that have changed since the last call.
     pub fn take_unsaved(&mut self) -> Vec<PlayerState> {
-        Vec::new()
+        let mut changed = Vec::new();
+        for (handle, entity) in self.entities.iter_mut() {
+            if let Some(player) = entity.player_mut()
+                && std::mem::take(&mut player.unsaved)
+            {
+                changed.push(handle);
+            }
+        }
+        changed.into_iter().filter_map(|h| Some(self.state_of(self.entities.get(h)?))).collect()
     }
 
     /// How much is here.
     pub fn population(&self) -> Population {
-        Population::default()
+        let mut population = Population::default();
+        for (_, entity) in self.entities.iter() {
+            match &entity.body {
+                Body::Player(_) => population.players += 1,
+                Body::Npc(_) => population.npcs += usize::from(entity.is_alive()),
+                Body::Item(_) => population.items += 1,
+                Body::Ghost(_) => {}
+            }
+        }
+        population
+    }
+
+    fn on_act(&mut self, player: PlayerId, request: u64, action: Action) {
+        let Some(handle) = self.player_handle(player) else { return };
+        let leaving = |entity: &Entity| entity.player().is_some_and(|p| p.leaving.is_some());
+        if self.entities.get(handle).is_none_or(leaving) {
+            return;
+        }
+        let done = match action {
+            Action::Move { x, y, rotation, sequence, client_time: _ } => {
+                self.on_move(handle, x, y, rotation, sequence);
+                Ok(())
+            }
+            Action::MoveTo { x, y } => self.on_move_to(handle, x, y),
+            Action::Attack { target, seen } => self.on_attack(handle, request, target, seen),
+            Action::Skill { skill, target, seen } => {
+                self.on_skill(handle, request, &skill, target, seen)
+            }
+            Action::UseItem(item) => self.on_use_item(handle, request, item),
+            Action::PickUp(thing) => self.on_pick_up(handle, request, thing),
+            Action::AcceptQuest(quest) => self.on_accept_quest(handle, &quest),
+            Action::Inventory => {
+                self.show_inventory(handle, None);
+                Ok(())
+            }
+            Action::QuestLog => {
+                self.show_quests(handle);
+                Ok(())
+            }
+            Action::Say(text) => self.on_speech(handle, text, false),
+            Action::Shout(text) => self.on_speech(handle, text, true),
+        };
+        if let Err(refusal) = done {
+            self.refuse(player, request, refusal);
+        }
+    }
+
+    /// A player speaks; even the dead do.
+    fn on_speech(
+        &mut self,
+        handle: Handle,
+        text: crate::ids::Key,
+        shout: bool,
+    ) -> Result<(), Refusal> {
+        let Some(entity) = self.entities.get(handle) else { return Ok(()) };
+        let (speaker, name, at) = (entity.id, entity.appearance.name.clone(), entity.pose.at);
+        self.tell(at, EventKind::ChatMessage { speaker, name, text, shout });
+        Ok(())
+    }
+
+    fn on_set_guild(&mut self, player: PlayerId, guild: Option<GuildTag>) {
+        let Some(handle) = self.player_handle(player) else { return };
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        if entity.appearance.guild != guild {
+            entity.appearance.guild = guild;
+            entity.mark(AppearanceChange::Announce);
+        }
+    }
+
+    fn on_credit(&mut self, player: PlayerId, credit: &Credit) {
+        if let Some(handle) = self.player_handle(player) {
+            self.earn(handle, credit);
+        }
+    }
+
+    /// Sees who is here and where the living players are.
+    fn muster(&mut self) {
+        let muster = &mut self.muster;
+        muster.players.clear();
+        muster.npcs.clear();
+        muster.things.clear();
+        muster.ghosts.clear();
+        for (handle, entity) in self.entities.iter() {
+            match &entity.body {
+                Body::Player(_) => muster.players.push(handle),
+                Body::Npc(_) => muster.npcs.push(handle),
+                Body::Item(_) => muster.things.push(handle),
+                Body::Ghost(_) => muster.ghosts.push(handle),
+            }
+        }
+        let entities = &self.entities;
+        let players = muster.players.iter().filter_map(|handle| {
+            let entity = entities.get(*handle).filter(|entity| entity.is_alive())?;
+            Some((*handle, entity.pose.at))
+        });
+        self.players_near.rebuild(players);
+    }
+
+    /// Does something for each player that was here when the step began.
+    fn each_player(&mut self, visit: impl Fn(&mut Self, Handle)) {
+        let players = std::mem::take(&mut self.muster.players);
+        for &handle in &players {
+            visit(self, handle);
+        }
+        self.muster.players = players;
+    }
+
+    /// The handle of a player that this zone owns.
+    fn player_handle(&self, player: PlayerId) -> Option<Handle> {
+        let handle = self.entities.handle(player.into())?;
+        self.entities.get(handle)?.player().map(|_| handle)
+    }
+
+    /// Milliseconds of this zone's time.
+    fn now_ms(&self) -> u64 {
+        self.tick.0 * TICK_MS
+    }
+
+    fn next_entity(&mut self) -> EntityId {
+        self.entities_made = self.entities_made.wrapping_add(1);
+        EntityId::of_zone(self.zone, self.entities_made)
+    }
+
+    /// A random place within `radius` of `center`, inside the zone.
+    fn place_around(&mut self, center: Point, radius: f32) -> Point {
+        // Drawn from the square until it is in the circle: no trigonometry, whose last bits differ
+        // between machines. Each draw hits with a chance of 0.79.
+        loop {
+            let (x, y) =
+                (self.chance.random_range(-1.0..=1.0f32), self.chance.random_range(-1.0..=1.0f32));
+            if x * x + y * y <= 1.0 {
+                let at = Point { x: center.x + x * radius, y: center.y + y * radius };
+                return self.place.bounds.clamp(at);
+            }
+        }
+    }
+
+    fn roll_gold(&mut self, [least, most]: [u64; 2]) -> u64 {
+        self.chance.random_range(least..=most.max(least))
+    }
+
+    fn tell(&mut self, at: Point, kind: EventKind) {
+        self.events_made += 1;
+        let event = Event { id: EventId(self.events_made), tick: self.tick, at, kind };
+        self.effects.push(Effect::Event(event));
+    }
+
+    fn notify(&mut self, player: PlayerId, notice: Notice) {
+        self.effects.push(Effect::Notify { player, notice });
+    }
+
+    fn refuse(&mut self, player: PlayerId, request: u64, refusal: Refusal) {
+        self.notify(player, Notice::Refused { request, refusal });
+    }
+
+    fn count(&mut self, player: PlayerId, counter: &'static str, by: u64) {
+        if by > 0 {
+            self.effects.push(Effect::Count { player, counter, by });
+        }
     }
 }

@@ -6,7 +6,6 @@ use crate::ids::PlayerId;
 use crate::msg::Outgoing;
 use crate::msg::login::{GameServer, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision};
 use crate::proto::{self, DisconnectReason, ErrorCode, PacketType};
-use crate::protocol::client::Rejected;
 use crate::protocol::server::{outgoing, world};
 use crate::token::ResumeToken;
 use crate::world::command::{PlayerState, Refusal};
@@ -18,11 +17,6 @@ pub fn error(code: ErrorCode, message: &str, in_reply_to: u64, retry_after_ms: u
     let message = message.to_owned();
     let it = proto::Error { code: code.into(), message, in_reply_to, retry_after_ms };
     outgoing(PacketType::Error, &it)
-}
-
-/// ERROR for a packet that was not taken.
-pub fn rejection(rejected: &Rejected, in_reply_to: u64) -> Outgoing {
-    error(rejected.code, &rejected.message, in_reply_to, 0)
 }
 
 /// ERROR for an action that the world refused.
@@ -222,4 +216,51 @@ pub fn enter_world_refused(code: ErrorCode, message: &str) -> Outgoing {
         ..Default::default()
     };
     outgoing(PacketType::EnterWorldResponse, &it)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::ids::ServerId;
+    use crate::names::Name;
+
+    #[test]
+    fn a_refusal_has_its_code_words_and_wait() {
+        let read = |why| {
+            let packet = refusal(&why, 9);
+            assert_eq!(packet.kind, PacketType::Error);
+            proto::Error::decode(packet.payload).unwrap()
+        };
+        let soon = read(Refusal::Cooldown(350));
+        assert_eq!(soon.code(), ErrorCode::ErrorCooldown);
+        assert_eq!((soon.in_reply_to, soon.retry_after_ms), (9, 350));
+        assert_eq!(read(Refusal::NotAllowed("no PvP here")).message, "no PvP here");
+        assert_eq!(read(Refusal::LevelTooLow(5)).message, "level 5 is needed");
+        assert_eq!(read(Refusal::Dead).retry_after_ms, 0);
+    }
+
+    #[test]
+    fn servers_are_told_with_their_load() {
+        let server = |id, players, capacity| GameServer {
+            id: ServerId(id),
+            name: "one".into(),
+            host: "127.0.0.1".into(),
+            port: 8081,
+            text_port: 8082,
+            players,
+            capacity,
+        };
+        let decision = LoginDecision::Accepted {
+            player: PlayerId(7),
+            name: Name::parse("Ann").unwrap(),
+            ticket: "t".into(),
+            servers: vec![server(1, 25, 100), server(2, 0, 0), server(3, 9, 3)],
+        };
+        let it = proto::LoginResponse::decode(login_response(&decision).payload).unwrap();
+        assert!(it.success && it.session_token == "t" && it.player_id == 7);
+        let loads: Vec<f32> = it.game_servers.iter().map(|server| server.load_factor).collect();
+        assert_eq!(loads, [0.25, 1.0, 1.0]);
+    }
 }

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use prost::encoding::{self, encode_varint};
+use prost::encoding;
 
 use crate::ids::{EntityId, ZoneId};
 use crate::msg::Outgoing;
@@ -94,18 +94,6 @@ pub fn entity_leave(id: EntityId, zone: ZoneId) -> Outgoing {
     outgoing(PacketType::EntityLeave, &it)
 }
 
-/// Appends ENTITY_LEAVE's payload; nothing is allocated but `out`'s growth.
-pub fn append_entity_leave(out: &mut Vec<u8>, id: EntityId, zone: ZoneId) {
-    const ID_KEY: u8 = 1 << 3;
-    const ZONE_KEY: u8 = 2 << 3;
-    for (key, value) in [(ID_KEY, id.0), (ZONE_KEY, u64::from(zone.0))] {
-        if value != 0 {
-            out.push(key);
-            encode_varint(value, out);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -140,13 +128,6 @@ mod tests {
             let read = proto::SyncPositions::decode(payload.as_slice()).unwrap();
             prop_assert_eq!((read.zone_id, read.tick), (u32::from(zone), tick));
             prop_assert_eq!(read.records, records);
-        }
-
-        #[test]
-        fn a_leave_is_that_of_the_generated_type(id: u64, zone: u16) {
-            let mut payload = Vec::new();
-            append_entity_leave(&mut payload, EntityId(id), ZoneId(zone));
-            prop_assert_eq!(&payload, &entity_leave(EntityId(id), ZoneId(zone)).payload);
         }
     }
 

@@ -233,3 +233,70 @@ pub fn correction(pose: Pose, sequence: u32, reason: &str) -> Outgoing {
     };
     outgoing(PacketType::PositionCorrection, &it)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::content::Reward;
+
+    #[test]
+    fn a_quest_log_never_outgrows_its_packet() {
+        let mut content = Content::default();
+        for number in 0..2_000 {
+            let quest = QuestKind {
+                name: "A quest with a name of some length".into(),
+                level: 1,
+                goals: vec![Goal::Kill { npc: "wolf".into(), count: 3 }],
+                reward: Reward::default(),
+            };
+            content.quests.insert(format!("quest_{number:04}").into(), quest);
+        }
+        let active = QuestProgress { quest: "quest_1999".into(), done: vec![9], completed: false };
+        let done = QuestProgress { quest: "quest_0000".into(), done: vec![3], completed: true };
+        let packet = quest_log(&[done, active], 1, &content);
+        assert!(packet.payload.len() <= SERVER_PAYLOAD_MAX);
+        let it = proto::QuestLog::decode(packet.payload).unwrap();
+        assert!(it.quests.len() > 100);
+        assert_eq!(it.quests[0].quest, "quest_1999", "what is active comes first");
+        assert_eq!(it.quests[0].goals[0].done, 3, "no more is done than is wanted");
+    }
+
+    #[test]
+    fn a_full_inventory_fits_its_packet() {
+        let mut content = Content::default();
+        let kind: crate::ids::Key = "k".repeat(64).into();
+        let item = crate::world::content::ItemKind {
+            name: "n".repeat(64).into(),
+            stackable: false,
+            on_use: None,
+        };
+        content.items.insert(kind.clone(), item);
+        let stack =
+            |id| ItemStack { id: ItemId(u64::MAX - id), kind: kind.clone(), quantity: u32::MAX };
+        let stacks: Vec<_> = (0..crate::limits::INVENTORY_MAX as u64).map(stack).collect();
+        let packet = inventory(&stacks, u64::MAX, None, &content);
+        assert!(packet.payload.len() <= SERVER_PAYLOAD_MAX);
+    }
+
+    #[test]
+    fn growth_is_told_by_the_rules() {
+        let state = |level| PlayerState {
+            id: crate::ids::PlayerId(1),
+            name: "Ann".into(),
+            epoch: crate::ids::Epoch(1),
+            zone: ZoneId(1),
+            pose: Pose::default(),
+            level,
+            experience: 0,
+            health: 1,
+            power: 1,
+            gold: 0,
+            inventory: vec![],
+            quests: vec![],
+        };
+        let rules = Rules::default();
+        let info = player_info(&state(3), "", &rules);
+        assert_eq!((info.max_health, info.max_power, info.next_level_at), (140, 120, 900));
+        assert_eq!(player_info(&state(rules.level_max), "", &rules).next_level_at, 0);
+    }
+}

@@ -13,12 +13,12 @@ const LIST_LINE: usize = 960;
 
 /// Lines for one client, in order.
 #[derive(Debug, Default)]
-pub struct Lines(String);
+pub(super) struct Lines(String);
 
 impl Lines {
     /// Adds one line. Control characters and line separators in it become spaces, and what is too
     /// long is cut off.
-    pub fn push(&mut self, line: fmt::Arguments<'_>) {
+    pub(super) fn push(&mut self, line: fmt::Arguments<'_>) {
         let start = self.0.len();
         // Writing to a string cannot fail.
         let _ = self.0.write_fmt(line);
@@ -27,7 +27,12 @@ impl Lines {
 
     /// Adds `head item item …`, as many lines as it takes, each beginning with `head` and the
     /// number of items in this line if `counted`.
-    pub fn push_list(&mut self, head: &str, counted: bool, items: impl Iterator<Item = String>) {
+    pub(super) fn push_list(
+        &mut self,
+        head: &str,
+        counted: bool,
+        items: impl Iterator<Item = String>,
+    ) {
         let mut line = String::new();
         let mut count = 0;
         for item in items {
@@ -65,7 +70,7 @@ impl Lines {
     }
 
     /// All of them, each ended by `\n`.
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.0
     }
 }

@@ -1,0 +1,91 @@
+//! The operators' token: a secret in the data folder that guards whatever changes state.
+//!
+//! Who starts the port reads it from there; it has no default and never reaches a log.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use subtle::ConstantTimeEq;
+
+use super::error::ApiError;
+
+/// Fewest characters of a token that somebody has put into the file.
+const TOKEN_MIN: usize = 16;
+
+/// What a bearer must show. Cheap to clone.
+#[derive(Clone)]
+pub struct OperatorToken(Arc<str>);
+
+impl OperatorToken {
+    /// The token itself; anything shorter than 16 characters is refused.
+    ///
+    /// # Errors
+    /// If it is too short, or could not stand in a header.
+    pub fn new(token: &str) -> anyhow::Result<Self> {
+        let token = token.trim();
+        anyhow::ensure!(token.len() >= TOKEN_MIN, "a token has at least {TOKEN_MIN} characters");
+        anyhow::ensure!(
+            token.bytes().all(|byte| byte.is_ascii_graphic()),
+            "a token has only visible ASCII characters"
+        );
+        Ok(Self(token.into()))
+    }
+
+    /// Lets a request pass that shows the token as `Authorization: Bearer …`.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let shown = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        let Some(shown) = shown else {
+            return Err(unauthorized("the operators' token is missing: Authorization: Bearer …"));
+        };
+        if bool::from(shown.as_bytes().ct_eq(self.0.as_bytes())) {
+            Ok(())
+        } else {
+            Err(unauthorized("this is not the operators' token"))
+        }
+    }
+}
+
+impl std::fmt::Debug for OperatorToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OperatorToken(…)")
+    }
+}
+
+fn unauthorized(message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn only_the_bearer_of_the_token_passes() {
+        let token = OperatorToken::new("0123456789abcdef\n").unwrap();
+        assert_eq!(token.check(&headers("Bearer 0123456789abcdef")), Ok(()));
+        assert_eq!(token.check(&headers("bearer 0123456789abcdef")), Ok(()));
+        for wrong in ["Bearer 0123456789abcdeF", "Bearer 0123", "Bearer", "Basic 0123456789abcdef"]
+        {
+            let error = token.check(&headers(wrong)).unwrap_err();
+            assert_eq!(error.status, StatusCode::UNAUTHORIZED, "{wrong}");
+        }
+        assert!(token.check(&HeaderMap::new()).is_err());
+        assert_eq!(format!("{token:?}"), "OperatorToken(…)");
+    }
+
+    #[test]
+    fn what_is_too_weak_or_cannot_be_sent_is_no_token() {
+        for weak in ["", "short", "0123456789abcde ", "0123456789 abcdef", "0123456789abcdeé"] {
+            assert!(OperatorToken::new(weak).is_err(), "{weak}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether this process is alive, and whether it is ready: which of its roles have started.
+//!
+//! Answers without a master and without a database; that one of them is away is part of the
+//! answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::role::{Role, Roles};
+use crate::store::Store;
+
+/// How long the database may take to answer.
+const STORE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Which roles of this process have started, and whether it is about to stop. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    roles: Roles,
+    /// Parallel to [`Role::ALL`].
+    started: [AtomicBool; Role::ALL.len()],
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Of a process that will play `roles`; none has started yet.
+    pub fn new(roles: Roles) -> Self {
+        let started = std::array::from_fn(|_| AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { roles, started, draining: AtomicBool::new(false) }) }
+    }
+
+    /// A role has started.
+    pub fn started(&self, role: Role) {
+        self.set(role, true);
+    }
+
+    /// A role has ended.
+    pub fn ended(&self, role: Role) {
+        self.set(role, false);
+    }
+
+    fn set(&self, role: Role, to: bool) {
+        for (flag, known) in self.inner.started.iter().zip(Role::ALL) {
+            if known == role {
+                flag.store(to, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The process is about to stop and should get no newcomers.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What this process plays.
+    pub fn roles(&self) -> &Roles {
+        &self.inner.roles
+    }
+
+    /// What is not as it should be; empty: ready.
+    pub(super) async fn problems(&self, store: Option<&Store>) -> Vec<String> {
+        let mut problems: Vec<String> = Role::ALL
+            .into_iter()
+            .zip(&self.inner.started)
+            .filter(|(role, flag)| self.inner.roles.has(*role) && !flag.load(Ordering::Relaxed))
+            .map(|(role, _)| format!("the {role} role is not running"))
+            .collect();
+        if self.inner.draining.load(Ordering::Relaxed) {
+            problems.push("the process is draining".to_owned());
+        }
+        if let Some(store) = store {
+            match tokio::time::timeout(STORE_WITHIN, store.ping()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => problems.push(format!("the store: {error}")),
+                Err(_) => problems.push("the store does not answer".to_owned()),
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_ready_when_all_its_roles_run() {
+        let readiness = Readiness::new("master,zone".parse().unwrap());
+        assert_eq!(readiness.problems(None).await.len(), 2);
+        readiness.started(Role::Master);
+        readiness.started(Role::Zone);
+        assert_eq!(readiness.problems(None).await, [""; 0]);
+        readiness.ended(Role::Zone);
+        assert_eq!(readiness.problems(None).await, ["the zone role is not running"]);
+        readiness.started(Role::Zone);
+        readiness.drain();
+        assert_eq!(readiness.problems(None).await, ["the process is draining"]);
+    }
+}

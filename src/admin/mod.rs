@@ -1,0 +1,78 @@
+//! The operators' port: health, metrics, the dashboard and, beside a master, the registry.
+//!
+//! `run.rs` builds the [`AdminState`] and serves the [`router`] on loopback. Health and metrics
+//! answer without a master and without a database. Whatever changes state needs the operators'
+//! token; nothing in here owns any of it.
+
+mod auth;
+mod body;
+mod error;
+mod health;
+mod listener;
+mod openapi;
+mod pages;
+mod registry_api;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub use auth::OperatorToken;
+pub use health::Readiness;
+pub use routes::router;
+
+use crate::ids::{Key, ZoneId};
+use crate::master::query::Query;
+use crate::store::Store;
+
+/// How long open requests may go on after the port was told to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the operators' port shows and guards.
+pub struct AdminState {
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// Guards whatever changes state.
+    pub token: OperatorToken,
+    /// The master of this process, if it has one.
+    pub master: Option<mpsc::Sender<Query>>,
+    /// The store of this process, if it has one.
+    pub store: Option<Store>,
+    /// Which roles have started.
+    pub readiness: Readiness,
+    /// When the process started.
+    pub started: Instant,
+    /// What zones are called, for the dashboard.
+    pub zone_names: BTreeMap<ZoneId, Key>,
+}
+
+/// Serves the router until `stop`, then lets open requests finish.
+///
+/// # Errors
+/// If the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let stopping = stop.clone();
+    let listener = listener::Guarded::new(listener);
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        result = server => result?,
+        () = late => warn!("requests on the operators' port were cut off"),
+    }
+    debug!("the operators' port is closed");
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The chat role: who is in the world, what they say to each other, rooms, guilds and their wars.
+//!
+//! One task owns all of it and reads one inbox. It never waits: what must be in the store first
+//! (guilds, wars) is spawned and comes back through a bounded channel, and a packet for a gateway
+//! whose inbox is full is dropped and counted. Talk that zones carry (near, zone) never comes here.
+
+mod channels;
+mod courier;
+mod guild_queue;
+mod guild_store;
+mod guild_tell;
+mod guilds;
+mod invitations;
+mod presence;
+mod refusal;
+mod room_requests;
+mod rooms;
+#[cfg(test)]
+mod tests;
+mod touched;
+mod wars;
+mod zones;
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::ids::{PlayerId, ServerId, SessionRef, ZoneId};
+use crate::link::{Directory, Inbox};
+use crate::msg::{ChatMsg, GatewayMsg, Outgoing, ZoneMsg};
+use crate::names::Name;
+use crate::store::Store;
+use crate::tick;
+use courier::Courier;
+use guild_queue::GuildQueue;
+use guild_store::Done;
+use guilds::Guilds;
+use invitations::Invitations;
+use presence::Presence;
+use refusal::Refusal;
+use rooms::Rooms;
+use wars::Wars;
+use zones::ZoneNews;
+
+/// `[chat]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChatConfig {
+    /// How long a guild's invitation holds, seconds.
+    pub invitation_seconds: u64,
+    /// How long a guild request may wait for those before it, ms; then it is refused.
+    pub guild_wait_ms: u64,
+    /// How long to wait before the guilds are read again when the database was away, ms.
+    pub reload_ms: u64,
+}
+
+impl Default for ChatConfig {
+    fn default() -> Self {
+        Self { invitation_seconds: 300, guild_wait_ms: 1_000, reload_ms: 1_000 }
+    }
+}
+
+impl ChatConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("chat.{key} must be {least} to {most}"));
+            }
+        };
+        range("invitation_seconds", self.invitation_seconds, 1, 86_400);
+        range("guild_wait_ms", self.guild_wait_ms, 1, 60_000);
+        range("reload_ms", self.reload_ms, 10, 60_000);
+        problems
+    }
+}
+
+/// Whom the chat role speaks to.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// Every gateway.
+    pub gateways: Directory<ServerId, GatewayMsg>,
+    /// Every zone.
+    pub zones: Directory<ZoneId, ZoneMsg>,
+}
+
+/// How often expired things are looked for and lost messages sent again.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Messages taken from the inbox at once.
+const BATCH: usize = 256;
+/// How long the last store calls may take when the role stops.
+const FINISH: Duration = Duration::from_secs(2);
+
+/// All that the role knows.
+struct Chat {
+    config: ChatConfig,
+    store: Store,
+    courier: Courier,
+    zones: ZoneNews,
+    presence: Presence,
+    rooms: Rooms,
+    guilds: Guilds,
+    wars: Wars,
+    invitations: Invitations,
+    queue: GuildQueue,
+    done: mpsc::Sender<Done>,
+}
+
+/// Plays the chat role until `stop` is cancelled or nobody can send to it any more.
+pub async fn run(
+    config: ChatConfig,
+    mut inbox: Inbox<ChatMsg>,
+    peers: Peers,
+    store: Store,
+    stop: CancellationToken,
+) {
+    let (done, mut completions) = mpsc::channel(guild_queue::IN_FLIGHT_MAX);
+    let mut chat = Chat::new(config, peers, store, done);
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut batch = Vec::with_capacity(BATCH);
+    chat.load_guilds();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(done) = completions.recv() => chat.on_done(done),
+            _ = sweep.tick() => chat.on_sweep(tick::now()),
+            taken = inbox.recv_many(&mut batch, BATCH) => {
+                if taken == 0 {
+                    break;
+                }
+                batch.drain(..).for_each(|message| chat.on_message(message));
+            }
+        }
+    }
+    // What is being committed is still told to those whom it concerns.
+    let finish = async {
+        while chat.queue.in_flight() > 0 {
+            let Some(done) = completions.recv().await else { break };
+            chat.on_done(done);
+        }
+    };
+    if tokio::time::timeout(FINISH, finish).await.is_err() {
+        warn!("store calls of guilds are unfinished; their outcome will show at the next start");
+    }
+    info!("chat has stopped");
+}
+
+impl Chat {
+    fn new(config: ChatConfig, peers: Peers, store: Store, done: mpsc::Sender<Done>) -> Self {
+        let Peers { gateways, zones } = peers;
+        let invitations = Invitations::new(Duration::from_secs(config.invitation_seconds));
+        Self {
+            config,
+            store,
+            courier: Courier::new(gateways),
+            zones: ZoneNews::new(zones),
+            presence: Presence::default(),
+            rooms: Rooms::default(),
+            guilds: Guilds::default(),
+            wars: Wars::default(),
+            invitations,
+            queue: GuildQueue::new(),
+            done,
+        }
+    }
+
+    fn on_message(&mut self, message: ChatMsg) {
+        match message {
+            ChatMsg::Joined { player, name, session, zone } => {
+                self.on_joined(player, &name, session, zone);
+            }
+            ChatMsg::Moved { player, zone } => self.on_moved(player, zone),
+            ChatMsg::Left { player, session } => self.on_left(player, session),
+            ChatMsg::Say { player, request, to, text } => self.on_say(player, request, to, &text),
+            ChatMsg::Room { player, request, action } => self.on_room(player, request, &action),
+            ChatMsg::Guild { player, request, action } => self.on_guild(player, request, action),
+            ChatMsg::Who { player, request: _ } => self.on_who(player),
+            ChatMsg::WarKill { id, killer, victim } => self.on_war_kill(id, killer, victim),
+            ChatMsg::Announce { request: _, text } => self.on_announce(&text),
+        }
+    }
+
+    fn on_joined(&mut self, player: PlayerId, name: &str, session: SessionRef, zone: ZoneId) {
+        let name = match Name::parse(name) {
+            Ok(name) => name,
+            Err(problem) => {
+                warn!(%player, problem, "a player with an impossible name has joined; not heard");
+                return;
+            }
+        };
+        self.presence.join(player, name, session, zone);
+        self.on_player_came(player, zone);
+    }
+
+    fn on_moved(&mut self, player: PlayerId, zone: ZoneId) {
+        if self.presence.move_to(player, zone) {
+            self.on_player_came(player, zone);
+        }
+    }
+
+    fn on_left(&mut self, player: PlayerId, session: SessionRef) {
+        if let Some(gone) = self.presence.leave(player, session) {
+            self.leave_all_rooms(player, gone.name.as_str());
+            self.invitations.forget_player(player);
+        }
+    }
+
+    fn on_sweep(&mut self, now: Instant) {
+        self.invitations.expire(now);
+        self.reload_if_due(now);
+        self.work_guilds(now);
+        self.settle_guilds();
+        self.tell_wars(now);
+        metrics::gauge!("throng_chat_rooms").set(self.rooms.len() as f64);
+        metrics::gauge!("throng_guilds").set(self.guilds.len() as f64);
+        metrics::gauge!("throng_guild_wars").set(self.wars.len() as f64);
+    }
+
+    /// One packet for one player, if it is in the world.
+    fn tell(&self, player: PlayerId, packet: Outgoing) {
+        if let Some(online) = self.presence.get(player) {
+            self.courier.to_one(online.session, packet);
+        }
+    }
+
+    /// The same packet for all of these that are in the world.
+    fn tell_all(&self, players: impl IntoIterator<Item = PlayerId>, packet: Outgoing) {
+        let sessions = players.into_iter().filter_map(|player| self.presence.get(player));
+        self.courier.to_many(sessions.map(|online| online.session), packet);
+    }
+
+    /// The answer to a request that was not done.
+    fn refuse(&self, player: PlayerId, request: u64, refusal: &Refusal) {
+        debug!(%player, request, code = ?refusal.code, "refused");
+        self.tell(player, refusal.packet(request));
+    }
+}

@@ -1,0 +1,108 @@
+//! The data folder: what the server makes at its first start and needs at every later one.
+//!
+//! Keys and tokens lie here with mode 0600; no secret has a default. Used by `run.rs` and the
+//! command line only.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// An open data folder.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// Bytes of a new secret.
+const SECRET_BYTES: usize = 32;
+
+/// Opens the folder, making it (mode 0700) if it is not there.
+///
+/// # Errors
+/// If it cannot be made, or is no folder.
+pub fn open(path: &Path) -> anyhow::Result<DataDir> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(path)
+        .with_context(|| format!("the data folder {} cannot be made", path.display()))?;
+    Ok(DataDir { path: path.to_owned() })
+}
+
+impl DataDir {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The secret kept in `name` as hex, made at random (mode 0600) if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, or holds no secret.
+    pub fn secret(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.file(name);
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim().len() >= SECRET_BYTES => Ok(text.trim().to_owned()),
+            Ok(_) => bail!("{} holds no secret; delete it to get a new one", path.display()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let secret: String = rand::random::<[u8; SECRET_BYTES]>()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                write_private(&path, secret.as_bytes())?;
+                Ok(secret)
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("{} cannot be read", path.display()))
+            }
+        }
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file =
+        options.open(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(bytes).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_and_nobody_else_may_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = open(&folder.path().join("deep/data")).unwrap();
+        let secret = data.secret("operator.token").unwrap();
+        assert_eq!(secret.len(), 2 * SECRET_BYTES);
+        assert_eq!(data.secret("operator.token").unwrap(), secret);
+        assert_ne!(data.secret("cluster.secret").unwrap(), secret);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(data.file("operator.token")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("operator.token"), "\n").unwrap();
+        let error = open(folder.path()).unwrap().secret("operator.token").unwrap_err();
+        assert!(error.to_string().contains("delete it"), "{error}");
+    }
+}

@@ -1,0 +1,356 @@
+//! The heart of the speed: one frame of a zone to every session that sees some of it.
+//!
+//! For each session and tick: bring its views up to date, put leaves, enters, changed positions
+//! and events in range into one buffer behind what already waited, and write once. Bytes are
+//! copied, never encoded, here; nothing is locked, looked up by name or woken.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::outlet::Outlet;
+use super::session::{Conn, Playing, State};
+use super::shard::GatewayService;
+use crate::geometry::Point;
+use crate::ids::{EntityId, ZoneId};
+use crate::limits::LEAVE_RADIUS;
+use crate::msg::frame::EncodedFrame;
+use crate::net::{CloseReason, ConnId, Io, Written};
+use crate::proto::PacketType;
+use crate::protocol::server;
+use crate::tick::{TICK_MS, Tick};
+use crate::world::content::Content;
+use crate::world::entity::{HANDLE_REST, Handle};
+use crate::world::event::Audience;
+use crate::world::interest::{Look, View};
+
+/// Bytes of one position record.
+const RECORD: usize = 9;
+/// Bytes that an entity's coming into view is reckoned to cost.
+const ENTER_COST: usize = 64;
+/// Entities that may always come into view, however little budget is left.
+const NEWCOMERS_MIN: usize = 8;
+/// Buffers of waiting packets larger than this are given back once empty.
+const PENDING_KEPT: usize = 4_096;
+
+/// One zone as a shard knows it.
+pub(super) struct Feed {
+    /// Its last frame.
+    pub frame: Arc<EncodedFrame>,
+    /// What was announced in the frames of the last seconds: sessions that missed some hear of it
+    /// later.
+    announced: VecDeque<(Tick, Vec<Handle>)>,
+}
+
+impl Feed {
+    pub(super) fn new(frame: Arc<EncodedFrame>) -> Self {
+        Self { frame, announced: VecDeque::new() }
+    }
+
+    pub(super) fn advance(&mut self, frame: Arc<EncodedFrame>) {
+        if frame.frame.origin != self.frame.frame.origin {
+            self.announced.clear();
+        }
+        if !frame.announced.is_empty() {
+            self.announced.push_back((frame.frame.tick, frame.announced.clone()));
+        }
+        let old = |(tick, _): &(Tick, Vec<Handle>)| tick.0 + HANDLE_REST < frame.frame.tick.0;
+        while self.announced.front().is_some_and(old) {
+            self.announced.pop_front();
+        }
+        self.frame = frame;
+    }
+}
+
+/// Buffers that every session uses in turn.
+#[derive(Default)]
+pub(super) struct Scratch {
+    look: Look,
+    header: Vec<u8>,
+    records: Vec<u8>,
+    out: Vec<u8>,
+    /// Zones that sessions have begun to see: to be watched from now on.
+    opened: Vec<(ZoneId, usize)>,
+}
+
+/// What a shard counts in plain integers and publishes once a second.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub updates_sent: u64,
+    pub updates_shed: u64,
+    pub slow_cut: u64,
+}
+
+/// What one session's turn needs of its shard.
+struct Turn<'a> {
+    feeds: &'a BTreeMap<ZoneId, Feed>,
+    content: &'a Content,
+    scratch: &'a mut Scratch,
+    tally: &'a mut Tally,
+    /// Ticks between two position lines on the text port.
+    text_period: u64,
+}
+
+impl GatewayService {
+    /// A zone's tick: each session that follows it has its turn.
+    pub(super) fn on_zone_frame(&mut self, io: &mut Io<'_>, frame: Arc<EncodedFrame>) {
+        let zone = frame.frame.zone;
+        match self.feeds.get_mut(&zone) {
+            Some(feed) => feed.advance(frame),
+            None => {
+                self.feeds.insert(zone, Feed::new(frame));
+            }
+        }
+        let mut watchers = self.watchers.remove(&zone).unwrap_or_default();
+        let text_hz = self.shared.config.text_sync_hz.max(1);
+        let mut turn = Turn {
+            feeds: &self.feeds,
+            content: &self.shared.content,
+            scratch: &mut self.scratch,
+            tally: &mut self.tally,
+            text_period: (1_000 / TICK_MS / text_hz).max(1),
+        };
+        watchers.retain(|&index| match self.conns.get_mut(index) {
+            Some(Some(conn)) => turn.take(io, zone, index, conn),
+            _ => false,
+        });
+        self.watchers.insert(zone, watchers);
+        for (zone, index) in self.scratch.opened.drain(..) {
+            self.watchers.entry(zone).or_default().push(index);
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// One session's turn. False: the zone is no business of it any more.
+    fn take(&mut self, io: &mut Io<'_>, zone: ZoneId, index: usize, conn: &mut Conn) -> bool {
+        let Conn { id, state: State::InWorld(playing), outlet, pending, .. } = conn else {
+            return false;
+        };
+        let Some(feed) = self.feeds.get(&zone) else { return false };
+        if !playing.follows(zone) {
+            return false;
+        }
+        let waiting = io.waiting(*id) > 0;
+        if playing.zone != zone {
+            if !waiting && !playing.reset {
+                self.look_over_border(feed, playing, outlet, pending);
+            }
+            emit_events(playing, &feed.frame, outlet, pending);
+            return true;
+        }
+        let this = (zone, feed.frame.frame.tick);
+        if playing.told.replace(this) == Some(this) {
+            return true;
+        }
+        let mut out = std::mem::take(&mut self.scratch.out);
+        out.clear();
+        out.append(pending);
+        if pending.capacity() > PENDING_KEPT {
+            *pending = Vec::new();
+        }
+        find_eye(playing, &feed.frame);
+        if !waiting {
+            self.tell_views(index, feed, playing, outlet, &mut out);
+        }
+        emit_events(playing, &feed.frame, outlet, &mut out);
+        self.write(io, *id, &out);
+        self.scratch.out = out;
+        true
+    }
+
+    fn write(&mut self, io: &mut Io<'_>, id: ConnId, out: &[u8]) {
+        if !out.is_empty() && io.write(id, out) == Written::Refused {
+            self.tally.slow_cut += 1;
+            io.close(id, CloseReason::TooSlow);
+        }
+    }
+
+    /// A neighbouring zone's tick: who comes and goes there is told with the own zone's next tick.
+    fn look_over_border(
+        &mut self,
+        feed: &Feed,
+        playing: &mut Playing,
+        outlet: &mut Outlet,
+        pending: &mut Vec<u8>,
+    ) {
+        let (eye, zone) = (playing.eye, feed.frame.frame.zone);
+        if let Some(view) = playing.views.iter_mut().find(|view| view.zone == zone)
+            && view.follows(&feed.frame.frame)
+        {
+            fold(view, feed, eye, NEWCOMERS_MIN, &mut self.scratch.look, outlet, pending);
+        }
+    }
+
+    /// The own zone's tick: everything in sight.
+    fn tell_views(
+        &mut self,
+        index: usize,
+        feed: &Feed,
+        playing: &mut Playing,
+        outlet: &mut Outlet,
+        out: &mut Vec<u8>,
+    ) {
+        self.see_zones(index, feed, playing, outlet, out);
+        let allowed = playing.budget.refill();
+        let before = out.len();
+        let tick = feed.frame.frame.tick;
+        let text = outlet.is_text();
+        let tells = !text || tick.0.is_multiple_of(self.text_period);
+        for view in &mut playing.views {
+            let Some(feed) = self.feeds.get(&view.zone) else { continue };
+            let left = allowed.saturating_sub(out.len() - before);
+            let newcomers = (left / ENTER_COST).max(NEWCOMERS_MIN);
+            let look = &mut self.scratch.look;
+            fold(view, feed, playing.eye, newcomers, look, outlet, out);
+            if !tells {
+                continue;
+            }
+            let most = allowed.saturating_sub(out.len() - before) / RECORD;
+            let records = &mut self.scratch.records;
+            records.clear();
+            let frame = &feed.frame.frame;
+            let shed = view.tell(frame, look, most, |place| {
+                server::append_sync_record(records, frame.packed[place]);
+            });
+            self.tally.updates_shed += shed as u64;
+            if !records.is_empty() {
+                self.tally.updates_sent += (records.len() / RECORD) as u64;
+                let header = &mut self.scratch.header;
+                header.clear();
+                server::append_sync_header(header, view.zone, frame.tick);
+                outlet.emit(out, PacketType::SyncPositions, &[header, records]);
+            }
+        }
+        playing.budget.spend(out.len() - before);
+    }
+
+    /// Opens views of the zones in sight and closes the others; a void view starts all anew.
+    fn see_zones(
+        &mut self,
+        index: usize,
+        feed: &Feed,
+        playing: &mut Playing,
+        outlet: &mut Outlet,
+        out: &mut Vec<u8>,
+    ) {
+        let feeds = self.feeds;
+        let void = |view: &View| {
+            feeds.get(&view.zone).is_some_and(|feed| !view.follows(&feed.frame.frame))
+        };
+        if playing.reset || playing.views.iter().any(void) {
+            playing.reset = false;
+            playing.views.clear();
+            if let Some(zone) = self.content.zone(playing.zone) {
+                outlet.emit_packet(out, &server::zone_enter(zone, true));
+            }
+        }
+        let own = &feed.frame.frame;
+        let eye = playing.eye;
+        let deep_inside = playing.views.len() == 1
+            && playing.views[0].zone == own.zone
+            && eye.x - own.bounds.min_x > LEAVE_RADIUS
+            && own.bounds.max_x - eye.x > LEAVE_RADIUS
+            && eye.y - own.bounds.min_y > LEAVE_RADIUS
+            && own.bounds.max_y - eye.y > LEAVE_RADIUS;
+        if deep_inside {
+            return;
+        }
+        let in_sight = |zone: ZoneId| {
+            zone == own.zone
+                || self
+                    .content
+                    .zone(zone)
+                    .is_some_and(|zone| zone.bounds.distance(eye) <= LEAVE_RADIUS)
+        };
+        playing.views.retain(|view| {
+            let stays = in_sight(view.zone);
+            if !stays && let Some(feed) = feeds.get(&view.zone) {
+                for handle in view.drain() {
+                    emit_leave(feed, handle, outlet, out);
+                }
+            }
+            stays
+        });
+        for zone in self.content.zones_near(eye, LEAVE_RADIUS).map(|zone| zone.id) {
+            let Some(feed) = feeds.get(&zone) else { continue };
+            if !playing.views.iter().any(|view| view.zone == zone) {
+                playing.views.push(View::new(&feed.frame.frame));
+                if zone != own.zone {
+                    self.scratch.opened.push((zone, index));
+                }
+            }
+        }
+    }
+}
+
+/// Finds the session's own player in its zone's frame; it keeps its eyes where they were if the
+/// player is not there (yet).
+fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
+    let (frame, own) = (&frame.frame, EntityId::from(playing.player));
+    let known = playing.handle.filter(|handle| frame.ids.get(handle.index()) == Some(&own));
+    let place = known.and_then(|handle| frame.place(handle));
+    let place = place.or_else(|| {
+        let here = |(index, id): (usize, &EntityId)| {
+            (*id == own).then(|| Handle(index as u16)).filter(|h| frame.place(*h).is_some())
+        };
+        playing.handle = frame.ids.iter().enumerate().find_map(here);
+        playing.handle.and_then(|handle| frame.place(handle))
+    });
+    if let Some(place) = place {
+        playing.eye = frame.at[place];
+    }
+}
+
+/// Brings a view up to its zone's last frame and says who came, who went and who has changed.
+fn fold(
+    view: &mut View,
+    feed: &Feed,
+    eye: Point,
+    newcomers: usize,
+    look: &mut Look,
+    outlet: &mut Outlet,
+    out: &mut Vec<u8>,
+) {
+    let since = view.folded();
+    view.fold(&feed.frame.frame, eye, newcomers, look);
+    for handle in &look.left {
+        emit_leave(feed, *handle, outlet, out);
+    }
+    for handle in &look.entered {
+        emit_enter(feed, *handle, outlet, out);
+    }
+    let missed = feed.announced.iter().rev().take_while(|(tick, _)| *tick > since);
+    for handle in missed.flat_map(|(_, handles)| handles) {
+        if view.sees(*handle) && look.entered.binary_search(handle).is_err() {
+            emit_enter(feed, *handle, outlet, out);
+        }
+    }
+}
+
+fn emit_enter(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
+    let frame = &feed.frame.frame;
+    let Some(place) = frame.place(handle) else { return };
+    let position = server::position_field(frame.packed[place]);
+    let descriptor = feed.frame.descriptors.get(handle);
+    outlet.emit(out, PacketType::EntityEnter, &[&descriptor, &position]);
+}
+
+fn emit_leave(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
+    if let Some(id) = feed.frame.frame.ids.get(handle.index()) {
+        outlet.emit_packet(out, &server::entity_leave(*id, feed.frame.frame.zone));
+    }
+}
+
+/// The frame's events that this session is in range of.
+fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out: &mut Vec<u8>) {
+    for event in &frame.events {
+        let hears = match event.audience {
+            Audience::Within(range) => event.at.distance_squared(playing.eye) <= range * range,
+            Audience::Zone => playing.zone == frame.frame.zone,
+        };
+        if hears {
+            let packet = crate::msg::Outgoing { kind: event.kind, payload: event.payload.clone() };
+            outlet.emit_packet(out, &packet);
+        }
+    }
+}

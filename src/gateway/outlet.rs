@@ -1,0 +1,137 @@
+//! The sending side of one client: counts its packets, speaks its codec, and remembers reliable
+//! packets for a resume.
+//!
+//! Both codecs meet here: what a packet client gets framed, a text client gets rendered.
+
+use std::collections::VecDeque;
+
+use crate::msg::Outgoing;
+use crate::proto::PacketType;
+use crate::protocol::text::TextView;
+use crate::protocol::{packet, table, text};
+use crate::tick::unix_millis;
+
+/// Reliable packets a client may have missed, oldest first; bounded.
+#[derive(Debug, Default)]
+pub struct ReliableLog {
+    /// The header sequence it was sent with; none: never sent.
+    packets: VecDeque<(Option<u64>, Outgoing)>,
+    /// The highest sequence that was let go of; what is older cannot be replayed.
+    dropped_to: u64,
+    /// Whether one that was never sent was let go of.
+    dropped_unsent: bool,
+}
+
+impl ReliableLog {
+    /// Remembers a packet, letting the oldest go beyond `most`.
+    pub(super) fn push(&mut self, sequence: Option<u64>, packet: Outgoing, most: usize) {
+        self.packets.push_back((sequence, packet));
+        while self.packets.len() > most {
+            match self.packets.pop_front() {
+                Some((Some(sequence), _)) => self.dropped_to = sequence,
+                Some((None, _)) => self.dropped_unsent = true,
+                None => return,
+            }
+        }
+    }
+
+    /// What a client that has read up to `last_sequence` has missed, and whether some of it is
+    /// gone for good.
+    pub(super) fn missed(self, last_sequence: u64) -> (Vec<Outgoing>, bool) {
+        let lost = self.dropped_unsent || self.dropped_to > last_sequence;
+        let missed = self.packets.into_iter();
+        let missed = missed.filter(|(sequence, _)| sequence.is_none_or(|s| s > last_sequence));
+        (missed.map(|(_, packet)| packet).collect(), lost)
+    }
+}
+
+/// One client's way out. Bytes it makes are appended to a buffer of the caller's.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    /// Packets sent so far on this connection.
+    pub sent: u64,
+    /// What rendering lines needs; none: a packet client.
+    pub text: Option<Box<TextView>>,
+    /// Kept while a session can be resumed; none: nothing is remembered.
+    pub log: Option<Box<ReliableLog>>,
+    keep: usize,
+    compress: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(text: Option<Box<TextView>>, keep: usize, compress: bool) -> Self {
+        Self { sent: 0, text, log: None, keep, compress }
+    }
+
+    /// Appends one packet whose payload is the parts one after the other.
+    pub(super) fn emit(&mut self, out: &mut Vec<u8>, kind: PacketType, parts: &[&[u8]]) {
+        self.sent += 1;
+        match &mut self.text {
+            None => {
+                let (sequence, time) = (self.sent, unix_millis());
+                if self.compress {
+                    packet::append_compressed(out, kind, sequence, time, parts);
+                } else {
+                    packet::append(out, kind, sequence, time, parts);
+                }
+            }
+            Some(view) => {
+                out.extend_from_slice(text::render(kind, &parts.concat(), view).as_bytes())
+            }
+        }
+    }
+
+    /// Appends a packet that was made elsewhere, and remembers it if it is a reliable one.
+    pub(super) fn emit_packet(&mut self, out: &mut Vec<u8>, packet: &Outgoing) {
+        self.emit(out, packet.kind, &[&packet.payload]);
+        if let Some(log) = &mut self.log
+            && table::rule(packet.kind).reliable
+        {
+            log.push(Some(self.sent), packet.clone(), self.keep);
+        }
+    }
+
+    /// Whether the client speaks lines.
+    pub(super) fn is_text(&self) -> bool {
+        self.text.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn packet(number: u8) -> Outgoing {
+        Outgoing { kind: PacketType::ChatMessage, payload: Bytes::from(vec![number]) }
+    }
+
+    #[test]
+    fn only_what_was_missed_comes_again() {
+        let mut log = ReliableLog::default();
+        for sequence in 1..=5u8 {
+            log.push(Some(u64::from(sequence)), packet(sequence), 10);
+        }
+        log.push(None, packet(6), 10);
+        let (missed, lost) = log.missed(3);
+        assert_eq!(missed, [packet(4), packet(5), packet(6)]);
+        assert!(!lost);
+    }
+
+    #[test]
+    fn a_full_log_says_what_it_has_lost() {
+        let mut log = ReliableLog::default();
+        for sequence in 1..=5u8 {
+            log.push(Some(u64::from(sequence)), packet(sequence), 2);
+        }
+        let (missed, lost) = log.missed(2);
+        assert_eq!(missed, [packet(4), packet(5)]);
+        assert!(lost, "number 3 is gone");
+        let mut log = ReliableLog::default();
+        for sequence in 1..=5u8 {
+            log.push(Some(u64::from(sequence)), packet(sequence), 2);
+        }
+        assert!(!log.missed(3).1);
+    }
+}

@@ -1,0 +1,84 @@
+//! Two small clocks of one connection: how often it has offended, and how many bytes its view may
+//! take now.
+
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+/// Offences count for so long.
+const STRIKE_WINDOW: Duration = Duration::from_secs(10);
+
+/// Undecodable and forbidden packets of the last ten seconds.
+#[derive(Debug, Default)]
+pub(super) struct Strikes(SmallVec<[Instant; 3]>);
+
+impl Strikes {
+    /// Counts one; true if it was the last that is borne.
+    pub(super) fn strike(&mut self, now: Instant, most: usize) -> bool {
+        self.0.retain(|at| now - *at < STRIKE_WINDOW);
+        self.0.push(now);
+        self.0.len() >= most
+    }
+}
+
+/// The bytes a view may take: `average` a second, with up to a second's difference to `peak`
+/// saved up for a sudden crowd.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByteBudget {
+    saved: f32,
+    refill: f32,
+    saved_max: f32,
+    most_at_once: f32,
+}
+
+impl ByteBudget {
+    /// A full budget. Bytes a second; `ticks` a second.
+    pub(super) fn new(average: u32, peak: u32, ticks: f32) -> Self {
+        let saved_max = peak.saturating_sub(average).max(average / 10) as f32;
+        Self {
+            saved: saved_max,
+            refill: average as f32 / ticks,
+            saved_max,
+            most_at_once: peak as f32 / ticks,
+        }
+    }
+
+    /// A tick has passed: what may be sent in it.
+    pub(super) fn refill(&mut self) -> usize {
+        self.saved = (self.saved + self.refill).min(self.saved_max + self.refill);
+        self.saved.min(self.most_at_once).max(0.0) as usize
+    }
+
+    /// So many bytes were sent; more than allowed is owed.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.saved = (self.saved - bytes as f32).max(-self.saved_max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_strikes_count_only_within_ten_seconds() {
+        let start = crate::tick::now();
+        let mut strikes = Strikes::default();
+        assert!(!strikes.strike(start, 3));
+        assert!(!strikes.strike(start + Duration::from_secs(1), 3));
+        assert!(!strikes.strike(start + Duration::from_secs(10), 3), "the first is forgotten");
+        assert!(strikes.strike(start + Duration::from_millis(10_500), 3));
+    }
+
+    #[test]
+    fn a_view_stays_within_average_and_peak() {
+        let mut budget = ByteBudget::new(30_000, 60_000, 20.0);
+        let mut total = 0;
+        for tick in 0..200 {
+            let allowed = budget.refill();
+            assert!(allowed <= 3_000, "peak in tick {tick}");
+            budget.spend(allowed);
+            total += allowed;
+        }
+        assert!(total <= 30_000 * 10 + 30_000 && total >= 30_000 * 10, "{total}");
+    }
+}

@@ -1,0 +1,98 @@
+//! One connection and, once its player is in the world, one session, as its shard holds them.
+//!
+//! Grouped by lifetime: [`Conn`] lives as long as the socket, [`Playing`] as long as the player is
+//! in the world through it.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::outlet::Outlet;
+use super::pace::{ByteBudget, Strikes};
+use crate::geometry::Point;
+use crate::ids::{PlayerId, SessionKey, ZoneId};
+use crate::net::rate::RateGate;
+use crate::net::{ConnId, Peer};
+use crate::protocol::table::ClientState;
+use crate::tick::Tick;
+use crate::world::entity::Handle;
+use crate::world::interest::View;
+
+/// What a client is to us.
+pub(super) enum State {
+    /// Has proven nothing yet.
+    Fresh,
+    /// Waits for login or for the world; the state to fall back to.
+    Waiting { authenticated: bool },
+    /// Has logged in on this connection.
+    Authenticated,
+    /// Its player is in the world.
+    InWorld(Box<Playing>),
+    /// Was told to go; nothing more is read.
+    Closing,
+}
+
+/// One connection.
+pub(super) struct Conn {
+    pub id: ConnId,
+    pub peer: Peer,
+    pub opened: Instant,
+    pub heard: Instant,
+    /// Packets read so far: the next one's sequence is one more.
+    pub received: u64,
+    pub strikes: Strikes,
+    pub rates: RateGate,
+    pub state: State,
+    pub outlet: Outlet,
+    /// Packets made and not yet written, in order.
+    pub pending: Vec<u8>,
+}
+
+/// A player in the world through a connection.
+pub(super) struct Playing {
+    pub session: SessionKey,
+    pub player: PlayerId,
+    /// Where the player stands.
+    pub zone: ZoneId,
+    /// The player's own handle in that zone's frames, once seen.
+    pub handle: Option<Handle>,
+    /// Where its eyes are.
+    pub eye: Point,
+    /// What it sees of each zone in sight.
+    pub views: SmallVec<[View; 1]>,
+    pub budget: ByteBudget,
+    /// The frame it was last told of.
+    pub told: Option<(ZoneId, Tick)>,
+    /// Whether the next view must be a whole one.
+    pub reset: bool,
+}
+
+impl Conn {
+    /// The state that decides which packets are allowed.
+    pub(super) fn client_state(&self) -> ClientState {
+        match &self.state {
+            State::Fresh | State::Closing | State::Waiting { authenticated: false } => {
+                ClientState::Fresh
+            }
+            State::Waiting { authenticated: true } | State::Authenticated => {
+                ClientState::Authenticated
+            }
+            State::InWorld(_) => ClientState::InWorld,
+        }
+    }
+
+    /// Its player in the world.
+    pub(super) fn playing(&mut self) -> Option<&mut Playing> {
+        match &mut self.state {
+            State::InWorld(playing) => Some(playing),
+            _ => None,
+        }
+    }
+}
+
+impl Playing {
+    /// Whether a zone's frames concern it.
+    pub(super) fn follows(&self, zone: ZoneId) -> bool {
+        self.zone == zone || self.views.iter().any(|view| view.zone == zone)
+    }
+}

@@ -1,0 +1,164 @@
+//! The session manager's table: who plays through which session, and in which stage it is.
+//!
+//! Owned by the gateway's task. A session outlives its connection for a minute; its key is never
+//! used again, so a late message for an ended one finds nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use metrics::counter;
+use tracing::debug;
+
+use super::outlet::ReliableLog;
+use super::talk::{ConnRef, ToShard};
+use crate::ids::{PlayerId, SessionKey, TicketUse, ZoneId};
+use crate::msg::Outgoing;
+use crate::names::Name;
+use crate::net::Shards;
+
+/// Where a session is in its life.
+pub(super) enum Stage {
+    /// A client waits to be let in.
+    Entering(Box<Entering>),
+    /// A shard has it.
+    Attached { shard: usize },
+    /// Its connection is gone; the character stands.
+    Detached { since: Instant, log: Box<ReliableLog>, received: u64 },
+    /// Another connection takes it over; the old shard was asked to give it back.
+    Reattaching { to: ConnRef, last_sequence: u64, since: Instant },
+    /// The player has another session now, here or elsewhere; kept until that is sure.
+    Displaced { since: Instant },
+}
+
+/// How a client came to wait.
+pub(super) struct Entering {
+    pub conn: ConnRef,
+    pub since: Instant,
+    /// To be used up; none: a resumed session of another gateway.
+    pub ticket: Option<TicketUse>,
+    /// What the client had read before, if it resumes.
+    pub resumes: Option<u64>,
+    /// Zones that said the player is elsewhere.
+    pub tries: u32,
+}
+
+/// One session.
+pub(super) struct Session {
+    pub key: SessionKey,
+    pub player: PlayerId,
+    pub name: Name,
+    pub device: String,
+    pub session_id: uuid::Uuid,
+    pub token_hash: Option<[u8; 32]>,
+    /// Where the player stands, or was asked to be let in.
+    pub zone: Option<ZoneId>,
+    pub stage: Stage,
+}
+
+/// All sessions of this gateway.
+#[derive(Default)]
+pub(super) struct Sessions {
+    next: u64,
+    table: HashMap<SessionKey, Session, RandomState>,
+    by_token: HashMap<[u8; 32], SessionKey, RandomState>,
+}
+
+impl Session {
+    /// The shard that has it.
+    pub(super) fn shard(&self) -> Option<usize> {
+        match self.stage {
+            Stage::Attached { shard } => Some(shard),
+            _ => None,
+        }
+    }
+
+    /// Sends a packet on, or keeps it for the resume.
+    pub(super) fn deliver(&mut self, shards: &Shards<ToShard>, packet: Outgoing, keep: usize) {
+        match &mut self.stage {
+            Stage::Attached { shard } => {
+                let message = ToShard::Packet { session: self.key, packet };
+                if shards.send(*shard, message).is_err() {
+                    counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
+                }
+            }
+            Stage::Detached { log, .. } => log.push(None, packet, keep),
+            Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
+                debug!(player = %self.player, "a packet for a session between connections");
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// A key that was never used.
+    pub(super) fn next_key(&mut self) -> SessionKey {
+        self.next += 1;
+        SessionKey(self.next)
+    }
+
+    /// Takes a new one in.
+    pub(super) fn insert(&mut self, session: Session) {
+        self.table.insert(session.key, session);
+    }
+
+    pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.table.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.table.get_mut(&key)
+    }
+
+    /// Ends one.
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.table.remove(&key)?;
+        if let Some(hash) = session.token_hash {
+            self.by_token.remove(&hash);
+        }
+        Some(session)
+    }
+
+    /// Gives a session its resume token, in place of its last one.
+    pub(super) fn set_token(&mut self, key: SessionKey, hash: [u8; 32]) {
+        if let Some(session) = self.table.get_mut(&key) {
+            if let Some(old) = session.token_hash.replace(hash) {
+                self.by_token.remove(&old);
+            }
+            self.by_token.insert(hash, key);
+        }
+    }
+
+    /// The session of a resume token.
+    pub(super) fn by_token(&self, hash: &[u8; 32]) -> Option<SessionKey> {
+        self.by_token.get(hash).copied()
+    }
+
+    pub(super) fn keys(&self) -> Vec<SessionKey> {
+        self.table.keys().copied().collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
+        self.table.iter().map(|(key, session)| (*key, session))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many are in each stage, by the stage's word.
+    pub(super) fn by_state(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::from([("entering", 0), ("playing", 0), ("resumable", 0)]);
+        for session in self.table.values() {
+            let state = match session.stage {
+                Stage::Entering(_) => "entering",
+                Stage::Attached { .. } => "playing",
+                Stage::Detached { .. } | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
+                    "resumable"
+                }
+            };
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,478 @@
+//! One I/O shard's half of the gateway: its connections, their sessions, and what the session
+//! manager tells it.
+//!
+//! All calls come from the shard's own thread. What a client sends is in `inbound.rs`, what a
+//! zone's tick sends in `fanout.rs`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use metrics::{Counter, Histogram, counter, histogram};
+use smallvec::SmallVec;
+use tracing::debug;
+
+use super::Shared;
+use super::fanout::{Feed, Scratch, Tally};
+use super::inbound::Traffic;
+use super::outlet::{Outlet, ReliableLog};
+use super::pace::{ByteBudget, Strikes};
+use super::session::{Conn, Playing, State};
+use super::talk::{FromShard, How, Opening, ToShard};
+use crate::ids::{SessionKey, ZoneId};
+use crate::limits;
+use crate::msg::Outgoing;
+use crate::msg::login::{GameServer, LoginDecision};
+use crate::net::rate::RateGate;
+use crate::net::{CloseReason, ConnId, FrameFault, Framing, Io, Peer, Service, Written};
+use crate::proto::{DisconnectReason, ErrorCode};
+use crate::protocol::server;
+use crate::protocol::text::TextView;
+use crate::tick::TICK_MS;
+
+/// One shard's connections and sessions.
+pub struct GatewayService {
+    pub(super) index: usize,
+    pub(super) shared: Shared,
+    pub(super) conns: Vec<Option<Box<Conn>>>,
+    free: Vec<usize>,
+    by_conn: HashMap<ConnId, usize, RandomState>,
+    by_session: HashMap<SessionKey, usize, RandomState>,
+    pub(super) feeds: BTreeMap<ZoneId, Feed>,
+    /// Connections with an interest in a zone, by place.
+    pub(super) watchers: BTreeMap<ZoneId, Vec<usize>>,
+    pub(super) scratch: Scratch,
+    pub(super) tally: Tally,
+    pub(super) traffic: Traffic,
+    /// Reports that the session manager had no room for; sent again every second.
+    unreported: Vec<FromShard>,
+    pub(super) servers: std::sync::Arc<Vec<GameServer>>,
+    meters: Meters,
+}
+
+/// Metrics of a shard, looked up once.
+struct Meters {
+    updates_sent: Counter,
+    updates_shed: Counter,
+    slow_cut: Counter,
+    visible: Histogram,
+}
+
+impl GatewayService {
+    /// The service of the shard at `index`.
+    pub fn new(index: usize, shared: Shared) -> Self {
+        Self {
+            index,
+            shared,
+            conns: Vec::new(),
+            free: Vec::new(),
+            by_conn: HashMap::default(),
+            by_session: HashMap::default(),
+            feeds: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            scratch: Scratch::default(),
+            tally: Tally::default(),
+            traffic: Traffic::default(),
+            unreported: Vec::new(),
+            servers: std::sync::Arc::default(),
+            meters: Meters {
+                updates_sent: counter!("throng_updates_sent_total"),
+                updates_shed: counter!("throng_updates_shed_total"),
+                slow_cut: counter!("throng_slow_clients_cut_total"),
+                visible: histogram!("throng_visible_entities"),
+            },
+        }
+    }
+
+    pub(super) fn place(&self, conn: ConnId) -> Option<usize> {
+        self.by_conn.get(&conn).copied()
+    }
+
+    pub(super) fn conn(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        let place = self.place(conn)?;
+        self.conns.get_mut(place)?.as_deref_mut()
+    }
+
+    fn session_conn(&mut self, session: SessionKey) -> Option<&mut Conn> {
+        let place = *self.by_session.get(&session)?;
+        self.conns.get_mut(place)?.as_deref_mut()
+    }
+
+    /// Tells the session manager; what it has no room for now is kept and sent again.
+    pub(super) fn report(&mut self, report: FromShard) {
+        if let Err(error) = self.shared.reports.try_send(report) {
+            self.unreported.push(error.into_inner());
+        }
+    }
+
+    /// Sends a packet at once, behind what waits for the next tick.
+    pub(super) fn send_now(&mut self, io: &mut Io<'_>, conn: ConnId, packet: &Outgoing) {
+        let Some(conn) = self.conn(conn) else { return };
+        conn.outlet.emit_packet(&mut conn.pending, packet);
+        flush(io, conn);
+    }
+
+    /// Sends a packet with the next tick; at once where no tick will come.
+    fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
+        let Some(conn) = self.session_conn(session) else { return };
+        conn.outlet.emit_packet(&mut conn.pending, packet);
+        if conn.pending.len() > limits::COMPRESS_OVER * 16 {
+            flush(io, conn);
+        }
+    }
+
+    /// Tells a client why and closes its connection.
+    pub(super) fn send_away(
+        &mut self,
+        io: &mut Io<'_>,
+        conn: ConnId,
+        reason: DisconnectReason,
+        message: &str,
+    ) {
+        let resumable = matches!(
+            reason,
+            DisconnectReason::DisconnectTimeout
+                | DisconnectReason::DisconnectTooSlow
+                | DisconnectReason::DisconnectDrain
+                | DisconnectReason::DisconnectProtocol
+        );
+        let playing = self.conn(conn).is_some_and(|conn| conn.playing().is_some());
+        let notice = server::disconnect_notice(reason, message, resumable && playing);
+        self.send_now(io, conn, &notice);
+        io.close(conn, CloseReason::Service);
+    }
+
+    /// A session begins, or goes on, on a connection of this shard.
+    fn on_opening(&mut self, io: &mut Io<'_>, opening: Opening) {
+        let Some(place) = self.place(opening.conn) else {
+            // The client gave up meanwhile: the session's connection is lost before it began.
+            let (log, received) = match opening.how {
+                How::Entered { .. } => (Box::default(), 0),
+                How::Resumed { log, received, .. } => (log, received),
+            };
+            return self.report(FromShard::Lost { session: opening.session, log, received });
+        };
+        let Opening { session, session_id, token, player, zone, how, .. } = opening;
+        let config = &self.shared.config;
+        let ticks = 1_000.0 / TICK_MS as f32;
+        let mut eye = crate::geometry::Point::default();
+        let Some(Some(conn)) = self.conns.get_mut(place) else { return };
+        let mut log = Box::new(ReliableLog::default());
+        let mut missed = Vec::new();
+        match how {
+            How::Entered { state, guild } => {
+                eye = state.pose.at;
+                let content = &self.shared.content;
+                let answer =
+                    server::enter_world_response(&state, &guild, content, session_id, &token);
+                conn.outlet.emit_packet(&mut conn.pending, &answer);
+            }
+            How::Resumed { log: old, last_sequence, received } => {
+                let lost;
+                (missed, lost) = old.missed(last_sequence);
+                let count = missed.len() as u32;
+                let answer =
+                    server::resume_response(player, session_id, &token, count, lost, received);
+                conn.outlet.emit_packet(&mut conn.pending, &answer);
+                log = Box::default();
+            }
+        }
+        conn.outlet.log = Some(log);
+        for packet in &missed {
+            conn.outlet.emit_packet(&mut conn.pending, packet);
+        }
+        conn.state = State::InWorld(Box::new(Playing {
+            session,
+            player,
+            zone,
+            handle: None,
+            eye,
+            views: SmallVec::new(),
+            budget: ByteBudget::new(config.bandwidth, config.bandwidth_peak, ticks),
+            told: None,
+            reset: true,
+        }));
+        flush(io, conn);
+        let id = conn.id;
+        io.authenticated(id);
+        io.limit_frames(id, limits::CLIENT_FRAME_MAX);
+        self.by_session.insert(session, place);
+        self.watch(zone, place);
+    }
+
+    fn watch(&mut self, zone: ZoneId, place: usize) {
+        let watchers = self.watchers.entry(zone).or_default();
+        if !watchers.contains(&place) {
+            watchers.push(place);
+        }
+    }
+
+    fn on_zone_moved(&mut self, session: SessionKey, zone: ZoneId) {
+        let Some(&place) = self.by_session.get(&session) else { return };
+        let Some(Some(conn)) = self.conns.get_mut(place) else { return };
+        let conn = &mut **conn;
+        let State::InWorld(playing) = &mut conn.state else { return };
+        playing.zone = zone;
+        playing.handle = None;
+        if let Some(kind) = self.shared.content.zone(zone) {
+            conn.outlet.emit_packet(&mut conn.pending, &server::zone_enter(kind, false));
+        }
+        self.watch(zone, place);
+    }
+
+    /// Another connection takes a session over.
+    fn on_detach(&mut self, io: &mut Io<'_>, session: SessionKey) {
+        let Some(conn) = self.session_conn(session) else {
+            return self.report(FromShard::Lost { session, log: Box::default(), received: 0 });
+        };
+        let id = conn.id;
+        let reason = DisconnectReason::DisconnectLoggedInElsewhere;
+        self.send_away(io, id, reason, "the session goes on over another connection");
+        self.lose_session(id);
+    }
+
+    /// Gives a connection's session back to the session manager.
+    fn lose_session(&mut self, conn: ConnId) {
+        let Some(conn) = self.conn(conn) else { return };
+        let received = conn.received;
+        let log = conn.outlet.log.take().unwrap_or_default();
+        if let State::InWorld(playing) = std::mem::replace(&mut conn.state, State::Closing) {
+            let session = playing.session;
+            self.by_session.remove(&session);
+            self.report(FromShard::Lost { session, log, received });
+        }
+    }
+
+    /// A session ends by its own wish: nothing of it is to be resumed.
+    pub(super) fn forget_session(&mut self, conn: ConnId, session: SessionKey) {
+        self.by_session.remove(&session);
+        if let Some(conn) = self.conn(conn) {
+            conn.state = State::Closing;
+        }
+    }
+
+    /// A session is over for good: nothing of it is reported.
+    fn end_session(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionKey,
+        reason: DisconnectReason,
+        message: &str,
+    ) {
+        let Some(conn) = self.session_conn(session) else { return };
+        let id = conn.id;
+        conn.state = State::Closing;
+        self.by_session.remove(&session);
+        self.send_away(io, id, reason, message);
+    }
+
+    /// A client's log-in was decided: a text client, which knows no tickets, enters at once.
+    fn on_login_decided(
+        &mut self,
+        io: &mut Io<'_>,
+        conn: ConnId,
+        sequence: u64,
+        decision: &LoginDecision,
+    ) {
+        let Some(client) = self.conn(conn) else { return };
+        let accepted = matches!(decision, LoginDecision::Accepted { .. });
+        client.state = if accepted { State::Authenticated } else { State::Fresh };
+        if accepted {
+            io.authenticated(conn);
+        }
+        match decision {
+            LoginDecision::Accepted { ticket, .. } if client.outlet.is_text() => {
+                self.enter(io, conn, sequence, ticket);
+            }
+            _ => self.send_now(io, conn, &server::login_response(decision)),
+        }
+    }
+
+    fn on_answer(&mut self, io: &mut Io<'_>, conn: ConnId, packet: &Outgoing) {
+        if let Some(client) = self.conn(conn)
+            && let State::Waiting { authenticated } = client.state
+        {
+            client.state = if authenticated { State::Authenticated } else { State::Fresh };
+        }
+        self.send_now(io, conn, packet);
+    }
+
+    fn on_message(&mut self, io: &mut Io<'_>, message: ToShard) {
+        match message {
+            ToShard::Frame(frame) => self.on_zone_frame(io, frame),
+            ToShard::Packet { session, packet } => self.send_soon(io, session, &packet),
+            ToShard::Packets { sessions, packet } => {
+                for session in sessions {
+                    self.send_soon(io, session, &packet);
+                }
+            }
+            ToShard::Broadcast(packet) => {
+                let sessions: Vec<SessionKey> = self.by_session.keys().copied().collect();
+                for session in sessions {
+                    self.send_soon(io, session, &packet);
+                }
+            }
+            ToShard::LoginDecided { conn, sequence, decision } => {
+                self.on_login_decided(io, conn, sequence, &decision);
+            }
+            ToShard::LoginQueued { conn, place } => {
+                self.send_now(io, conn, &server::login_queue(place));
+            }
+            ToShard::RegisterDecided { conn, decision, .. } => {
+                self.on_answer(io, conn, &server::register_response(&decision));
+            }
+            ToShard::Unavailable { conn, sequence } => {
+                let message = "the server is busy; try again";
+                let packet = server::error(ErrorCode::ErrorUnavailable, message, sequence, 1_000);
+                self.on_answer(io, conn, &packet);
+            }
+            ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
+            ToShard::Open(opening) => self.on_opening(io, *opening),
+            ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
+            ToShard::Detach { session } => self.on_detach(io, session),
+            ToShard::End { session, reason, message } => {
+                self.end_session(io, session, reason, &message);
+            }
+            ToShard::EndAll { reason, message } => {
+                let ids: Vec<ConnId> = self.by_conn.keys().copied().collect();
+                for id in ids {
+                    self.send_away(io, id, reason, &message);
+                }
+            }
+            ToShard::Servers(servers) => self.servers = servers,
+        }
+    }
+
+    /// Connections that waited too long for something, with what to tell them.
+    fn overdue(&self, now: Instant) -> Vec<(ConnId, DisconnectReason, &'static str)> {
+        let config = &self.shared.config;
+        let auth = Duration::from_secs(config.auth_seconds);
+        let overdue = |conn: &Conn| {
+            let idle = match conn.peer.framing {
+                Framing::Length => Duration::from_secs(config.dead_seconds),
+                Framing::Lines => Duration::from_secs(config.text_idle_seconds),
+            };
+            let reason = DisconnectReason::DisconnectTimeout;
+            match conn.state {
+                State::Fresh if now.saturating_duration_since(conn.opened) > auth => {
+                    Some((conn.id, reason, "log in within 10 seconds"))
+                }
+                State::Closing => None,
+                _ if now.saturating_duration_since(conn.heard) > idle => {
+                    Some((conn.id, reason, "nothing was heard from you for too long"))
+                }
+                _ => None,
+            }
+        };
+        self.conns.iter().flatten().filter_map(|conn| overdue(conn)).collect()
+    }
+
+    fn publish_metrics(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        self.meters.updates_sent.increment(tally.updates_sent);
+        self.meters.updates_shed.increment(tally.updates_shed);
+        self.meters.slow_cut.increment(tally.slow_cut);
+        let playing = self.conns.iter_mut().flatten().filter_map(|conn| conn.playing());
+        // A sample is enough: this is a histogram of sessions, not of deliveries.
+        for playing in playing.take(64) {
+            let visible: usize = playing.views.iter().map(|view| view.count()).sum();
+            self.meters.visible.record(visible as f64);
+        }
+        self.traffic.publish();
+    }
+}
+
+/// Writes what waits for a connection; one that cannot take it is closed.
+pub(super) fn flush(io: &mut Io<'_>, conn: &mut Conn) {
+    if conn.pending.is_empty() {
+        return;
+    }
+    if io.write(conn.id, &conn.pending) == Written::Refused {
+        io.close(conn.id, CloseReason::TooSlow);
+    }
+    conn.pending.clear();
+    if conn.pending.capacity() > limits::CLIENT_FRAME_MAX {
+        conn.pending = Vec::new();
+    }
+}
+
+impl Service for GatewayService {
+    type Msg = ToShard;
+
+    fn on_open(&mut self, io: &mut Io<'_>, id: ConnId, peer: Peer) {
+        let config = &self.shared.config;
+        let text = match peer.framing {
+            Framing::Length => None,
+            Framing::Lines => Some(Box::new(TextView::default())),
+        };
+        let conn = Box::new(Conn {
+            id,
+            peer,
+            opened: io.now(),
+            heard: io.now(),
+            received: 0,
+            strikes: Strikes::default(),
+            rates: RateGate::new(io.now()),
+            state: State::Fresh,
+            outlet: Outlet::new(text, config.resume_packets, config.compress),
+            pending: Vec::new(),
+        });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.conns.push(None);
+            self.conns.len() - 1
+        });
+        self.conns[place] = Some(conn);
+        self.by_conn.insert(id, place);
+    }
+
+    fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
+        self.on_client_frame(io, conn, body);
+    }
+
+    fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault) {
+        let code = match fault {
+            FrameFault::TooLong { .. } => ErrorCode::ErrorTooLarge,
+            FrameFault::Empty | FrameFault::NotUtf8 => ErrorCode::ErrorMalformed,
+        };
+        self.traffic.refused(code);
+        self.send_now(io, conn, &server::error(code, &fault.to_string(), 0, 0));
+    }
+
+    fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
+        debug!(conn = id.0, ?reason, "connection closed");
+        if reason == CloseReason::TooSlow {
+            self.tally.slow_cut += 1;
+        }
+        self.lose_session(id);
+        let Some(place) = self.by_conn.remove(&id) else { return };
+        self.conns[place] = None;
+        for watchers in self.watchers.values_mut() {
+            watchers.retain(|watcher| *watcher != place);
+        }
+        self.free.push(place);
+    }
+
+    fn on_drained(&mut self, _io: &mut Io<'_>, _conn: ConnId) {
+        // The next tick sees that nothing waits and goes on with the view.
+    }
+
+    fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
+        for message in msgs.drain(..) {
+            self.on_message(io, message);
+        }
+    }
+
+    fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant) {
+        for (conn, reason, message) in self.overdue(now) {
+            self.send_away(io, conn, reason, message);
+        }
+        // Whoever's zone is silent still gets what waits.
+        for conn in self.conns.iter_mut().flatten() {
+            flush(io, conn);
+        }
+        for report in std::mem::take(&mut self.unreported) {
+            self.report(report);
+        }
+        self.publish_metrics();
+    }
+}

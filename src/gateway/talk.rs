@@ -1,0 +1,198 @@
+//! What the two halves of a gateway say to each other: the session manager and its shards.
+//!
+//! Never leaves the process, so it may carry what has no wire form.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::outlet::ReliableLog;
+use crate::ids::{Key, PlayerId, SessionKey, ZoneId};
+use crate::msg::Outgoing;
+use crate::msg::frame::EncodedFrame;
+use crate::msg::login::{Credentials, GameServer, LoginDecision, QueuePlace, RegisterDecision};
+use crate::net::ConnId;
+use crate::proto::DisconnectReason;
+use crate::token::{ResumeToken, Ticket};
+use crate::world::command::PlayerState;
+
+/// One connection of one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnRef {
+    pub(super) shard: usize,
+    pub(super) conn: ConnId,
+}
+
+/// From the session manager to a shard.
+pub enum ToShard {
+    /// A zone's tick.
+    Frame(Arc<EncodedFrame>),
+    /// A private packet.
+    Packet {
+        /// Whose.
+        session: SessionKey,
+        /// What.
+        packet: Outgoing,
+    },
+    /// One packet for many.
+    Packets {
+        /// Whose.
+        sessions: Vec<SessionKey>,
+        /// What.
+        packet: Outgoing,
+    },
+    /// One packet for everybody in the world.
+    Broadcast(Outgoing),
+    /// A log-in's end.
+    LoginDecided {
+        /// Who asked.
+        conn: ConnId,
+        /// In which packet.
+        sequence: u64,
+        /// The end.
+        decision: LoginDecision,
+    },
+    /// A log-in's place in the queue.
+    LoginQueued {
+        /// Who asked.
+        conn: ConnId,
+        /// Where.
+        place: QueuePlace,
+    },
+    /// A registration's end.
+    RegisterDecided {
+        /// Who asked.
+        conn: ConnId,
+        /// In which packet.
+        sequence: u64,
+        /// The end.
+        decision: RegisterDecision,
+    },
+    /// What was asked cannot be done now.
+    Unavailable {
+        /// Who asked.
+        conn: ConnId,
+        /// In which packet.
+        sequence: u64,
+    },
+    /// A session begins on a connection, or goes on.
+    Open(Box<Opening>),
+    /// Entering or resuming was refused.
+    Refused {
+        /// Who asked.
+        conn: ConnId,
+        /// The answer.
+        packet: Outgoing,
+    },
+    /// The player stands in another zone now.
+    Moved {
+        /// Whose.
+        session: SessionKey,
+        /// Where.
+        zone: ZoneId,
+    },
+    /// Another connection takes the session over: give it back.
+    Detach {
+        /// Which.
+        session: SessionKey,
+    },
+    /// The session is over.
+    End {
+        /// Which.
+        session: SessionKey,
+        /// Why.
+        reason: DisconnectReason,
+        /// In words.
+        message: String,
+    },
+    /// All are over.
+    EndAll {
+        /// Why.
+        reason: DisconnectReason,
+        /// In words.
+        message: String,
+    },
+    /// Where newcomers are sent.
+    Servers(Arc<Vec<GameServer>>),
+}
+
+/// A session as a shard gets it.
+pub struct Opening {
+    pub(super) conn: ConnId,
+    pub(super) session: SessionKey,
+    pub(super) session_id: uuid::Uuid,
+    pub(super) token: ResumeToken,
+    pub(super) player: PlayerId,
+    pub(super) zone: ZoneId,
+    pub(super) how: How,
+}
+
+/// Whether a session begins or goes on.
+pub(super) enum How {
+    /// A player has entered.
+    Entered { state: Box<PlayerState>, guild: Key },
+    /// A connection was lost; these packets may have been with it.
+    Resumed {
+        log: Box<ReliableLog>,
+        last_sequence: u64,
+        /// Highest client sequence read on the old connection.
+        received: u64,
+    },
+}
+
+/// From a shard to the session manager.
+pub enum FromShard {
+    /// A client logs in.
+    Login {
+        /// Who.
+        conn: ConnRef,
+        /// In which packet.
+        sequence: u64,
+        /// As whom.
+        credentials: Credentials,
+        /// From what.
+        device: String,
+        /// From where.
+        address: IpAddr,
+    },
+    /// A client wants an account.
+    Register {
+        /// Who.
+        conn: ConnRef,
+        /// In which packet.
+        sequence: u64,
+        /// As whom.
+        credentials: Credentials,
+        /// From where.
+        address: IpAddr,
+    },
+    /// A client enters with a ticket that is signed right.
+    Enter {
+        /// Who.
+        conn: ConnRef,
+        /// The ticket.
+        ticket: Ticket,
+    },
+    /// A client goes on with a session.
+    Resume {
+        /// Who.
+        conn: ConnRef,
+        /// What proves it.
+        token_hash: [u8; 32],
+        /// What it had read.
+        last_sequence: u64,
+    },
+    /// A session's connection is gone.
+    Lost {
+        /// Which.
+        session: SessionKey,
+        /// What it may have missed.
+        log: Box<ReliableLog>,
+        /// Highest client sequence read.
+        received: u64,
+    },
+    /// A player has logged out.
+    Logout {
+        /// Which.
+        session: SessionKey,
+    },
+}

@@ -1,0 +1,100 @@
+//! What a link carries of a zone's frame.
+
+use super::DecodeError;
+use super::reading::{self, At, each, present};
+use super::shared::{self, put_packet, put_point};
+use crate::geometry::Rect;
+use crate::ids::EntityId;
+use crate::msg::Outgoing;
+use crate::msg::frame::{FrameDelta, FrameEvent};
+use crate::proto::link as wire;
+use crate::tick::Tick;
+use crate::world::event::Audience;
+use crate::world::frame::PackedPosition;
+
+pub(super) fn put(delta: &FrameDelta) -> wire::Frame {
+    let FrameDelta { zone, origin, tick, bounds, base, moved, entered, left, described, events } =
+        delta;
+    let Rect { min_x, min_y, max_x, max_y } = *bounds;
+    wire::Frame {
+        zone_id: zone.0.into(),
+        origin: *origin,
+        tick: tick.0,
+        bounds: Some(wire::Rect { min_x, min_y, max_x, max_y }),
+        base: base.map(|tick| tick.0),
+        moved: moved.iter().map(|position| position.0).collect(),
+        entered: entered
+            .iter()
+            .map(|(handle, id)| wire::EntityEntered { handle: handle.0.into(), entity_id: id.0 })
+            .collect(),
+        left: left.iter().map(|handle| handle.0.into()).collect(),
+        described: described
+            .iter()
+            .map(|(handle, announced, descriptor)| wire::EntityDescribed {
+                handle: handle.0.into(),
+                announced: *announced,
+                descriptor: descriptor.clone(),
+            })
+            .collect(),
+        events: events.iter().map(put_event).collect(),
+    }
+}
+
+pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
+    const NAME: &str = "Frame";
+    let wire::Frame {
+        zone_id,
+        origin,
+        tick,
+        bounds,
+        base,
+        moved,
+        entered,
+        left,
+        described,
+        events,
+    } = frame;
+    Ok(FrameDelta {
+        zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
+        origin,
+        tick: Tick(tick),
+        bounds: reading::bounds(At(NAME, "bounds"), bounds)?,
+        base: base.map(Tick),
+        moved: each(moved, |bits| {
+            let position = PackedPosition(bits);
+            reading::handle(At(NAME, "moved"), position.handle().0.into())?;
+            Ok(position)
+        })?,
+        entered: each(entered, |wire::EntityEntered { handle, entity_id }| {
+            Ok((reading::handle(At("EntityEntered", "handle"), handle)?, EntityId(entity_id)))
+        })?,
+        left: each(left, |handle| reading::handle(At(NAME, "left"), handle))?,
+        described: each(described, |wire::EntityDescribed { handle, announced, descriptor }| {
+            let handle = reading::handle(At("EntityDescribed", "handle"), handle)?;
+            Ok((handle, announced, descriptor))
+        })?,
+        events: each(events, read_event)?,
+    })
+}
+
+fn put_event(event: &FrameEvent) -> wire::FrameEvent {
+    let FrameEvent { at, audience, kind, payload } = event;
+    let within = match audience {
+        Audience::Within(metres) => Some(*metres),
+        Audience::Zone => None,
+    };
+    let packet = Outgoing { kind: *kind, payload: payload.clone() };
+    wire::FrameEvent { at: Some(put_point(*at)), within, packet: Some(put_packet(&packet)) }
+}
+
+fn read_event(event: wire::FrameEvent) -> Result<FrameEvent, DecodeError> {
+    const NAME: &str = "FrameEvent";
+    let wire::FrameEvent { at, within, packet } = event;
+    let Outgoing { kind, payload } = shared::packet(At(NAME, "packet"), packet)?;
+    let audience = match within {
+        Some(metres) => Audience::Within(reading::finite(At(NAME, "within"), metres)?),
+        None => Audience::Zone,
+    };
+    let place = present(At(NAME, "at"), at)?;
+    Ok(FrameEvent { at: reading::point(At(NAME, "at"), place)?, audience, kind, payload })
+}

@@ -1,0 +1,195 @@
+//! `MasterMsg` on the wire.
+
+use super::reading::{self, At, each, present};
+use super::shared::{put_key, put_role, put_session};
+use super::{DecodeError, body_of, enveloped, not_for};
+use crate::ids::RequestId;
+use crate::link::Wire;
+use crate::msg::MasterMsg;
+use crate::msg::master::ServerStatus;
+use crate::proto::link as wire;
+use wire::envelope::Body;
+use wire::presence::Presence;
+use wire::zone_change::Change;
+
+impl Wire for MasterMsg {
+    fn encode(&self) -> Vec<u8> {
+        let presence = |presence| Body::Presence(wire::Presence { presence: Some(presence) });
+        enveloped(match self {
+            MasterMsg::Status(status) => Body::ServerStatus(put_status(status)),
+            MasterMsg::Claim { request, player, name, session, device } => {
+                presence(Presence::Claim(wire::PresenceClaim {
+                    request_id: request.0,
+                    player_id: player.0,
+                    name: put_key(name),
+                    session: Some(put_session(session)),
+                    device: device.clone(),
+                }))
+            }
+            MasterMsg::Located { player, session, zone } => {
+                let located = wire::PlayerLocated {
+                    player_id: player.0,
+                    session: Some(put_session(session)),
+                    zone_id: zone.0.into(),
+                };
+                Body::ZoneChange(wire::ZoneChange { change: Some(Change::Located(located)) })
+            }
+            MasterMsg::Released { player, session } => {
+                presence(Presence::Released(wire::PresenceEnded {
+                    player_id: player.0,
+                    session: Some(put_session(session)),
+                }))
+            }
+            MasterMsg::WhereIs { request, player } => {
+                presence(Presence::WhereIs(wire::PresenceQuestion {
+                    request_id: request.0,
+                    player_id: player.0,
+                }))
+            }
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match body_of(bytes)? {
+            Body::ServerStatus(status) => Ok(MasterMsg::Status(Box::new(read_status(status)?))),
+            Body::ZoneChange(wire::ZoneChange { change }) => {
+                match present(At("ZoneChange", "change"), change)? {
+                    Change::Located(located) => read_located(located),
+                    Change::Arrived(_) | Change::Moved(_) | Change::Relocated(_) => {
+                        Err(not_for("MasterMsg"))
+                    }
+                }
+            }
+            Body::Presence(wire::Presence { presence }) => {
+                read_presence(present(At("Presence", "presence"), presence)?)
+            }
+            Body::Input(_)
+            | Body::Delivery(_)
+            | Body::Frame(_)
+            | Body::Acknowledgement(_)
+            | Body::PlayerTransfer(_)
+            | Body::ChatBroadcast(_)
+            | Body::GuildMessage(_)
+            | Body::GlobalEvent(_)
+            | Body::LoadBalance(_)
+            | Body::SessionControl(_)
+            | Body::Watch(_)
+            | Body::Combat(_)
+            | Body::Talk(_)
+            | Body::LoginExchange(_) => Err(not_for("MasterMsg")),
+        }
+    }
+}
+
+fn read_located(located: wire::PlayerLocated) -> Result<MasterMsg, DecodeError> {
+    const NAME: &str = "PlayerLocated";
+    let wire::PlayerLocated { player_id, session, zone_id } = located;
+    Ok(MasterMsg::Located {
+        player: reading::player(At(NAME, "player_id"), player_id)?,
+        session: reading::session(At(NAME, "session"), session)?,
+        zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
+    })
+}
+
+fn read_presence(presence: Presence) -> Result<MasterMsg, DecodeError> {
+    match presence {
+        Presence::Claim(wire::PresenceClaim { request_id, player_id, name, session, device }) => {
+            Ok(MasterMsg::Claim {
+                request: RequestId(request_id),
+                player: reading::player(At("PresenceClaim", "player_id"), player_id)?,
+                name: name.into(),
+                session: reading::session(At("PresenceClaim", "session"), session)?,
+                device,
+            })
+        }
+        Presence::Released(wire::PresenceEnded { player_id, session }) => Ok(MasterMsg::Released {
+            player: reading::player(At("PresenceEnded", "player_id"), player_id)?,
+            session: reading::session(At("PresenceEnded", "session"), session)?,
+        }),
+        Presence::WhereIs(wire::PresenceQuestion { request_id, player_id }) => {
+            Ok(MasterMsg::WhereIs {
+                request: RequestId(request_id),
+                player: reading::player(At("PresenceQuestion", "player_id"), player_id)?,
+            })
+        }
+        Presence::Joined(_) | Presence::Left(_) | Presence::Granted(_) | Presence::Found(_) => {
+            Err(not_for("MasterMsg"))
+        }
+    }
+}
+
+fn put_status(status: &ServerStatus) -> wire::ServerStatus {
+    let ServerStatus {
+        server,
+        name,
+        roles,
+        version,
+        region,
+        host,
+        port,
+        text_port,
+        players,
+        capacity,
+        cpu_percent,
+        memory,
+        zones,
+        draining,
+    } = status;
+    wire::ServerStatus {
+        server_id: server.0,
+        name: name.clone(),
+        roles: roles.iter().map(|role| put_role(*role).into()).collect(),
+        version: version.clone(),
+        region: region.clone(),
+        host: host.clone(),
+        port: (*port).into(),
+        text_port: (*text_port).into(),
+        players: *players,
+        capacity: *capacity,
+        cpu_percent: *cpu_percent,
+        memory: *memory,
+        zones: zones
+            .iter()
+            .map(|(zone, players)| wire::ZonePlayers { zone_id: zone.0.into(), players: *players })
+            .collect(),
+        draining: *draining,
+    }
+}
+
+fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> {
+    const NAME: &str = "ServerStatus";
+    let wire::ServerStatus {
+        server_id,
+        name,
+        roles,
+        version,
+        region,
+        host,
+        port,
+        text_port,
+        players,
+        capacity,
+        cpu_percent,
+        memory,
+        zones,
+        draining,
+    } = status;
+    Ok(ServerStatus {
+        server: reading::server(At(NAME, "server_id"), server_id)?,
+        name,
+        roles: each(roles, |role| reading::role(At(NAME, "roles"), role))?,
+        version,
+        region,
+        host,
+        port: reading::port(At(NAME, "port"), port)?,
+        text_port: reading::port(At(NAME, "text_port"), text_port)?,
+        players,
+        capacity,
+        cpu_percent: reading::finite(At(NAME, "cpu_percent"), cpu_percent)?,
+        memory,
+        zones: each(zones, |wire::ZonePlayers { zone_id, players }| {
+            Ok((reading::zone(At("ZonePlayers", "zone_id"), zone_id)?, players))
+        })?,
+        draining,
+    })
+}

@@ -1,0 +1,392 @@
+//! What is sent is what arrives, for every message; and no bytes whatever make the codec panic.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::DecodeError;
+use super::samples::*;
+use crate::ids::ItemId;
+use crate::link::Wire;
+use crate::msg::chat::{Addressee, GuildAction, RoomAction};
+use crate::msg::gateway::EnterRefusal;
+use crate::msg::master::ServerStatus;
+use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::world::command::{Action, Credit, Refusal, Strike};
+
+fn seen() -> impl Strategy<Value = Option<(u64, u32)>> {
+    option::of((any::<u64>(), any::<u32>()))
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        (wild(), wild(), wild(), any::<u32>(), any::<u64>()).prop_map(
+            |(x, y, rotation, sequence, client_time)| Action::Move {
+                x,
+                y,
+                rotation,
+                sequence,
+                client_time
+            }
+        ),
+        (wild(), wild()).prop_map(|(x, y)| Action::MoveTo { x, y }),
+        (entity_id(), seen()).prop_map(|(target, seen)| Action::Attack { target, seen }),
+        (key(), option::of(entity_id()), seen()).prop_map(|(skill, target, seen)| Action::Skill {
+            skill,
+            target,
+            seen
+        }),
+        any::<u64>().prop_map(|id| Action::UseItem(ItemId(id))),
+        entity_id().prop_map(Action::PickUp),
+        key().prop_map(Action::AcceptQuest),
+        Just(Action::Inventory),
+        Just(Action::QuestLog),
+        text_key().prop_map(Action::Say),
+        text_key().prop_map(Action::Shout),
+    ]
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        Just(Refusal::NoSuchTarget),
+        Just(Refusal::OutOfRange),
+        any::<u32>().prop_map(Refusal::Cooldown),
+        Just(Refusal::Dead),
+        Just(Refusal::TargetDead),
+        Just(Refusal::NotAllowed("no fighting here")),
+        Just(Refusal::NoSuchItem),
+        Just(Refusal::NotUsable),
+        Just(Refusal::InventoryFull),
+        Just(Refusal::NoSuchSkill),
+        Just(Refusal::NotEnoughPower),
+        any::<u32>().prop_map(Refusal::LevelTooLow),
+        Just(Refusal::NoSuchQuest),
+        Just(Refusal::QuestState("done already")),
+        Just(Refusal::BadPosition("no zone is there")),
+        Just(Refusal::Unavailable),
+        Just(Refusal::Busy),
+    ]
+}
+
+fn strike() -> impl Strategy<Value = Strike> {
+    let who = (player_id(), key(), zone_id(), any::<u32>(), option::of(guild_tag()));
+    let what = (point(), entity_id(), option::of(key()), any::<bool>(), any::<u64>());
+    (who, what).prop_map(|(who, (at, target, skill, from_pvp, request))| {
+        let (attacker, attacker_name, from_zone, level, guild) = who;
+        Strike {
+            attacker,
+            attacker_name,
+            from_zone,
+            level,
+            guild,
+            at,
+            target,
+            skill,
+            from_pvp,
+            request,
+        }
+    })
+}
+
+fn zone_msg() -> impl Strategy<Value = ZoneMsg> {
+    let wars = vec((guild_id(), guild_id()), 0..4).prop_map(|pairs| {
+        let ordered = pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b)));
+        ordered.filter(|(a, b)| a != b).collect()
+    });
+    prop_oneof![
+        server_id().prop_map(|gateway| ZoneMsg::Watch { gateway }),
+        (player_id(), session(), option::of(ticket()))
+            .prop_map(|(player, session, ticket)| ZoneMsg::Enter { player, session, ticket }),
+        (player_id(), session()).prop_map(|(player, session)| ZoneMsg::Leave { player, session }),
+        (player_id(), session(), any::<u64>(), action()).prop_map(
+            |(player, session, request, action)| ZoneMsg::Act { player, session, request, action }
+        ),
+        (transfer(), zone_id(), session()).prop_map(|(transfer, from, session)| {
+            ZoneMsg::Arrive { transfer: Box::new(transfer), from, session }
+        }),
+        player_id().prop_map(|player| ZoneMsg::Arrived { player }),
+        (player_id(), option::of(guild_tag()))
+            .prop_map(|(player, guild)| ZoneMsg::SetGuild { player, guild }),
+        wars.prop_map(|wars| ZoneMsg::SetWars { wars }),
+        strike().prop_map(|strike| ZoneMsg::Strike(Box::new(strike))),
+        (player_id(), any::<u64>(), refusal()).prop_map(|(player, request, refusal)| {
+            ZoneMsg::StrikeRefused { player, request, refusal }
+        }),
+        (player_id(), any::<u64>(), any::<u64>(), option::of(key())).prop_map(
+            |(player, experience, gold, npc)| {
+                ZoneMsg::Credit { player, credit: Credit { experience, gold, npc } }
+            }
+        ),
+    ]
+}
+
+/// All but `Frame`, which becomes a `FrameDelta` on the wire.
+fn gateway_msg() -> impl Strategy<Value = GatewayMsg> {
+    let refused = prop_oneof![
+        Just(EnterRefusal::TicketUsed),
+        zone_id().prop_map(EnterRefusal::Elsewhere),
+        Just(EnterRefusal::Full),
+        Just(EnterRefusal::Unavailable),
+    ];
+    prop_oneof![
+        frame_delta().prop_map(|delta| GatewayMsg::FrameDelta(Box::new(delta))),
+        (session_key(), packet())
+            .prop_map(|(session, packet)| GatewayMsg::Deliver { session, packet }),
+        (vec(session_key(), 0..5), packet())
+            .prop_map(|(sessions, packet)| GatewayMsg::DeliverMany { sessions, packet }),
+        packet().prop_map(|packet| GatewayMsg::Broadcast { packet }),
+        (session_key(), player_state(), zone_id(), key()).prop_map(
+            |(session, state, zone, guild)| GatewayMsg::Entered {
+                session,
+                state: Box::new(state),
+                zone,
+                guild
+            }
+        ),
+        (session_key(), refused)
+            .prop_map(|(session, reason)| GatewayMsg::EnterRefused { session, reason }),
+        (session_key(), player_id(), zone_id())
+            .prop_map(|(session, player, zone)| GatewayMsg::Moved { session, player, zone }),
+        (session_key(), disconnect_reason(), ".{0,20}").prop_map(|(session, reason, message)| {
+            GatewayMsg::Kick { session, reason, message }
+        }),
+        (request_id(), login_decision())
+            .prop_map(|(request, decision)| GatewayMsg::LoginDecided { request, decision }),
+        (request_id(), queue_place())
+            .prop_map(|(request, place)| GatewayMsg::LoginQueued { request, place }),
+        (request_id(), register_decision())
+            .prop_map(|(request, decision)| GatewayMsg::RegisterDecided { request, decision }),
+        (request_id(), option::of(zone_id()))
+            .prop_map(|(request, zone)| GatewayMsg::PresenceGranted { request, zone }),
+    ]
+}
+
+fn room_action() -> impl Strategy<Value = RoomAction> {
+    prop_oneof![
+        name().prop_map(RoomAction::Create),
+        name().prop_map(RoomAction::Join),
+        name().prop_map(RoomAction::Leave),
+        Just(RoomAction::List),
+        name().prop_map(RoomAction::Members),
+    ]
+}
+
+fn guild_action() -> impl Strategy<Value = GuildAction> {
+    prop_oneof![
+        name().prop_map(GuildAction::Create),
+        name().prop_map(GuildAction::Invite),
+        name().prop_map(GuildAction::Join),
+        Just(GuildAction::Leave),
+        name().prop_map(GuildAction::Kick),
+        (name(), rank()).prop_map(|(name, rank)| GuildAction::Rank(name, rank)),
+        Just(GuildAction::Disband),
+        option::of(name()).prop_map(GuildAction::Info),
+        name().prop_map(GuildAction::DeclareWar),
+        name().prop_map(GuildAction::EndWar),
+    ]
+}
+
+fn chat_msg() -> impl Strategy<Value = ChatMsg> {
+    let to = prop_oneof![
+        Just(Addressee::World),
+        name().prop_map(Addressee::Player),
+        Just(Addressee::Guild),
+        name().prop_map(Addressee::Room),
+    ];
+    let side = || (player_id(), guild_id());
+    prop_oneof![
+        (player_id(), key(), session(), zone_id()).prop_map(|(player, name, session, zone)| {
+            ChatMsg::Joined { player, name, session, zone }
+        }),
+        (player_id(), zone_id()).prop_map(|(player, zone)| ChatMsg::Moved { player, zone }),
+        (player_id(), session()).prop_map(|(player, session)| ChatMsg::Left { player, session }),
+        (player_id(), any::<u64>(), to, chat_text())
+            .prop_map(|(player, request, to, text)| ChatMsg::Say { player, request, to, text }),
+        (player_id(), any::<u64>(), room_action())
+            .prop_map(|(player, request, action)| ChatMsg::Room { player, request, action }),
+        (player_id(), any::<u64>(), guild_action())
+            .prop_map(|(player, request, action)| ChatMsg::Guild { player, request, action }),
+        (player_id(), any::<u64>()).prop_map(|(player, request)| ChatMsg::Who { player, request }),
+        (operation_id(), side(), side()).prop_map(|(id, killer, victim)| ChatMsg::WarKill {
+            id,
+            killer,
+            victim
+        }),
+        (request_id(), chat_text()).prop_map(|(request, text)| ChatMsg::Announce { request, text }),
+    ]
+}
+
+fn login_msg() -> impl Strategy<Value = LoginMsg> {
+    prop_oneof![
+        (server_id(), request_id(), credentials(), ".{0,9}", address()).prop_map(
+            |(from, request, credentials, device, address)| LoginMsg::Login {
+                from,
+                request,
+                credentials,
+                device,
+                address
+            }
+        ),
+        (server_id(), request_id(), credentials(), address()).prop_map(
+            |(from, request, credentials, address)| LoginMsg::Register {
+                from,
+                request,
+                credentials,
+                address
+            }
+        ),
+        vec(game_server(), 0..4).prop_map(LoginMsg::Servers),
+        (request_id(), option::of(".{0,9}"))
+            .prop_map(|(request, device)| LoginMsg::Presence { request, device }),
+    ]
+}
+
+fn status() -> impl Strategy<Value = ServerStatus> {
+    let words = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}");
+    let numbers = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>(), 0.0f32..200.0);
+    let rest = (any::<u64>(), vec((zone_id(), any::<u32>()), 0..4), any::<bool>());
+    (server_id(), roles(), words, numbers, rest).prop_map(
+        |(server, roles, (name, version, region, host), numbers, (memory, zones, draining))| {
+            let (port, text_port, players, capacity, cpu_percent) = numbers;
+            ServerStatus {
+                server,
+                name,
+                roles,
+                version,
+                region,
+                host,
+                port,
+                text_port,
+                players,
+                capacity,
+                cpu_percent,
+                memory,
+                zones,
+                draining,
+            }
+        },
+    )
+}
+
+fn master_msg() -> impl Strategy<Value = MasterMsg> {
+    prop_oneof![
+        status().prop_map(|status| MasterMsg::Status(Box::new(status))),
+        (request_id(), player_id(), key(), session(), ".{0,9}").prop_map(
+            |(request, player, name, session, device)| MasterMsg::Claim {
+                request,
+                player,
+                name,
+                session,
+                device
+            }
+        ),
+        (player_id(), session(), zone_id())
+            .prop_map(|(player, session, zone)| MasterMsg::Located { player, session, zone }),
+        (player_id(), session())
+            .prop_map(|(player, session)| MasterMsg::Released { player, session }),
+        (request_id(), player_id())
+            .prop_map(|(request, player)| MasterMsg::WhereIs { request, player }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_zone_message_survives(message in zone_msg()) {
+        prop_assert_eq!(ZoneMsg::decode(&message.encode()).unwrap(), message);
+    }
+
+    #[test]
+    fn every_gateway_message_survives(message in gateway_msg()) {
+        let arrived = GatewayMsg::decode(&message.encode()).unwrap();
+        prop_assert_eq!(format!("{arrived:?}"), format!("{message:?}"));
+    }
+
+    #[test]
+    fn every_chat_message_survives(message in chat_msg()) {
+        prop_assert_eq!(ChatMsg::decode(&message.encode()).unwrap(), message);
+    }
+
+    #[test]
+    fn every_login_message_survives(message in login_msg()) {
+        prop_assert_eq!(LoginMsg::decode(&message.encode()).unwrap(), message);
+    }
+
+    #[test]
+    fn every_master_message_survives(message in master_msg()) {
+        prop_assert_eq!(MasterMsg::decode(&message.encode()).unwrap(), message);
+    }
+
+    #[test]
+    fn no_bytes_make_the_codec_panic(bytes in vec(any::<u8>(), 0..200)) {
+        decode_all(&bytes);
+    }
+
+    #[test]
+    fn no_flipped_bit_makes_the_codec_panic(
+        message in zone_msg(), other in gateway_msg(), place in any::<usize>(), bit in 0u8..8,
+    ) {
+        for mut bytes in [message.encode(), other.encode()] {
+            let place = place % bytes.len();
+            bytes[place] ^= 1 << bit;
+            decode_all(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_message_for_one_role_is_none_for_another(
+        zone in zone_msg(), chat in chat_msg(), login in login_msg(), master in master_msg(),
+    ) {
+        prop_assert!(ChatMsg::decode(&zone.encode()).is_err());
+        prop_assert!(ZoneMsg::decode(&chat.encode()).is_err());
+        prop_assert!(MasterMsg::decode(&login.encode()).is_err());
+        prop_assert!(GatewayMsg::decode(&master.encode()).is_err());
+        prop_assert!(LoginMsg::decode(&master.encode()).is_err());
+    }
+}
+
+fn decode_all(bytes: &[u8]) {
+    let _ = ZoneMsg::decode(bytes).is_ok();
+    let _ = GatewayMsg::decode(bytes).is_ok();
+    let _ = ChatMsg::decode(bytes).is_ok();
+    let _ = LoginMsg::decode(bytes).is_ok();
+    let _ = MasterMsg::decode(bytes).is_ok();
+}
+
+fn problem<T: std::fmt::Debug>(result: Result<T, DecodeError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn a_wrong_field_is_named() {
+    use crate::ids::{PlayerId, ServerId, SessionKey, SessionRef, ZoneId};
+
+    let session = SessionRef { gateway: ServerId(1), key: SessionKey(1) };
+    let nobody = ZoneMsg::Leave { player: PlayerId(0), session };
+    assert_eq!(
+        problem(ZoneMsg::decode(&nobody.encode())),
+        "SessionLeave.player_id is no player's id"
+    );
+    let nowhere = ChatMsg::Moved { player: PlayerId(1), zone: ZoneId(0) };
+    assert_eq!(
+        problem(ChatMsg::decode(&nowhere.encode())),
+        "PlayerRelocated.zone_id is no zone's id"
+    );
+    assert_eq!(problem(ChatMsg::decode(&[])), "Envelope.body is not set");
+    let watch = ZoneMsg::Watch { gateway: ServerId(1) };
+    assert_eq!(
+        problem(ChatMsg::decode(&watch.encode())),
+        "ChatMsg.body is not a message for this role"
+    );
+    assert!(problem(ZoneMsg::decode(&[0xff, 0xff])).starts_with("malformed: "));
+}
+
+#[test]
+fn a_streamed_place_arrives_as_it_was_sent_even_if_it_is_no_number() {
+    use crate::ids::{PlayerId, ServerId, SessionKey, SessionRef};
+
+    let session = SessionRef { gateway: ServerId(1), key: SessionKey(1) };
+    let action = Action::MoveTo { x: f32::NAN, y: f32::INFINITY };
+    let message = ZoneMsg::Act { player: PlayerId(1), session, request: 1, action };
+    let arrived = ZoneMsg::decode(&message.encode()).unwrap();
+    assert_eq!(format!("{arrived:?}"), format!("{message:?}"));
+}

@@ -1,0 +1,250 @@
+//! `ZoneMsg` on the wire.
+
+use super::reading::{self, At, each, present};
+use super::shared::{self, put_guild, put_player, put_point, put_session, put_ticket};
+use super::{DecodeError, action, body_of, combat, enveloped, not_for};
+use crate::ids::{GuildId, SessionKey, SessionRef};
+use crate::link::Wire;
+use crate::msg::ZoneMsg;
+use crate::proto::link as wire;
+use crate::world::command::Transfer;
+use wire::envelope::Body;
+use wire::guild_message::Message;
+use wire::session_control::Control;
+use wire::zone_change::Change;
+
+impl Wire for ZoneMsg {
+    fn encode(&self) -> Vec<u8> {
+        enveloped(match self {
+            ZoneMsg::Watch { gateway } => Body::Watch(wire::Watch { gateway: gateway.0 }),
+            ZoneMsg::Enter { player, session, ticket } => {
+                control(Control::Enter(wire::SessionEnter {
+                    player_id: player.0,
+                    session: Some(put_session(session)),
+                    ticket: ticket.as_ref().map(put_ticket),
+                }))
+            }
+            ZoneMsg::Leave { player, session } => control(Control::Leave(wire::SessionLeave {
+                player_id: player.0,
+                session: Some(put_session(session)),
+            })),
+            ZoneMsg::Act { player, session, request, action } => Body::Input(wire::Input {
+                player_id: player.0,
+                session_gateway: session.gateway.0,
+                session_key: session.key.0,
+                request: *request,
+                action: Some(action::put(action)),
+            }),
+            ZoneMsg::Arrive { transfer, from, session } => {
+                let session = put_session(session);
+                Body::PlayerTransfer(put_transfer(transfer, from.0.into(), session))
+            }
+            ZoneMsg::Arrived { player } => {
+                let arrived = wire::PlayerArrived { player_id: player.0 };
+                Body::ZoneChange(wire::ZoneChange { change: Some(Change::Arrived(arrived)) })
+            }
+            ZoneMsg::SetGuild { player, guild } => {
+                guild_message(Message::SetGuild(wire::SetGuild {
+                    player_id: player.0,
+                    guild: guild.as_ref().map(put_guild),
+                }))
+            }
+            ZoneMsg::SetWars { wars } => {
+                let war = |(first, second): &(GuildId, GuildId)| wire::War {
+                    first: first.0,
+                    second: second.0,
+                };
+                let wars = wars.iter().map(war).collect();
+                guild_message(Message::SetWars(wire::SetWars { wars }))
+            }
+            ZoneMsg::Strike(strike) => combat::put_strike(strike),
+            ZoneMsg::StrikeRefused { player, request, refusal } => {
+                combat::put_refused(*player, *request, refusal)
+            }
+            ZoneMsg::Credit { player, credit } => combat::put_credit(*player, credit),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match body_of(bytes)? {
+            Body::Input(input) => read_input(input),
+            Body::PlayerTransfer(transfer) => read_transfer(transfer),
+            Body::Watch(wire::Watch { gateway }) => {
+                Ok(ZoneMsg::Watch { gateway: reading::server(At("Watch", "gateway"), gateway)? })
+            }
+            Body::SessionControl(wire::SessionControl { control }) => {
+                read_control(present(At("SessionControl", "control"), control)?)
+            }
+            Body::ZoneChange(wire::ZoneChange { change }) => {
+                match present(At("ZoneChange", "change"), change)? {
+                    Change::Arrived(wire::PlayerArrived { player_id }) => Ok(ZoneMsg::Arrived {
+                        player: reading::player(At("PlayerArrived", "player_id"), player_id)?,
+                    }),
+                    Change::Moved(_) | Change::Located(_) | Change::Relocated(_) => {
+                        Err(not_for("ZoneMsg"))
+                    }
+                }
+            }
+            Body::GuildMessage(wire::GuildMessage { message }) => {
+                read_guild_message(present(At("GuildMessage", "message"), message)?)
+            }
+            Body::Combat(wire::Combat { combat }) => {
+                combat::read(present(At("Combat", "combat"), combat)?)
+            }
+            Body::Delivery(_)
+            | Body::Frame(_)
+            | Body::Acknowledgement(_)
+            | Body::ChatBroadcast(_)
+            | Body::GlobalEvent(_)
+            | Body::ServerStatus(_)
+            | Body::LoadBalance(_)
+            | Body::Presence(_)
+            | Body::Talk(_)
+            | Body::LoginExchange(_) => Err(not_for("ZoneMsg")),
+        }
+    }
+}
+
+fn control(control: Control) -> Body {
+    Body::SessionControl(wire::SessionControl { control: Some(control) })
+}
+
+fn guild_message(message: Message) -> Body {
+    Body::GuildMessage(wire::GuildMessage { message: Some(message) })
+}
+
+fn read_input(input: wire::Input) -> Result<ZoneMsg, DecodeError> {
+    const NAME: &str = "Input";
+    let wire::Input { player_id, session_gateway, session_key, request, action } = input;
+    Ok(ZoneMsg::Act {
+        player: reading::player(At(NAME, "player_id"), player_id)?,
+        session: SessionRef {
+            gateway: reading::server(At(NAME, "session_gateway"), session_gateway)?,
+            key: SessionKey(session_key),
+        },
+        request,
+        action: action::read(present(At(NAME, "action"), action)?),
+    })
+}
+
+fn read_control(control: Control) -> Result<ZoneMsg, DecodeError> {
+    match control {
+        Control::Enter(wire::SessionEnter { player_id, session, ticket }) => Ok(ZoneMsg::Enter {
+            player: reading::player(At("SessionEnter", "player_id"), player_id)?,
+            session: reading::session(At("SessionEnter", "session"), session)?,
+            ticket: ticket.map(shared::ticket).transpose()?,
+        }),
+        Control::Leave(wire::SessionLeave { player_id, session }) => Ok(ZoneMsg::Leave {
+            player: reading::player(At("SessionLeave", "player_id"), player_id)?,
+            session: reading::session(At("SessionLeave", "session"), session)?,
+        }),
+        Control::Entered(_) | Control::Refused(_) | Control::Kick(_) => Err(not_for("ZoneMsg")),
+    }
+}
+
+fn read_guild_message(message: Message) -> Result<ZoneMsg, DecodeError> {
+    match message {
+        Message::SetGuild(wire::SetGuild { player_id, guild }) => Ok(ZoneMsg::SetGuild {
+            player: reading::player(At("SetGuild", "player_id"), player_id)?,
+            guild: guild.map(shared::guild).transpose()?,
+        }),
+        Message::SetWars(wire::SetWars { wars }) => {
+            let war = |wire::War { first, second }| {
+                let first = reading::guild(At("War", "first"), first)?;
+                let second = reading::guild(At("War", "second"), second)?;
+                if first < second {
+                    Ok((first, second))
+                } else {
+                    Err(At("War", "second").wrong("not the larger id"))
+                }
+            };
+            Ok(ZoneMsg::SetWars { wars: each(wars, war)? })
+        }
+        Message::WarKill(_) | Message::Request(_) => Err(not_for("ZoneMsg")),
+    }
+}
+
+fn put_transfer(
+    transfer: &Transfer,
+    from_zone_id: u32,
+    session: wire::Session,
+) -> wire::PlayerTransfer {
+    let Transfer {
+        state,
+        guild,
+        destination,
+        attack_ready_ms,
+        skills_ready_ms,
+        haste,
+        combat_ms,
+        respawn_ms,
+        movement_sequence,
+        movement_debt,
+        corrections,
+    } = transfer;
+    wire::PlayerTransfer {
+        state: Some(put_player(state)),
+        guild: guild.as_ref().map(put_guild),
+        destination: destination.map(put_point),
+        attack_ready_ms: *attack_ready_ms,
+        skills: skills_ready_ms
+            .iter()
+            .map(|(skill, ready_ms)| wire::SkillCooldown {
+                skill: shared::put_key(skill),
+                ready_ms: *ready_ms,
+            })
+            .collect(),
+        haste: haste.map(|(left_ms, factor)| wire::Haste { left_ms, factor }),
+        combat_ms: *combat_ms,
+        respawn_ms: *respawn_ms,
+        movement_sequence: *movement_sequence,
+        movement_debt: *movement_debt,
+        corrections: *corrections,
+        from_zone_id,
+        session: Some(session),
+    }
+}
+
+fn read_transfer(transfer: wire::PlayerTransfer) -> Result<ZoneMsg, DecodeError> {
+    const NAME: &str = "PlayerTransfer";
+    let wire::PlayerTransfer {
+        state,
+        guild,
+        destination,
+        attack_ready_ms,
+        skills,
+        haste,
+        combat_ms,
+        respawn_ms,
+        movement_sequence,
+        movement_debt,
+        corrections,
+        from_zone_id,
+        session,
+    } = transfer;
+    let place = |point| reading::point(At(NAME, "destination"), point);
+    let haste = haste.map(|wire::Haste { left_ms, factor }| {
+        Ok::<_, DecodeError>((left_ms, reading::finite(At("Haste", "factor"), factor)?))
+    });
+    let transfer = Transfer {
+        state: shared::player(At(NAME, "state"), state)?,
+        guild: guild.map(shared::guild).transpose()?,
+        destination: destination.map(place).transpose()?,
+        attack_ready_ms,
+        skills_ready_ms: skills
+            .into_iter()
+            .map(|wire::SkillCooldown { skill, ready_ms }| (skill.into(), ready_ms))
+            .collect(),
+        haste: haste.transpose()?,
+        combat_ms,
+        respawn_ms,
+        movement_sequence,
+        movement_debt: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
+        corrections,
+    };
+    Ok(ZoneMsg::Arrive {
+        transfer: Box::new(transfer),
+        from: reading::zone(At(NAME, "from_zone_id"), from_zone_id)?,
+        session: reading::session(At(NAME, "session"), session)?,
+    })
+}

@@ -1,0 +1,270 @@
+//! Who is in the world, through which session, and where: one session per player.
+//!
+//! The master's task owns the one [`Presence`]; gateways claim and release, zones locate. Pure and
+//! bounded; it never sends anything itself.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::ids::{Key, PlayerId, ServerId, SessionRef, ZoneId};
+
+/// How long a player whose gateway has died is kept for its next log-in: longer than a character
+/// stands in its zone without a connection.
+const ORPHAN_KEPT: Duration = Duration::from_secs(90);
+
+/// One player in the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// As shown to others.
+    pub name: Key,
+    /// The one session that plays it.
+    pub session: SessionRef,
+    /// The device it plays from, may be empty.
+    pub device: String,
+    /// Where it stands, once a zone has said so.
+    pub zone: Option<ZoneId>,
+    /// The name as compared, for [`Presence::named`].
+    folded: String,
+    /// Since when its gateway is dead.
+    orphaned: Option<Instant>,
+}
+
+/// As many players as may be are in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the world is full")]
+pub struct WorldFull;
+
+/// All players in the world.
+#[derive(Debug)]
+pub struct Presence {
+    players: HashMap<PlayerId, Present>,
+    names: HashMap<String, PlayerId>,
+    most: usize,
+}
+
+impl Presence {
+    /// Nobody, and room for `most`.
+    pub fn new(most: usize) -> Self {
+        Self { players: HashMap::new(), names: HashMap::new(), most }
+    }
+
+    /// The other session that plays `player` now: it must be told to go before
+    /// [`Self::claim`].
+    pub fn rival(&self, player: PlayerId, session: SessionRef) -> Option<SessionRef> {
+        self.players.get(&player).map(|present| present.session).filter(|known| *known != session)
+    }
+
+    /// Makes `session` the only one that plays `player`. Tells where the player stands already.
+    /// `folded` is the name as compared.
+    ///
+    /// # Errors
+    /// If the player is new and the world is full.
+    pub fn claim(
+        &mut self,
+        player: PlayerId,
+        (name, folded): (Key, String),
+        session: SessionRef,
+        device: String,
+    ) -> Result<Option<ZoneId>, WorldFull> {
+        if !self.players.contains_key(&player) && self.players.len() >= self.most {
+            return Err(WorldFull);
+        }
+        let zone = self.remove(player).and_then(|before| before.zone);
+        self.names.insert(folded.clone(), player);
+        let present = Present { name, session, device, zone, folded, orphaned: None };
+        self.players.insert(player, present);
+        Ok(zone)
+    }
+
+    /// A zone says where the player stands. Words about another session are late and ignored.
+    pub fn located(&mut self, player: PlayerId, session: SessionRef, zone: ZoneId) {
+        if let Some(present) = self.players.get_mut(&player)
+            && present.session == session
+        {
+            present.zone = Some(zone);
+        }
+    }
+
+    /// A session is over. The presence of another one stays.
+    pub fn released(&mut self, player: PlayerId, session: SessionRef) {
+        if self.players.get(&player).is_some_and(|present| present.session == session) {
+            self.remove(player);
+        }
+    }
+
+    fn remove(&mut self, player: PlayerId) -> Option<Present> {
+        let present = self.players.remove(&player)?;
+        if self.names.get(&present.folded) == Some(&player) {
+            self.names.remove(&present.folded);
+        }
+        Some(present)
+    }
+
+    /// A gateway has died. Its players still stand in their zones and may come back through
+    /// another one, so they are kept for a while.
+    pub fn orphan(&mut self, gateway: ServerId, now: Instant) {
+        for present in self.players.values_mut().filter(|p| p.session.gateway == gateway) {
+            present.orphaned.get_or_insert(now);
+        }
+    }
+
+    /// A gateway thought dead is there again.
+    pub fn adopt(&mut self, gateway: ServerId) {
+        for present in self.players.values_mut().filter(|p| p.session.gateway == gateway) {
+            present.orphaned = None;
+        }
+    }
+
+    /// Forgets the players of gateways that are long dead.
+    pub fn sweep(&mut self, now: Instant) {
+        let lost = |present: &Present| {
+            present.orphaned.is_some_and(|at| now.saturating_duration_since(at) >= ORPHAN_KEPT)
+        };
+        let lost: Vec<PlayerId> =
+            self.players.iter().filter(|(_, p)| lost(p)).map(|(player, _)| *player).collect();
+        for player in lost {
+            self.remove(player);
+        }
+    }
+
+    /// The player, if it is in the world.
+    pub fn get(&self, player: PlayerId) -> Option<&Present> {
+        self.players.get(&player)
+    }
+
+    /// The player of that folded name, if it is in the world.
+    pub fn named(&self, folded: &str) -> Option<&Present> {
+        self.names.get(folded).and_then(|player| self.players.get(player))
+    }
+
+    /// How many are in the world.
+    pub fn len(&self) -> usize {
+        self.players.len()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.players.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::SessionKey;
+
+    fn session(gateway: u64, key: u64) -> SessionRef {
+        SessionRef { gateway: ServerId(gateway), key: SessionKey(key) }
+    }
+
+    fn claim(
+        presence: &mut Presence,
+        player: u64,
+        by: SessionRef,
+    ) -> Result<Option<ZoneId>, WorldFull> {
+        let name = format!("Player{player}");
+        let folded = name.to_lowercase();
+        presence.claim(PlayerId(player), (name.into(), folded), by, "phone".into())
+    }
+
+    #[test]
+    fn the_newest_session_takes_over_where_the_player_stands() {
+        let mut presence = Presence::new(10);
+        let (old, new) = (session(1, 1), session(2, 1));
+        assert_eq!(presence.rival(PlayerId(7), old), None);
+        assert_eq!(claim(&mut presence, 7, old), Ok(None));
+        presence.located(PlayerId(7), old, ZoneId(3));
+        assert_eq!(presence.rival(PlayerId(7), new), Some(old));
+        assert_eq!(claim(&mut presence, 7, new), Ok(Some(ZoneId(3))));
+        assert_eq!(presence.rival(PlayerId(7), new), None);
+        presence.released(PlayerId(7), old);
+        assert_eq!(presence.get(PlayerId(7)).map(|p| p.session), Some(new), "a late word is moot");
+        presence.released(PlayerId(7), new);
+        assert!(presence.is_empty() && presence.named("player7").is_none());
+    }
+
+    #[test]
+    fn a_claim_by_the_same_session_has_no_rival() {
+        let mut presence = Presence::new(10);
+        claim(&mut presence, 7, session(1, 1)).unwrap();
+        assert_eq!(presence.rival(PlayerId(7), session(1, 1)), None);
+        assert_eq!(claim(&mut presence, 7, session(1, 1)), Ok(None));
+        assert_eq!(presence.len(), 1);
+    }
+
+    #[test]
+    fn a_late_word_about_the_place_is_ignored() {
+        let mut presence = Presence::new(10);
+        claim(&mut presence, 7, session(1, 1)).unwrap();
+        claim(&mut presence, 7, session(1, 2)).unwrap();
+        presence.located(PlayerId(7), session(1, 1), ZoneId(9));
+        assert_eq!(presence.get(PlayerId(7)).unwrap().zone, None);
+        presence.located(PlayerId(8), session(1, 1), ZoneId(9));
+        assert_eq!(presence.len(), 1);
+    }
+
+    #[test]
+    fn a_full_world_takes_nobody_new_but_lets_players_change_sessions() {
+        let mut presence = Presence::new(1);
+        claim(&mut presence, 7, session(1, 1)).unwrap();
+        assert_eq!(claim(&mut presence, 8, session(1, 2)), Err(WorldFull));
+        assert_eq!(claim(&mut presence, 7, session(1, 3)), Ok(None));
+    }
+
+    #[test]
+    fn players_of_a_dead_gateway_are_kept_for_their_return() {
+        let start = crate::tick::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let mut presence = Presence::new(10);
+        for player in 1..=3 {
+            claim(&mut presence, player, session(player, 1)).unwrap();
+            presence.located(PlayerId(player), session(player, 1), ZoneId(4));
+        }
+        presence.orphan(ServerId(1), start);
+        presence.orphan(ServerId(2), start);
+        presence.adopt(ServerId(2));
+        assert_eq!(claim(&mut presence, 1, session(3, 9)), Ok(Some(ZoneId(4))));
+        presence.orphan(ServerId(3), later(10));
+        presence.orphan(ServerId(3), later(50));
+        presence.sweep(later(99));
+        assert_eq!(presence.len(), 3);
+        presence.sweep(later(100));
+        assert_eq!(presence.len(), 1);
+        assert!(presence.get(PlayerId(2)).is_some());
+    }
+
+    proptest! {
+        /// Against a naive list: names and players always agree, and the bound holds.
+        #[test]
+        fn names_and_players_agree(
+            steps in prop::collection::vec((0u8..3, 1u64..6, 1u64..4), 0..60),
+        ) {
+            let mut presence = Presence::new(4);
+            let mut naive: Vec<(u64, SessionRef)> = Vec::new();
+            for (what, player, key) in steps {
+                let by = session(1, key);
+                let at = naive.iter().position(|(known, _)| *known == player);
+                if what < 2 {
+                    let granted = claim(&mut presence, player, by).is_ok();
+                    prop_assert_eq!(granted, at.is_some() || naive.len() < 4);
+                    if granted {
+                        naive.retain(|(known, _)| *known != player);
+                        naive.push((player, by));
+                    }
+                } else {
+                    presence.released(PlayerId(player), by);
+                    naive.retain(|entry| *entry != (player, by));
+                }
+                prop_assert_eq!(presence.len(), naive.len());
+                for player in 1..6 {
+                    let known = naive.iter().find(|(known, _)| *known == player).map(|e| e.1);
+                    prop_assert_eq!(presence.get(PlayerId(player)).map(|p| p.session), known);
+                    let named = presence.named(&format!("player{player}")).map(|p| p.session);
+                    prop_assert_eq!(named, known);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Which servers there are and how they are: those of this cluster by their links, others by HTTP.
+//!
+//! The master's task owns the one [`Registry`] and tells it the time. It is pure: no clock, no
+//! I/O, no randomness, and it never holds more servers than its bound.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::ids::ServerId;
+use crate::master::balance::Candidate;
+use crate::msg::master::ServerStatus;
+use crate::role::Role;
+
+/// How long a dead server stays visible to operators.
+const REMEMBER_DEAD: Duration = Duration::from_secs(60);
+
+/// What a server is for. The numbers are those of the HTTP interface and fixed for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Accounts and tickets.
+    Login,
+    /// Simulates the world; in this server the zone role does.
+    World,
+    /// Simulates zones.
+    Zone,
+    /// Channels, rooms, guilds.
+    Chat,
+    /// A database.
+    Database,
+    /// A registry like this.
+    Master,
+    /// Client connections.
+    Gateway,
+}
+
+impl Kind {
+    /// In the order of their numbers, from 0.
+    pub const ALL: [Kind; 7] = [
+        Kind::Login,
+        Kind::World,
+        Kind::Zone,
+        Kind::Chat,
+        Kind::Database,
+        Kind::Master,
+        Kind::Gateway,
+    ];
+
+    /// The kind with that number.
+    pub fn from_number(number: u64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied()
+    }
+
+    /// Its name in the HTTP interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Login => "login",
+            Kind::World => "world",
+            Kind::Zone => "zone",
+            Kind::Chat => "chat",
+            Kind::Database => "database",
+            Kind::Master => "master",
+            Kind::Gateway => "gateway",
+        }
+    }
+
+    /// The role that does this in a server of the cluster; none does a database's work.
+    fn role(self) -> Option<Role> {
+        match self {
+            Kind::Login => Some(Role::Login),
+            Kind::World | Kind::Zone => Some(Role::Zone),
+            Kind::Chat => Some(Role::Chat),
+            Kind::Database => None,
+            Kind::Master => Some(Role::Master),
+            Kind::Gateway => Some(Role::Gateway),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| text.eq_ignore_ascii_case(kind.as_str())).ok_or(())
+    }
+}
+
+/// How a server is, as seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Heard of lately.
+    Alive,
+    /// Silent for a while; newcomers go there only if nobody else is left.
+    Suspect,
+    /// Alive, but takes no newcomers any more.
+    Draining,
+    /// Silent for too long. It must register again, or speak again over its link.
+    Dead,
+}
+
+/// After how long a silence a server is what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A linked server becomes suspect.
+    pub suspect: Duration,
+    /// A linked server becomes dead.
+    pub dead: Duration,
+    /// A server registered over HTTP becomes dead.
+    pub http_dead: Duration,
+}
+
+/// What a server says of itself over HTTP. Checked by who made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// What it is for.
+    pub kind: Kind,
+    /// Where it is reached.
+    pub host: String,
+    /// See `host`; not 0.
+    pub port: u16,
+    /// Most clients it takes; not 0.
+    pub capacity: u32,
+    /// A region tag for the geographic strategy, may be empty.
+    pub region: String,
+}
+
+/// How a server came into the registry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A process of this cluster, by its status messages.
+    Link(Box<ServerStatus>),
+    /// Anything else, over HTTP.
+    Http {
+        /// What it said of itself.
+        registration: Registration,
+        /// Its last reported load, percent, 0 to 100.
+        load: u8,
+    },
+}
+
+/// One known server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Which.
+    pub id: ServerId,
+    /// Where it came from, and how it says it is.
+    pub source: Source,
+    /// When it was last heard of.
+    pub last_seen: Instant,
+    /// Whether its death has been told by [`Registry::sweep`].
+    dead: bool,
+}
+
+impl Server {
+    /// Whether it does that kind of work.
+    pub fn does(&self, kind: Kind) -> bool {
+        match &self.source {
+            Source::Link(status) => kind.role().is_some_and(|role| status.roles.contains(&role)),
+            Source::Http { registration, .. } => registration.kind == kind,
+        }
+    }
+
+    /// Where clients reach it; port 0: they do not.
+    pub fn address(&self) -> (&str, u16) {
+        match &self.source {
+            Source::Link(status) => (&status.host, status.port),
+            Source::Http { registration, .. } => (&registration.host, registration.port),
+        }
+    }
+
+    /// Clients it has now; for HTTP servers computed from their load.
+    pub fn connections(&self) -> u32 {
+        match &self.source {
+            Source::Link(status) => status.players,
+            Source::Http { registration, load } => {
+                // At most the capacity, so it fits.
+                (u64::from(registration.capacity) * u64::from(*load) / 100) as u32
+            }
+        }
+    }
+
+    /// Most clients it takes.
+    pub fn capacity(&self) -> u32 {
+        match &self.source {
+            Source::Link(status) => status.capacity,
+            Source::Http { registration, .. } => registration.capacity,
+        }
+    }
+
+    /// Percent of its capacity in use, 0 to 100; 100 if it has no capacity.
+    pub fn load(&self) -> u8 {
+        match &self.source {
+            Source::Link(status) => {
+                let used = u64::from(status.players) * 100;
+                used.checked_div(u64::from(status.capacity)).map_or(100, |p| p.min(100) as u8)
+            }
+            Source::Http { load, .. } => *load,
+        }
+    }
+
+    /// Its region tag, may be empty.
+    pub fn region(&self) -> &str {
+        match &self.source {
+            Source::Link(status) => &status.region,
+            Source::Http { registration, .. } => &registration.region,
+        }
+    }
+
+    /// How it is at `now`.
+    pub fn state(&self, now: Instant, patience: &Patience) -> State {
+        let silence = now.saturating_duration_since(self.last_seen);
+        match &self.source {
+            Source::Link(_) if silence >= patience.dead => State::Dead,
+            Source::Link(status) if status.draining => State::Draining,
+            Source::Link(_) if silence >= patience.suspect => State::Suspect,
+            Source::Http { .. } if silence >= patience.http_dead => State::Dead,
+            Source::Link(_) | Source::Http { .. } => State::Alive,
+        }
+    }
+}
+
+/// Why a server is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// As many servers as may be are there and none of them is dead.
+    #[error("the registry is full")]
+    Full,
+}
+
+/// The id is of no living server that registered over HTTP: it must register again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown server: register again")]
+pub struct UnknownServer;
+
+/// All known servers.
+#[derive(Debug)]
+pub struct Registry {
+    servers: BTreeMap<ServerId, Server>,
+    patience: Patience,
+    most: usize,
+}
+
+impl Registry {
+    /// An empty one for at most `most` servers.
+    pub fn new(patience: Patience, most: usize) -> Self {
+        Self { servers: BTreeMap::new(), patience, most }
+    }
+
+    /// A linked server is there. True: it was unknown or dead before.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`].
+    pub fn on_status(&mut self, status: ServerStatus, now: Instant) -> Result<bool, RegisterError> {
+        let id = status.server;
+        let source = Source::Link(Box::new(status));
+        if let Some(server) = self.servers.get_mut(&id) {
+            let was_dead = std::mem::take(&mut server.dead);
+            server.source = source;
+            server.last_seen = now;
+            return Ok(was_dead);
+        }
+        self.make_room(now)?;
+        self.servers.insert(id, Server { id, source, last_seen: now, dead: false });
+        Ok(true)
+    }
+
+    /// A server registers over HTTP under the unused id `id`. One of the same kind, host and port
+    /// is replaced: it is the same program, started again. Its id is given back.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`].
+    pub fn register(
+        &mut self,
+        id: ServerId,
+        registration: Registration,
+        now: Instant,
+    ) -> Result<Option<ServerId>, RegisterError> {
+        let same = |server: &&Server| match &server.source {
+            Source::Http { registration: known, .. } => {
+                known.kind == registration.kind
+                    && known.host == registration.host
+                    && known.port == registration.port
+            }
+            Source::Link(_) => false,
+        };
+        let replaced = self.servers.values().find(same).map(|server| server.id);
+        match replaced {
+            Some(old) => drop(self.servers.remove(&old)),
+            None => self.make_room(now)?,
+        }
+        let source = Source::Http { registration, load: 0 };
+        self.servers.insert(id, Server { id, source, last_seen: now, dead: false });
+        Ok(replaced)
+    }
+
+    /// A server that registered over HTTP is alive and has that load, percent.
+    ///
+    /// # Errors
+    /// If it is unknown, dead, or not one of those.
+    pub fn heartbeat(&mut self, id: ServerId, load: u8, now: Instant) -> Result<(), UnknownServer> {
+        let server = self.living_http(id, now)?;
+        if let Source::Http { load: known, .. } = &mut server.source {
+            *known = load.min(100);
+        }
+        server.last_seen = now;
+        Ok(())
+    }
+
+    /// A server that registered over HTTP goes.
+    ///
+    /// # Errors
+    /// See [`Self::heartbeat`].
+    pub fn unregister(&mut self, id: ServerId, now: Instant) -> Result<(), UnknownServer> {
+        self.living_http(id, now)?;
+        self.servers.remove(&id);
+        Ok(())
+    }
+
+    fn living_http(&mut self, id: ServerId, now: Instant) -> Result<&mut Server, UnknownServer> {
+        let patience = self.patience;
+        self.servers
+            .get_mut(&id)
+            .filter(|server| matches!(server.source, Source::Http { .. }))
+            .filter(|server| server.state(now, &patience) != State::Dead)
+            .ok_or(UnknownServer)
+    }
+
+    fn make_room(&mut self, now: Instant) -> Result<(), RegisterError> {
+        if self.servers.len() >= self.most {
+            let patience = self.patience;
+            self.servers.retain(|_, server| server.state(now, &patience) != State::Dead);
+        }
+        if self.servers.len() < self.most { Ok(()) } else { Err(RegisterError::Full) }
+    }
+
+    /// Forgets the long dead; tells which have died since the last call.
+    pub fn sweep(&mut self, now: Instant) -> Vec<ServerId> {
+        let patience = self.patience;
+        let mut died = Vec::new();
+        for server in self.servers.values_mut().filter(|server| !server.dead) {
+            if server.state(now, &patience) == State::Dead {
+                server.dead = true;
+                died.push(server.id);
+            }
+        }
+        self.servers.retain(|_, server| {
+            !server.dead || now.saturating_duration_since(server.last_seen) < REMEMBER_DEAD
+        });
+        died
+    }
+
+    /// Whether the id is in use.
+    pub fn contains(&self, id: ServerId) -> bool {
+        self.servers.contains_key(&id)
+    }
+
+    /// All servers by id, each with its state, the dead included.
+    pub fn servers(&self, now: Instant) -> impl Iterator<Item = (&Server, State)> {
+        self.servers.values().map(move |server| (server, server.state(now, &self.patience)))
+    }
+
+    /// The server with that id.
+    pub fn get(&self, id: ServerId) -> Option<&Server> {
+        self.servers.get(&id)
+    }
+
+    /// Those of one kind as the balancer sees them. Which of them may get newcomers is its to say.
+    pub fn candidates(&self, kind: Kind, now: Instant) -> Vec<Candidate<'_>> {
+        self.servers(now)
+            .filter(|(server, _)| server.does(kind) && server.address().1 != 0)
+            .map(|(server, state)| Candidate {
+                id: server.id,
+                connections: server.connections(),
+                capacity: server.capacity(),
+                region: server.region(),
+                state,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! How the master shows what it owns: to clients, to HTTP queries, to the planner, to people.
+//!
+//! Reads everything and changes nothing.
+
+use std::time::Instant;
+
+use super::Master;
+use super::placement::Host;
+use super::query::{Found, ServerView, Snapshot, ZoneView};
+use super::registry::{Kind, Server, Source, State};
+use crate::msg::login::GameServer;
+use crate::role::Role;
+
+/// A gateway as clients are told of it.
+pub(super) fn game_server(server: &Server) -> GameServer {
+    let (host, port) = server.address();
+    let (name, text_port) = match &server.source {
+        Source::Link(status) => (status.name.clone(), status.text_port),
+        Source::Http { .. } => (format!("{host}:{port}"), 0),
+    };
+    GameServer {
+        id: server.id,
+        name,
+        host: host.to_owned(),
+        port,
+        text_port,
+        players: server.connections(),
+        capacity: server.capacity(),
+    }
+}
+
+impl Master {
+    /// The living servers of a kind that have room, least loaded first.
+    pub(super) fn find(&self, kind: Kind, now: Instant) -> Vec<Found> {
+        let mut fit = self.registry.candidates(kind, now);
+        fit.retain(|candidate| candidate.takes_newcomers());
+        let mut found: Vec<(State, Found)> = fit
+            .iter()
+            .filter_map(|candidate| Some((candidate.state, self.registry.get(candidate.id)?)))
+            .map(|(state, server)| {
+                let (host, port) = server.address();
+                let (server_id, load) = (server.id, server.load());
+                (state, Found { server_id, host: host.to_owned(), port, load })
+            })
+            .collect();
+        found.sort_by_key(|(state, found)| (*state, found.load, found.server_id));
+        found.into_iter().map(|(_, found)| found).collect()
+    }
+
+    /// The living zone servers of the cluster.
+    pub(super) fn hosts(&self, now: Instant) -> Vec<Host> {
+        let living = self.registry.servers(now).filter(|(_, state)| *state != State::Dead);
+        living
+            .filter_map(|(server, state)| match &server.source {
+                Source::Link(status) if status.roles.contains(&Role::Zone) => Some(Host {
+                    server: server.id,
+                    capacity: status.capacity,
+                    takes: state == State::Alive,
+                    zones: status.zones.clone(),
+                }),
+                Source::Link(_) | Source::Http { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Everything at one moment.
+    pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
+        Snapshot {
+            uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
+            balancing: self.config.balancing,
+            players: self.presence.len(),
+            servers: self.registry.servers(now).map(|(s, state)| view(s, state, now)).collect(),
+            zones: self
+                .placement
+                .homes()
+                .map(|(zone, home)| ZoneView { zone, players: home.players, place: home.place })
+                .collect(),
+        }
+    }
+}
+
+fn view(server: &Server, state: State, now: Instant) -> ServerView {
+    let (host, port) = server.address();
+    let told = game_server(server);
+    let silence = now.saturating_duration_since(server.last_seen).as_millis();
+    let mut view = ServerView {
+        server_id: server.id,
+        name: told.name,
+        source: "http",
+        does: Vec::new(),
+        version: String::new(),
+        region: server.region().to_owned(),
+        host: host.to_owned(),
+        port,
+        text_port: told.text_port,
+        players: server.connections(),
+        capacity: server.capacity(),
+        load: server.load(),
+        state,
+        silent_ms: u64::try_from(silence).unwrap_or(u64::MAX),
+        cpu_percent: None,
+        memory_bytes: None,
+    };
+    match &server.source {
+        Source::Link(status) => {
+            view.source = "link";
+            view.does = status.roles.iter().map(|role| role.as_str()).collect();
+            view.version = status.version.clone();
+            view.cpu_percent = Some(status.cpu_percent);
+            view.memory_bytes = Some(status.memory);
+        }
+        Source::Http { registration, .. } => view.does = vec![registration.kind.as_str()],
+    }
+    view
+}

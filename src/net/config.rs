@@ -1,0 +1,153 @@
+//! The `[net]` section of the configuration, and the part of it that a shard needs.
+//!
+//! Read once at start by whoever builds the listeners and shards; nothing here changes later.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rate::RateLimits;
+
+/// Client connections: `[net]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetConfig {
+    /// I/O shards, a thread each; 0: one per core. 0 to 256.
+    pub io_threads: usize,
+    /// Client connections of this process, all ports together. 1 to 1,000,000.
+    pub max_connections: usize,
+    /// Connections one address (IPv6: one /64) may hold that have not logged in. 1 to 1,000,000.
+    pub per_address: usize,
+    /// Connections the kernel keeps ready for `accept`. 1 to 65,535.
+    pub backlog: u32,
+    /// Bytes that may wait for a client that reads too slowly. 16,384 to 16,777,216.
+    pub outbound_bytes: usize,
+    /// Unsent bytes the kernel keeps for a client before it counts as slow (Linux); 0: the
+    /// kernel's own idea, often megabytes, and so minutes behind. 0 or 4,096 to 16,777,216.
+    pub kernel_unsent_bytes: u32,
+    /// Milliseconds for the rest of a frame once it has started. 100 to 60,000.
+    pub frame_timeout_ms: u64,
+    /// Milliseconds that the oldest waiting byte may wait before its client is cut. 500 to 60,000.
+    pub slow_client_ms: u64,
+    /// Milliseconds for a TLS handshake. 500 to 60,000.
+    pub tls_handshake_ms: u64,
+    /// TLS handshakes at once, per port; more are refused. 1 to 65,536.
+    pub tls_handshakes: usize,
+    /// TLS for the packet, login and web ports; without it they speak plainly.
+    pub tls: TlsFiles,
+    /// Origins (`https://example.org`) whose pages may open a WebSocket; empty: only pages from
+    /// the host they connect to.
+    pub allowed_origins: Vec<String>,
+    /// What one connection may send.
+    pub rate: RateLimits,
+}
+
+/// Where the certificate is: `[net.tls]`. Both or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsFiles {
+    /// The certificate chain, PEM, the server's own first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            io_threads: 0,
+            max_connections: 5_000,
+            per_address: 100,
+            backlog: 1_024,
+            outbound_bytes: 128 * 1_024,
+            kernel_unsent_bytes: 64 * 1_024,
+            frame_timeout_ms: 5_000,
+            slow_client_ms: 10_000,
+            tls_handshake_ms: 10_000,
+            tls_handshakes: 512,
+            tls: TlsFiles::default(),
+            allowed_origins: Vec::new(),
+            rate: RateLimits::default(),
+        }
+    }
+}
+
+impl NetConfig {
+    /// How many shards to start: `io_threads`, or the number of cores.
+    pub fn shard_count(&self) -> usize {
+        match self.io_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("net.{key} must be {least} to {most}"));
+            }
+        };
+        range("io_threads", self.io_threads as u64, 0, 256);
+        range("max_connections", self.max_connections as u64, 1, 1_000_000);
+        range("per_address", self.per_address as u64, 1, 1_000_000);
+        range("backlog", u64::from(self.backlog), 1, 65_535);
+        range("outbound_bytes", self.outbound_bytes as u64, 16_384, 16_777_216);
+        range("kernel_unsent_bytes", u64::from(self.kernel_unsent_bytes), 0, 16_777_216);
+        range("frame_timeout_ms", self.frame_timeout_ms, 100, 60_000);
+        range("slow_client_ms", self.slow_client_ms, 500, 60_000);
+        range("tls_handshake_ms", self.tls_handshake_ms, 500, 60_000);
+        range("tls_handshakes", self.tls_handshakes as u64, 1, 65_536);
+        let rate = &self.rate;
+        range("rate.packets_per_second", u64::from(rate.packets_per_second), 1, 10_000);
+        range("rate.packet_burst", u64::from(rate.packet_burst), 1, 10_000);
+        range("rate.moves_per_second", u64::from(rate.moves_per_second), 1, 1_000);
+        range("rate.abilities_per_second", u64::from(rate.abilities_per_second), 1, 1_000);
+        range("rate.chat_messages", u64::from(rate.chat_messages), 1, 100);
+        range("rate.chat_seconds", u64::from(rate.chat_seconds), 1, 3_600);
+        range("rate.mute_messages", u64::from(rate.mute_messages), 2, 100);
+        range("rate.mute_seconds", u64::from(rate.mute_seconds), 1, 3_600);
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            problems.push(
+                "net.tls.certificate must be given together with net.tls.key, or neither".into(),
+            );
+        }
+        problems
+    }
+
+    /// What a shard needs of this.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            outbound_bytes: self.outbound_bytes,
+            frame_timeout: Duration::from_millis(self.frame_timeout_ms),
+            slow_after: Duration::from_millis(self.slow_client_ms),
+            ..ConnectionLimits::default()
+        }
+    }
+}
+
+/// The bounds of every connection of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Bytes that may wait for the socket.
+    pub outbound_bytes: usize,
+    /// A started frame must be whole within this.
+    pub frame_timeout: Duration,
+    /// A client is cut when its oldest waiting byte has waited this long.
+    pub slow_after: Duration,
+    /// Between two sweeps, which enforce all time-outs: none is exact to less than this.
+    pub sweep: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            outbound_bytes: 128 * 1_024,
+            frame_timeout: Duration::from_secs(5),
+            slow_after: Duration::from_secs(10),
+            sweep: Duration::from_secs(1),
+        }
+    }
+}

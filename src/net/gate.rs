@@ -1,0 +1,207 @@
+//! Who may connect: how many connections this process holds, and how many of one address that
+//! have not logged in.
+//!
+//! Listeners ask before a connection reaches a shard. The [`Admission`] they get is the place
+//! itself: dropping it, wherever the connection ends, frees the place.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use metrics::{counter, gauge};
+use parking_lot::Mutex;
+
+/// Counts the connections of this process, all ports together.
+#[derive(Debug)]
+pub struct Gate {
+    max_connections: usize,
+    per_address: usize,
+    connections: AtomicUsize,
+    /// Connections that have not logged in, by address; no entry stands at 0.
+    strangers: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The process has as many as it takes.
+    Full,
+    /// The address has too many that have not logged in.
+    Address,
+    /// Too many TLS handshakes are under way.
+    Handshakes,
+    /// The shard's queue of newcomers is full.
+    Busy,
+    /// The web page that asks comes from an origin that is not allowed.
+    Origin,
+}
+
+impl Refusal {
+    /// The word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Address => "address",
+            Refusal::Handshakes => "handshakes",
+            Refusal::Busy => "busy",
+            Refusal::Origin => "origin",
+        }
+    }
+
+    /// Counts it.
+    pub fn count(self) {
+        counter!("throng_connections_refused_total", "reason" => self.as_str()).increment(1);
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The address that limits count by: an IPv6 client owns its whole /64, and an IPv4 client is
+/// the same one when it comes mapped into IPv6.
+pub fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+impl Gate {
+    /// A gate for `max_connections` in all and `per_address` strangers from one address.
+    pub fn new(max_connections: usize, per_address: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_connections,
+            per_address,
+            connections: AtomicUsize::new(0),
+            strangers: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Lets a connection in, or counts the refusal. `port` is its label in metrics.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        port: &'static str,
+    ) -> Result<Admission, Refusal> {
+        self.take_place(counted_address(address)).inspect_err(|refusal| refusal.count())?;
+        counter!("throng_connections_accepted_total", "port" => port).increment(1);
+        gauge!("throng_connections", "port" => port).increment(1.0);
+        Ok(Admission {
+            gate: self.clone(),
+            address: counted_address(address),
+            stranger: AtomicBool::new(true),
+            port,
+        })
+    }
+
+    /// Connections now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    fn take_place(&self, address: IpAddr) -> Result<(), Refusal> {
+        let room = |count: usize| (count < self.max_connections).then_some(count + 1);
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .map_err(|_| Refusal::Full)?;
+        let mut strangers = self.strangers.lock();
+        let count = strangers.entry(address).or_default();
+        if *count >= self.per_address {
+            if *count == 0 {
+                strangers.remove(&address);
+            }
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::Address);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    fn forget_stranger(&self, address: IpAddr) {
+        let mut strangers = self.strangers.lock();
+        if let Some(count) = strangers.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                strangers.remove(&address);
+            }
+        }
+    }
+}
+
+/// One connection's place; dropping it frees the place.
+#[derive(Debug)]
+pub struct Admission {
+    gate: Arc<Gate>,
+    address: IpAddr,
+    stranger: AtomicBool,
+    port: &'static str,
+}
+
+impl Admission {
+    /// The client has logged in: its address may bring another stranger.
+    pub fn authenticated(&self) {
+        if self.stranger.swap(false, Ordering::Relaxed) {
+            self.gate.forget_stranger(self.address);
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.authenticated();
+        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+        gauge!("throng_connections", "port" => self.port).decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_and_logging_in_frees_it() {
+        let gate = Gate::new(10, 2);
+        let home: IpAddr = "10.0.0.1".parse().unwrap();
+        let first = gate.admit(home, "test").unwrap();
+        let second = gate.admit(home, "test").unwrap();
+        assert_eq!(gate.admit(home, "test").unwrap_err(), Refusal::Address);
+        assert!(gate.admit("10.0.0.2".parse().unwrap(), "test").is_ok());
+        first.authenticated();
+        first.authenticated();
+        let third = gate.admit(home, "test").unwrap();
+        assert_eq!(gate.admit(home, "test").unwrap_err(), Refusal::Address);
+        drop((first, second, third));
+        assert_eq!(gate.connections(), 0);
+        assert!(gate.strangers.lock().is_empty());
+    }
+
+    #[test]
+    fn the_process_has_a_bound_whatever_the_address() {
+        let gate = Gate::new(2, 2);
+        let places: Vec<_> =
+            (0..2).map(|i| gate.admit(IpAddr::from([10, 0, 0, i]), "test").unwrap()).collect();
+        let other = IpAddr::from([10, 0, 0, 9]);
+        assert_eq!(gate.admit(other, "test").unwrap_err(), Refusal::Full);
+        drop(places);
+        assert!(gate.admit(other, "test").is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_network() {
+        let count = |text: &str| counted_address(text.parse().unwrap());
+        assert_eq!(count("2001:db8:1:2::7"), count("2001:db8:1:2:ffff::1"));
+        assert_ne!(count("2001:db8:1:2::7"), count("2001:db8:1:3::7"));
+        assert_eq!(count("::ffff:10.0.0.1"), count("10.0.0.1"));
+    }
+}

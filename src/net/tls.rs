@@ -1,0 +1,299 @@
+//! TLS: loading a certificate, making one for development, and the handshakes.
+//!
+//! Packet ports shake hands here and give the finished session to a shard, which encrypts by
+//! itself; the web port keeps tokio's stream ([`TlsListener`]). A peer that doesn't finish its
+//! handshake holds up nobody else. Private keys are never logged.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use metrics::counter;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::listener::AcceptBackoff;
+use super::transport::Transport;
+
+/// Names of the files that [`dev_cert`] makes.
+const DEV_CERT: &str = "dev-cert.pem";
+const DEV_KEY: &str = "dev-key.pem";
+/// Finished handshakes of the web port that wait to be served.
+const FINISHED_HANDSHAKES: usize = 64;
+
+/// Why a certificate or key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate file cannot be read or holds none.
+    #[error("certificate {path}: {reason}")]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key file cannot be read or holds none.
+    #[error("private key {path}: {reason}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// They don't fit each other, or rustls doesn't take them.
+    #[error("certificate and key: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// What a port needs to speak TLS. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    handshakes: Arc<Semaphore>,
+    limit: Duration,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Loads a PEM certificate chain and its key. At most `handshakes` are under way at once, each
+    /// for at most `limit`.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn load(
+        certificate: &Path,
+        key: &Path,
+        handshakes: usize,
+        limit: Duration,
+    ) -> Result<Self, TlsError> {
+        let bad_certificate =
+            |reason: String| TlsError::Certificate { path: certificate.to_owned(), reason };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect)
+            .map_err(|error| bad_certificate(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(bad_certificate("holds no certificate".to_owned()));
+        }
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| TlsError::Key { path: key.to_owned(), reason: error.to_string() })?;
+        // The provider is named, because the default panics once a second one is in the tree.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, secret)?;
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            handshakes: Arc::new(Semaphore::new(handshakes.clamp(1, Semaphore::MAX_PERMITS))),
+            limit,
+        })
+    }
+
+    /// A place for one handshake; none if too many are under way.
+    pub(super) fn place(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.handshakes.clone().try_acquire_owned().ok()
+    }
+
+    /// Shakes hands; none, counted, if that fails or takes too long.
+    async fn shake_hands(&self, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let failed = |reason: &'static str| {
+            counter!("throng_tls_handshakes_failed_total", "reason" => reason).increment(1);
+        };
+        match timeout(self.limit, self.acceptor.accept(socket)).await {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                debug!(%error, "tls handshake failed");
+                failed("error");
+                None
+            }
+            Err(_) => {
+                failed("timeout");
+                None
+            }
+        }
+    }
+
+    /// Shakes hands for a shard.
+    pub(super) async fn transport(&self, socket: TcpStream) -> Option<Transport> {
+        let (socket, mut session) = self.shake_hands(socket).await?.into_inner();
+        // The connection table bounds what waits, before anything is encrypted.
+        session.set_buffer_limit(None);
+        Some(Transport::Tls(socket.into_std().ok()?, Box::new(session)))
+    }
+}
+
+/// Makes a self-signed certificate for `localhost` and its key (mode 0600) in `dir`, which is made
+/// if it isn't there; gives their paths. For development: no client trusts it by itself.
+///
+/// # Errors
+/// The files cannot be made or written, or are there already: keys are never overwritten.
+pub fn dev_cert(dir: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+    std::fs::create_dir_all(dir)?;
+    let (certificate, key) = (dir.join(DEV_CERT), dir.join(DEV_KEY));
+    write_new(&key, made.signing_key.serialize_pem().as_bytes(), 0o600)?;
+    write_new(&certificate, made.cert.pem().as_bytes(), 0o644)?;
+    Ok((certificate, key))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut file = options.open(path).map_err(named)?;
+    io::Write::write_all(&mut file, bytes).map_err(named)
+}
+
+/// An `axum::serve` listener that speaks TLS: `axum::serve(TlsListener::new(..), router)`.
+/// Handshakes run beside each other, bounded in number and time.
+#[derive(Debug)]
+pub struct TlsListener {
+    finished: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+    /// Ends the accepting task with the listener.
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl TlsListener {
+    /// Accepts from `listener`, on the current runtime.
+    ///
+    /// # Errors
+    /// The socket has no address.
+    pub fn new(listener: TcpListener, tls: Tls) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (sender, finished) = mpsc::channel(FINISHED_HANDSHAKES);
+        let stop = CancellationToken::new();
+        tokio::spawn(accept_tls(listener, tls, sender, stop.clone()));
+        Ok(Self { finished, address, _stop: stop.drop_guard() })
+    }
+}
+
+async fn accept_tls(
+    listener: TcpListener,
+    tls: Tls,
+    finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+    stop: CancellationToken,
+) {
+    let mut backoff = AcceptBackoff::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (socket, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                backoff.wait(&error, &listener).await;
+                continue;
+            }
+        };
+        backoff.reset();
+        let Some(place) = tls.place() else {
+            super::gate::Refusal::Handshakes.count();
+            continue;
+        };
+        let (tls, finished) = (tls.clone(), finished.clone());
+        tokio::spawn(async move {
+            if let Some(stream) = tls.shake_hands(socket).await {
+                // Fails only when the listener is gone, and then the connection may go too.
+                let _ = finished.send((stream, from)).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.finished.recv().await {
+            Some(accepted) => accepted,
+            // The accepting task has ended with its runtime; there is nothing to come.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+/// The client's address, for handlers behind a plain or a TLS listener:
+/// `router.into_make_service_with_connect_info::<ClientAddress>()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub SocketAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for ClientAddress {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for ClientAddress {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(certificate: &Path, key: &Path) -> Result<Tls, TlsError> {
+        Tls::load(certificate, key, 4, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_development_certificate_loads_and_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = dev_cert(dir.path()).unwrap();
+        assert!(load(&certificate, &key).is_ok());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        let error = dev_cert(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("dev-key.pem"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = dev_cert(dir.path()).unwrap();
+        let missing = load(&dir.path().join("none.pem"), &key).unwrap_err();
+        assert!(missing.to_string().contains("none.pem"), "{missing}");
+        let swapped = load(&key, &certificate).unwrap_err();
+        assert!(swapped.to_string().starts_with("certificate "), "{swapped}");
+        let other = tempfile::tempdir().unwrap();
+        let (_, other_key) = dev_cert(other.path()).unwrap();
+        assert!(matches!(load(&certificate, &other_key), Err(TlsError::Pair(_))));
+    }
+}

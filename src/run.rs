@@ -1,0 +1,518 @@
+//! The composition: which roles run in this process, and who talks to whom. The only file that
+//! knows the topology.
+//!
+//! A role gets its inbox and outboxes here and cannot tell whether the other end is a value moved
+//! in memory or a link. Start is bottom up, stop is top down: clients are told, players leave and
+//! are saved, the store closes last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use crate::banner::{self, Addresses};
+use crate::config::Config;
+use crate::data_dir;
+use crate::ids::{ServerId, ZoneId};
+use crate::link::{Directory, Inbox, Outbox, inbox};
+use crate::msg::master::ServerStatus;
+use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::net::tls::{Tls, TlsListener};
+use crate::net::websocket::{self, WebSocketConfig};
+use crate::net::{Framing, Gate, ListenConfig, Shards, listen, spawn_shards};
+use crate::proto::ErrorCode;
+use crate::protocol::{packet, server};
+use crate::role::Roles;
+use crate::store::Store;
+use crate::tick::{TICK, now, unix_millis};
+use crate::token::TicketSigner;
+use crate::{admin, chat, gateway, limits, login, master, status, web, zone};
+
+/// How long a part of the process may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// A zone that has panicked starts again after this.
+const ZONE_RESTART: Duration = Duration::from_secs(1);
+
+/// When each part of the process is told to stop, in this order.
+#[derive(Default)]
+struct Stops {
+    listeners: CancellationToken,
+    gateway: CancellationToken,
+    zones: CancellationToken,
+    others: CancellationToken,
+    shards: CancellationToken,
+}
+
+/// The sending ends of every inbox in this process.
+#[derive(Clone)]
+struct Wiring {
+    loopback: bool,
+    master: Outbox<MasterMsg>,
+    login: Outbox<LoginMsg>,
+    chat: Outbox<ChatMsg>,
+    zones: Directory<ZoneId, ZoneMsg>,
+    gateways: Directory<ServerId, GatewayMsg>,
+    logins: Directory<ServerId, LoginMsg>,
+}
+
+/// The receiving ends.
+struct Inboxes {
+    master: Inbox<MasterMsg>,
+    login: Inbox<LoginMsg>,
+    chat: Inbox<ChatMsg>,
+    gateway: Inbox<GatewayMsg>,
+}
+
+/// Every role in this process, wired directly.
+fn wire(loopback: bool, server: ServerId) -> (Wiring, Inboxes) {
+    let (master, master_inbox) = inbox(limits::MASTER_INBOX, loopback);
+    let (login, login_inbox) = inbox(limits::LOGIN_INBOX, loopback);
+    let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);
+    let (gateway, gateway_inbox) = inbox(limits::GATEWAY_INBOX, loopback);
+    let wiring = Wiring {
+        loopback,
+        master,
+        login: login.clone(),
+        chat,
+        zones: Directory::default(),
+        gateways: Directory::default(),
+        logins: Directory::default(),
+    };
+    wiring.gateways.insert(server, gateway);
+    wiring.logins.insert(server, login);
+    let inboxes = Inboxes {
+        master: master_inbox,
+        login: login_inbox,
+        chat: chat_inbox,
+        gateway: gateway_inbox,
+    };
+    (wiring, inboxes)
+}
+
+/// Runs the process until `stop` is cancelled, then drains it.
+///
+/// # Errors
+/// If something cannot be started: a port is taken, the database cannot be opened, the data folder
+/// cannot be written. Nothing is left running then.
+pub async fn run(
+    config: Config,
+    roles: Roles,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if !roles.is_all() {
+        bail!("this version runs all roles in one process: use --role all, not --role {roles}");
+    }
+    let data = data_dir::open(&config.data_dir)?;
+    let signer = TicketSigner::load_or_create(&data.file("login.key"))?;
+    let operator_token = data.secret("operator.token")?;
+    data.secret("cluster.secret")?;
+    let store = Store::open(&config.store, data.path())
+        .await
+        .context("the database cannot be opened")?;
+    let process = Process {
+        config,
+        server: ServerId::random(),
+        store,
+        signer,
+        tasks: TaskTracker::new(),
+        stops: Stops::default(),
+    };
+    process.play(metrics, operator_token, stop).await
+}
+
+/// What the roles of one process share.
+struct Process {
+    config: Config,
+    server: ServerId,
+    store: Store,
+    signer: TicketSigner,
+    tasks: TaskTracker,
+    stops: Stops,
+}
+
+impl Process {
+    async fn play(
+        self,
+        metrics: PrometheusHandle,
+        operator_token: String,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let (wiring, inboxes) = wire(self.config.link.loopback, self.server);
+        let tls = self.tls()?;
+        let gate = Gate::new(self.config.net.max_connections, self.config.net.per_address);
+        let admin = bind(self.config.ports.admin, "ports.admin").await?;
+        let http = bind(self.address(self.config.ports.http), "ports.http").await?;
+
+        let (reports, reports_in) = gateway::reports();
+        let shared = self.gateway_shared(&wiring, reports);
+        let limits = self.config.net.connection_limits();
+        let gateway_shards = spawn_shards(
+            self.config.net.shard_count(),
+            limits::SHARD_INBOX,
+            limits,
+            self.stops.shards.clone(),
+            {
+                let shared = shared.clone();
+                move |index| gateway::GatewayService::new(index, shared.clone())
+            },
+        );
+        let (login_requests, requests) = mpsc::channel(login::REQUESTS_WAITING);
+        let login_shards =
+            spawn_shards(1, limits::SHARD_INBOX, limits, self.stops.shards.clone(), {
+                let config = self.config.login.clone();
+                move |index| login::LoginPort::new(&config, index, login_requests.clone())
+            });
+
+        let ports = Ports { process: &self, gate: &gate, tls: &tls };
+        let addresses = Addresses {
+            login: ports.packets(self.config.ports.login, "login", &login_shards)?,
+            gateway: ports.packets(self.config.ports.gateway, "gateway", &gateway_shards)?,
+            text: ports.lines(self.config.ports.text, &gateway_shards)?,
+            http: http.local_addr()?,
+            admin: admin.local_addr()?,
+            secure: tls.is_some(),
+        };
+
+        let zones = self.start_zones(&wiring);
+        let queries =
+            self.start_roles(&wiring, inboxes, requests, login_shards.clone(), shared.clone());
+        let gateway = tokio::spawn(gateway::run(
+            shared,
+            queries.gateway_inbox,
+            reports_in,
+            gateway_shards.clone(),
+            self.store.clone(),
+            self.stops.gateway.clone(),
+        ));
+        self.report_status(&wiring, &gate, &addresses);
+        self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
+        self.serve_operators(admin, metrics, &operator_token, queries.master_queries);
+        banner::print(&self.config, &addresses);
+
+        stop.cancelled().await;
+        info!("stopping");
+        self.stops.listeners.cancel();
+        self.stops.gateway.cancel();
+        ended("gateway", gateway).await;
+        self.stops.zones.cancel();
+        for zone in zones {
+            ended("zone", zone).await;
+        }
+        self.stops.others.cancel();
+        self.tasks.close();
+        ended("roles", tokio::spawn(self.tasks.wait())).await;
+        self.stops.shards.cancel();
+        gateway_shards.join().await;
+        login_shards.join().await;
+        self.store.close().await;
+        info!("stopped");
+        Ok(())
+    }
+
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let net = &self.config.net;
+        let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
+            return Ok(None);
+        };
+        let limit = Duration::from_millis(net.tls_handshake_ms);
+        let tls = Tls::load(certificate, key, net.tls_handshakes, limit).context("net.tls")?;
+        Ok(Some(tls))
+    }
+
+    fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.config.ports.bind, port)
+    }
+
+    fn gateway_shared(
+        &self,
+        wiring: &Wiring,
+        reports: mpsc::Sender<gateway::FromShard>,
+    ) -> gateway::Shared {
+        gateway::Shared {
+            server: self.server,
+            config: self.config.gateway.clone(),
+            rates: self.config.net.rate.clone(),
+            content: self.config.world.clone(),
+            peers: gateway::Peers {
+                zones: wiring.zones.clone(),
+                login: wiring.login.clone(),
+                chat: wiring.chat.clone(),
+                master: wiring.master.clone(),
+            },
+            verifier: self.signer.verifier(),
+            minimum_version: self.config.login.minimum_version().unwrap_or_default(),
+            reports,
+        }
+    }
+
+    /// Starts every zone of the world, each a part of a tick after the one before.
+    fn start_zones(&self, wiring: &Wiring) -> Vec<tokio::task::JoinHandle<()>> {
+        let count = self.config.world.zones.len().max(1) as u32;
+        let kinds = self.config.world.zones.iter().enumerate();
+        kinds
+            .map(|(index, kind)| {
+                let phase = TICK * index as u32 / count;
+                tokio::spawn(keep_zone(self.zone_parts(wiring), kind.id, phase))
+            })
+            .collect()
+    }
+
+    fn zone_parts(&self, wiring: &Wiring) -> ZoneParts {
+        ZoneParts {
+            wiring: wiring.clone(),
+            server: self.server,
+            config: self.config.zone.clone(),
+            content: self.config.world.clone(),
+            store: self.store.clone(),
+            stop: self.stops.zones.clone(),
+        }
+    }
+
+    /// Starts the roles that are tasks.
+    fn start_roles(
+        &self,
+        wiring: &Wiring,
+        inboxes: Inboxes,
+        requests: mpsc::Receiver<login::PortRequest>,
+        login_shards: Shards<login::PortMsg>,
+        shared: gateway::Shared,
+    ) -> Started {
+        let (master_queries, queries) = mpsc::channel(limits::MASTER_INBOX);
+        let stop = &self.stops.others;
+        let peers =
+            master::Peers { gateways: wiring.gateways.clone(), login: wiring.logins.clone() };
+        self.tasks.spawn(master::run(
+            self.config.master.clone(),
+            inboxes.master,
+            queries,
+            peers,
+            self.store.clone(),
+            stop.clone(),
+        ));
+        let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
+        let (config, store) = (self.config.chat.clone(), self.store.clone());
+        self.tasks.spawn(chat::run(config, inboxes.chat, peers, store, stop.clone()));
+        let peers =
+            login::Peers { gateways: wiring.gateways.clone(), master: wiring.master.clone() };
+        let parts = login::Parts {
+            store: self.store.clone(),
+            signer: self.signer.clone(),
+            content: shared.content,
+            port: login::PortLink {
+                requests,
+                answer: Box::new(move |shard, message| login_shards.send(shard, message)),
+            },
+        };
+        let (config, stop) = (self.config.login.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            if let Err(problem) = login::run(config, inboxes.login, peers, parts, stop).await {
+                error!(%problem, "the login role has ended");
+            }
+        });
+        Started { gateway_inbox: inboxes.gateway, master_queries }
+    }
+
+    fn report_status(&self, wiring: &Wiring, gate: &Arc<Gate>, addresses: &Addresses) {
+        let template = ServerStatus {
+            server: self.server,
+            name: self.config.ports.advertise.clone(),
+            roles: Roles::all().iter().collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            region: self.config.ports.region.clone(),
+            host: self.config.ports.advertise.clone(),
+            port: addresses.gateway.port(),
+            text_port: addresses.text.port(),
+            players: 0,
+            capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
+            cpu_percent: 0.0,
+            memory: 0,
+            zones: self.config.world.zones.iter().map(|zone| (zone.id, 0)).collect(),
+            draining: false,
+        };
+        let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
+        self.tasks.spawn(status::report(template, gate.clone(), master, stop));
+    }
+
+    /// The operators' port: metrics, health, registry, dashboard.
+    fn serve_operators(
+        &self,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+        token: &str,
+        master: mpsc::Sender<master::query::Query>,
+    ) {
+        let zones = self.config.world.zones.iter();
+        let state = admin::AdminState {
+            metrics,
+            token: admin::OperatorToken::new(token),
+            master: Some(master),
+            store: Some(self.store.clone()),
+            readiness: admin::Readiness::new(Roles::all().iter()),
+            started: now(),
+            zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
+        };
+        let stop = self.stops.others.clone();
+        self.tasks.spawn(async move {
+            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
+                error!(%problem, "the operators' port has ended");
+            }
+        });
+    }
+
+    /// The public web port: the web client and the WebSocket.
+    fn serve_http(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shards: Shards<gateway::ToShard>,
+        gate: Arc<Gate>,
+    ) -> anyhow::Result<()> {
+        let stop = self.stops.gateway.clone();
+        let allowed_origins = self.config.net.allowed_origins.clone();
+        let config = WebSocketConfig { allowed_origins };
+        let sockets = websocket::router(config, shards, gate, stop.clone());
+        let app = web::router().merge(sockets);
+        let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
+        let stopped = async move { stop.cancelled().await };
+        match tls {
+            Some(tls) => {
+                let listener = TlsListener::new(listener, tls)?;
+                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+                self.tasks.spawn(async move { served(serving.await) });
+            }
+            None => {
+                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+                self.tasks.spawn(async move { served(serving.await) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What starting the roles leaves for the others.
+struct Started {
+    gateway_inbox: Inbox<GatewayMsg>,
+    master_queries: mpsc::Sender<master::query::Query>,
+}
+
+/// Opens the client ports.
+struct Ports<'a> {
+    process: &'a Process,
+    gate: &'a Arc<Gate>,
+    tls: &'a Option<Tls>,
+}
+
+impl Ports<'_> {
+    fn packets<M: Send + 'static>(
+        &self,
+        port: u16,
+        label: &'static str,
+        shards: &Shards<M>,
+    ) -> anyhow::Result<SocketAddr> {
+        let most = limits::CLIENT_FRAME_MAX_BEFORE_LOGIN;
+        let full = server::error(ErrorCode::ErrorUnavailable, "the server is full", 0, 5_000);
+        let mut refusal = Vec::new();
+        packet::append(&mut refusal, full.kind, 1, unix_millis(), &[&full.payload]);
+        self.open(port, Framing::Length, most, label, shards, refusal, self.tls.clone())
+    }
+
+    fn lines<M: Send + 'static>(&self, port: u16, shards: &Shards<M>) -> anyhow::Result<SocketAddr> {
+        let refusal = b"ERROR the server is full\n".to_vec();
+        self.open(port, Framing::Lines, limits::TEXT_LINE_MAX, "text", shards, refusal, None)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call for each kind of port, right above")]
+    fn open<M: Send + 'static>(
+        &self,
+        port: u16,
+        framing: Framing,
+        most: usize,
+        label: &'static str,
+        shards: &Shards<M>,
+        refusal: Vec<u8>,
+        tls: Option<Tls>,
+    ) -> anyhow::Result<SocketAddr> {
+        let address = self.process.address(port);
+        let mut config =
+            ListenConfig::new(&self.process.config.net, address, framing, most, label);
+        config.refusal = refusal.into();
+        config.tls = tls;
+        let stop = self.process.stops.listeners.clone();
+        listen(config, shards.clone(), self.gate.clone(), stop)
+            .with_context(|| format!("the {label} port (ports.{label})"))
+    }
+}
+
+/// What a zone's thread is made of, time and again.
+struct ZoneParts {
+    wiring: Wiring,
+    server: ServerId,
+    config: zone::ZoneConfig,
+    content: Arc<crate::world::content::Content>,
+    store: Store,
+    stop: CancellationToken,
+}
+
+/// Runs a zone until the process stops; one that panics is started again, empty, and its players
+/// are brought in anew by their gateways.
+async fn keep_zone(parts: ZoneParts, id: ZoneId, phase: Duration) {
+    loop {
+        let (outbox, inbox) = inbox(limits::ZONE_INBOX, parts.wiring.loopback);
+        parts.wiring.zones.insert(id, outbox);
+        let started = zone::spawn(zone::Start {
+            zone: id,
+            server: parts.server,
+            config: parts.config.clone(),
+            content: parts.content.clone(),
+            inbox,
+            peers: zone::Peers {
+                gateways: parts.wiring.gateways.clone(),
+                zones: parts.wiring.zones.clone(),
+                chat: parts.wiring.chat.clone(),
+                master: parts.wiring.master.clone(),
+            },
+            store: parts.store.clone(),
+            phase,
+            stop: parts.stop.clone(),
+        });
+        let ended = match started {
+            Ok(thread) => tokio::task::spawn_blocking(move || thread.join().is_ok()).await,
+            Err(problem) => {
+                error!(zone = %id, %problem, "a zone has no thread");
+                Ok(false)
+            }
+        };
+        if parts.stop.is_cancelled() {
+            return;
+        }
+        error!(zone = %id, clean = ended.unwrap_or(false), "a zone has ended; it starts again");
+        tokio::time::sleep(ZONE_RESTART).await;
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be had ({key})"))
+}
+
+fn served(result: std::io::Result<()>) {
+    if let Err(problem) = result {
+        error!(%problem, "the web port has ended");
+    }
+}
+
+/// Waits for a part to end, but not for ever.
+async fn ended(what: &str, task: tokio::task::JoinHandle<()>) {
+    match tokio::time::timeout(STOP_WITHIN, task).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => error!(%problem, "the {what} has ended badly"),
+        Err(_) => error!("the {what} does not end; going on without it"),
+    }
+}

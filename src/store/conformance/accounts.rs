@@ -1,0 +1,178 @@
+//! Accounts, bans, resume tokens and leases.
+
+use uuid::Uuid;
+
+use super::{Database, character, name, on_both, player};
+use crate::ids::{Epoch, PlayerId, ServerId, SessionKey, SessionRef};
+use crate::store::StoreError;
+use crate::store::record::ResumeRecord;
+use crate::tick::unix_millis;
+
+on_both!(
+    a_name_is_taken_once_however_it_is_written,
+    a_new_character_has_what_it_begins_with,
+    accounts_are_listed_page_by_page,
+    a_ban_is_seen_and_lifted,
+    unknown_players_are_not_found,
+    a_resume_token_works_once,
+    a_session_has_one_resume_token,
+    a_ban_or_a_new_secret_ends_resume_tokens,
+    a_lease_has_one_holder_and_a_rising_epoch,
+    racing_for_a_lease_has_one_winner,
+);
+
+async fn a_name_is_taken_once_however_it_is_written(database: Database) {
+    let store = database.open().await;
+    let ann = player(&store, "Ann_1").await;
+    let again = store.create_account(&name("aNN_1"), "other", character(vec![])).await;
+    assert_eq!(again, Err(StoreError::NameTaken));
+    let account = store.account(&name("ANN_1")).await.unwrap().unwrap();
+    assert_eq!((account.player, account.name.as_str()), (ann, "Ann_1"));
+    assert_eq!(account.secret_hash, "$argon2id$…");
+    assert_eq!(store.account_of(ann).await.unwrap(), Some(account));
+    assert_eq!(store.account(&name("Bob_1")).await.unwrap(), None);
+    // The refused one left nothing behind.
+    assert_eq!(store.accounts(PlayerId(0), 10).await.unwrap().len(), 1);
+}
+
+async fn a_new_character_has_what_it_begins_with(database: Database) {
+    let store = database.open().await;
+    let items = vec![("potion".into(), 5, true), ("sword".into(), 2, false)];
+    let id = store.create_account(&name("Ann"), "s", character(items)).await.unwrap();
+    let state = store.player(id).await.unwrap().unwrap();
+    assert_eq!(state.epoch, Epoch(0));
+    assert_eq!((state.level, state.experience, state.gold), (1, 0, 0));
+    assert_eq!((state.health, state.power, state.zone.0), (100, 50, 3));
+    assert_eq!(state.pose, character(vec![]).pose);
+    assert_eq!(&*state.name, "Ann");
+    let mut held: Vec<_> = state.inventory.iter().map(|s| (&*s.kind, s.quantity)).collect();
+    held.sort_unstable();
+    assert_eq!(held, [("potion", 5), ("sword", 1), ("sword", 1)]);
+
+    let too_many = vec![("sword".into(), 101, false)];
+    let refused = store.create_account(&name("Bob"), "s", character(too_many)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    assert_eq!(store.account(&name("Bob")).await.unwrap(), None);
+}
+
+async fn accounts_are_listed_page_by_page(database: Database) {
+    let store = database.open().await;
+    for number in 0..5 {
+        player(&store, &format!("Player_{number}")).await;
+    }
+    let first = store.accounts(PlayerId(0), 3).await.unwrap();
+    let second = store.accounts(first[2].player, 3).await.unwrap();
+    let names: Vec<_> = first.iter().chain(&second).map(|a| a.name.as_str().to_owned()).collect();
+    assert_eq!(names, ["Player_0", "Player_1", "Player_2", "Player_3", "Player_4"]);
+    assert_eq!((first[0].level, first[0].last_seen_at), (1, None));
+    assert!(first[0].created_at > 0);
+
+    store.claim(first[0].player, ServerId(1), None).await.unwrap();
+    let seen = store.accounts(PlayerId(0), 1).await.unwrap()[0].last_seen_at;
+    assert!(seen >= Some(first[0].created_at));
+}
+
+async fn a_ban_is_seen_and_lifted(database: Database) {
+    let store = database.open().await;
+    let (ann, bob) = (player(&store, "Ann").await, player(&store, "Bob").await);
+    let before = unix_millis();
+    store.set_ban(ann, Some("spam")).await.unwrap();
+    assert_eq!(store.account_of(ann).await.unwrap().unwrap().ban.as_deref(), Some("spam"));
+    assert_eq!(store.account_of(bob).await.unwrap().unwrap().ban, None);
+    assert_eq!(store.banned_since(before).await.unwrap(), [(ann, "spam".to_owned())]);
+    assert_eq!(store.banned_since(unix_millis() + 60_000).await.unwrap(), []);
+    assert_eq!(store.accounts(PlayerId(0), 1).await.unwrap()[0].ban.as_deref(), Some("spam"));
+
+    store.set_ban(ann, None).await.unwrap();
+    assert_eq!(store.account_of(ann).await.unwrap().unwrap().ban, None);
+    assert_eq!(store.banned_since(0).await.unwrap(), []);
+}
+
+async fn unknown_players_are_not_found(database: Database) {
+    let store = database.open().await;
+    let nobody = PlayerId(404);
+    assert_eq!(store.account_of(nobody).await.unwrap(), None);
+    assert_eq!(store.player(nobody).await.unwrap(), None);
+    assert_eq!(store.set_ban(nobody, Some("x")).await, Err(StoreError::NotFound));
+    assert_eq!(store.set_secret(nobody, "x").await, Err(StoreError::NotFound));
+    assert_eq!(store.claim(nobody, ServerId(1), None).await, Err(StoreError::NotFound));
+    assert_eq!(store.put_resume([0; 32], token(nobody, 1, 9)).await, Err(StoreError::NotFound));
+    assert_eq!(store.statistics(nobody).await.unwrap(), []);
+}
+
+/// A token of session `key`, to be taken before `expires_at`.
+fn token(player: PlayerId, key: u64, expires_at: u64) -> ResumeRecord {
+    ResumeRecord {
+        player,
+        name: name("Ann"),
+        session_id: Uuid::from_u128(u128::from(key)),
+        // As large as they get: the databases' integers have a sign.
+        session: SessionRef { gateway: ServerId(u64::MAX), key: SessionKey(u64::MAX - key) },
+        device: "phone".into(),
+        expires_at,
+    }
+}
+
+async fn a_resume_token_works_once(database: Database) {
+    let store = database.open().await;
+    let ann = player(&store, "Ann").await;
+    let record = token(ann, 1, 1_000);
+    store.put_resume([7; 32], record.clone()).await.unwrap();
+    assert_eq!(store.take_resume([8; 32], 500).await.unwrap(), None);
+    assert_eq!(store.take_resume([7; 32], 500).await.unwrap(), Some(record.clone()));
+    assert_eq!(store.take_resume([7; 32], 500).await.unwrap(), None);
+
+    store.put_resume([9; 32], record).await.unwrap();
+    assert_eq!(store.take_resume([9; 32], 1_000).await.unwrap(), None, "it has expired");
+}
+
+async fn a_session_has_one_resume_token(database: Database) {
+    let store = database.open().await;
+    let ann = player(&store, "Ann").await;
+    store.put_resume([1; 32], token(ann, 1, 1_000)).await.unwrap();
+    store.put_resume([2; 32], token(ann, 1, 1_000)).await.unwrap();
+    store.put_resume([3; 32], token(ann, 2, 1_000)).await.unwrap();
+    assert_eq!(store.take_resume([1; 32], 0).await.unwrap(), None);
+    assert_eq!(store.take_resume([2; 32], 0).await.unwrap(), Some(token(ann, 1, 1_000)));
+    store.drop_resume(token(ann, 2, 0).session).await.unwrap();
+    assert_eq!(store.take_resume([3; 32], 0).await.unwrap(), None);
+    store.drop_resume(token(ann, 2, 0).session).await.unwrap();
+}
+
+async fn a_ban_or_a_new_secret_ends_resume_tokens(database: Database) {
+    let store = database.open().await;
+    let ann = player(&store, "Ann").await;
+    store.put_resume([1; 32], token(ann, 1, 1_000)).await.unwrap();
+    store.set_secret(ann, "new").await.unwrap();
+    assert_eq!(store.take_resume([1; 32], 0).await.unwrap(), None);
+    assert_eq!(store.account_of(ann).await.unwrap().unwrap().secret_hash, "new");
+    store.put_resume([2; 32], token(ann, 1, 1_000)).await.unwrap();
+    store.set_ban(ann, Some("spam")).await.unwrap();
+    assert_eq!(store.take_resume([2; 32], 0).await.unwrap(), None);
+}
+
+async fn a_lease_has_one_holder_and_a_rising_epoch(database: Database) {
+    let store = database.open().await;
+    let (one, other) = (ServerId(1), ServerId((1 << 53) - 1));
+    let stale = Err(StoreError::StaleEpoch);
+    assert_eq!(store.lease("master", one, 100, 200).await, Ok(Epoch(1)));
+    assert_eq!(store.lease("master", other, 150, 250).await, stale);
+    assert_eq!(store.lease("master", one, 150, 250).await, Ok(Epoch(1)), "renewed");
+    assert_eq!(store.lease("master", other, 200, 300).await, stale, "renewed until 250");
+    assert_eq!(store.lease("master", other, 250, 350).await, Ok(Epoch(2)));
+    assert_eq!(store.lease("master", one, 300, 400).await, stale, "too late");
+    assert_eq!(store.lease("another", one, 300, 400).await, Ok(Epoch(1)));
+}
+
+async fn racing_for_a_lease_has_one_winner(database: Database) {
+    let store = database.open().await;
+    let mut racers = tokio::task::JoinSet::new();
+    for server in 1..=20 {
+        let store = store.clone();
+        racers.spawn(async move { store.lease("master", ServerId(server), 0, 100).await });
+    }
+    let outcomes = racers.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(Epoch(1))).count(), 1);
+    let lost = outcomes.iter().filter(|outcome| **outcome == Err(StoreError::StaleEpoch)).count();
+    assert_eq!(lost, 19);
+}

@@ -1,0 +1,92 @@
+//! Brings a schema up to date, from the files in `migrations/`, which are part of the program.
+//!
+//! Called once, at opening. A schema that is newer than the program is left alone and refused.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+
+use super::StoreError;
+use super::failure::Failure;
+
+/// Number, name and text of a migration.
+type Step = (i64, &'static str, &'static str);
+
+/// A migration's line, from its number and its name.
+macro_rules! step {
+    ($folder:literal, $number:literal, $name:literal) => {
+        (
+            $number,
+            $name,
+            include_str!(concat!(
+                "../../migrations/",
+                $folder,
+                "/000",
+                $number,
+                "_",
+                $name,
+                ".sql"
+            )),
+        )
+    };
+}
+
+/// Every file in `migrations/sqlite`.
+pub(super) const SQLITE: &[Step] = &[step!("sqlite", 1, "first")];
+/// Every file in `migrations/postgres`.
+pub(super) const POSTGRES: &[Step] = &[step!("postgres", 1, "first")];
+
+/// Runs what has not been run.
+///
+/// # Errors
+/// If the schema is newer than the program, or one of its steps was not this program's.
+pub(super) async fn run<C: Migrate>(connection: &mut C, steps: &[Step]) -> Result<(), StoreError> {
+    let newest = steps.last().map_or(0, |(number, ..)| *number);
+    let migrations = steps.iter().map(|(number, name, sql)| {
+        let (name, sql) = (Cow::Borrowed(*name), (*sql).into_sql_str());
+        Migration::new(*number, name, MigrationType::Simple, sql, false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    migrator.run_direct(None, connection, false).await.map_err(|error| explain(error, newest))
+}
+
+fn explain(error: MigrateError, newest: i64) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) if version > newest => {
+            StoreError::Unavailable(format!(
+                "its schema has version {version} and this program knows only up to {newest}: \
+                 run a newer Throng"
+            ))
+        }
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => {
+            StoreError::Corrupt(format!("migration {version} was not this program's"))
+        }
+        MigrateError::Execute(error) => Failure::from(error).into_store_error(),
+        MigrateError::ExecuteMigration(error, version) => {
+            let why = Failure::from(error).into_store_error();
+            StoreError::Unavailable(format!("migration {version} failed: {why}"))
+        }
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_have_the_same_steps_and_no_file_is_forgotten() {
+        for (folder, steps) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+            let names: Vec<String> =
+                steps.iter().map(|(number, name, _)| format!("{number:04}_{name}.sql")).collect();
+            let path = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(path)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            assert_eq!(names, files);
+        }
+    }
+}

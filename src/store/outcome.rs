@@ -1,0 +1,109 @@
+//! What came of each operation, kept in the same transaction, so that a retry finds it.
+//!
+//! Used by every write that has an [`OperationId`]. Kept for
+//! [`KEEP_OPERATIONS`](super::prune::KEEP_OPERATIONS).
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::connection::{Connection, values};
+use super::failure::Failure;
+use super::record::WarRecord;
+use crate::ids::{GuildId, ItemId, Key, OperationId, PlayerId};
+use crate::tick;
+use crate::world::command::{CommitRefusal, ItemStack, Receipt};
+
+/// The first outcome of an operation, as JSON in its row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// A change of value was done: id, kind and quantity of the stacks, and the gold.
+    Receipt { stacks: Vec<(ItemId, Key, u32)>, gold: u64 },
+    /// A change of value was refused.
+    NotThere,
+    /// See [`Outcome::NotThere`].
+    Full,
+    /// A guild was made.
+    Guild(GuildId),
+    /// A war was started, scored or ended: both guilds, both scores, the start.
+    War { guilds: (GuildId, GuildId), kills: (u32, u32), started_at: u64 },
+    /// Done, and there is nothing to say about it.
+    Done,
+}
+
+/// What came of an operation that was done before.
+pub(super) async fn find(
+    db: &mut Connection<'_>,
+    id: OperationId,
+) -> Result<Option<Outcome>, Failure> {
+    let Some(row) = db.row("SELECT outcome FROM operations WHERE id = $1", values![id]).await?
+    else {
+        return Ok(None);
+    };
+    let outcome = serde_json::from_str(&row.text(0)?)
+        .map_err(|error| StoreError::Corrupt(format!("outcome of operation {id}: {error}")))?;
+    Ok(Some(outcome))
+}
+
+/// Keeps what came of an operation.
+pub(super) async fn keep(
+    db: &mut Connection<'_>,
+    id: OperationId,
+    player: Option<PlayerId>,
+    outcome: &Outcome,
+) -> Result<(), Failure> {
+    let text = serde_json::to_string(outcome)
+        .map_err(|error| StoreError::Corrupt(format!("outcome of operation {id}: {error}")))?;
+    let sql = "INSERT INTO operations (id, player_id, made_at, outcome) VALUES ($1, $2, $3, $4)";
+    let player = player.map(|player| player.0.cast_signed());
+    db.execute(sql, values![id, player, tick::unix_millis(), text.as_str()]).await?;
+    Ok(())
+}
+
+/// The answer to an operation whose id was used for something else.
+pub(super) fn mismatch(id: OperationId) -> Failure {
+    StoreError::Corrupt(format!("operation {id} was another kind of change")).into()
+}
+
+impl Outcome {
+    /// As the answer to a change of value.
+    pub(super) fn into_receipt(self) -> Option<Result<Receipt, CommitRefusal>> {
+        match self {
+            Self::Receipt { stacks, gold } => {
+                let stacks = stacks
+                    .into_iter()
+                    .map(|(id, kind, quantity)| ItemStack { id, kind, quantity })
+                    .collect();
+                Some(Ok(Receipt { stacks, gold }))
+            }
+            Self::NotThere => Some(Err(CommitRefusal::NotThere)),
+            Self::Full => Some(Err(CommitRefusal::Full)),
+            Self::Guild(_) | Self::War { .. } | Self::Done => None,
+        }
+    }
+
+    /// As the answer to something about a war.
+    pub(super) fn into_war(self) -> Option<WarRecord> {
+        let Self::War { guilds, kills, started_at } = self else { return None };
+        let ((first, second), (first_kills, second_kills)) = (guilds, kills);
+        Some(WarRecord { first, second, first_kills, second_kills, started_at })
+    }
+}
+
+impl From<&Receipt> for Outcome {
+    fn from(receipt: &Receipt) -> Self {
+        let stacks = receipt.stacks.iter();
+        let stacks = stacks.map(|stack| (stack.id, stack.kind.clone(), stack.quantity)).collect();
+        Self::Receipt { stacks, gold: receipt.gold }
+    }
+}
+
+impl From<&WarRecord> for Outcome {
+    fn from(war: &WarRecord) -> Self {
+        Self::War {
+            guilds: (war.first, war.second),
+            kills: (war.first_kills, war.second_kills),
+            started_at: war.started_at,
+        }
+    }
+}

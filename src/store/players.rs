@@ -1,0 +1,164 @@
+//! Players: who owns each, and what is there of it.
+//!
+//! Called by zones. The row of a player names its owner and the epoch of that ownership, which is
+//! one higher at each claim; whoever writes under an older one is refused (see `save.rs`).
+
+use super::connection::{Connection, values};
+use super::failure::Failure;
+use super::record::Claim;
+use super::writer::Write;
+use super::{Store, StoreError, inventory};
+use crate::geometry::{Point, Pose};
+use crate::ids::{Epoch, PlayerId, ServerId, TicketUse, ZoneId};
+use crate::tick;
+use crate::world::command::{PlayerState, QuestProgress};
+
+impl Store {
+    /// What is saved of a player, without claiming it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn player(&self, player: PlayerId) -> Result<Option<PlayerState>, StoreError> {
+        self.read("player", async {
+            let mut snapshot = self.snapshot().await?;
+            read(&mut snapshot.connection(), player).await
+        })
+        .await
+    }
+
+    /// Makes `owner` the player's owner under a new epoch and reads its state, at once. A ticket
+    /// is used up in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::TicketUsed`], [`StoreError::NotFound`].
+    pub async fn claim(
+        &self,
+        player: PlayerId,
+        owner: ServerId,
+        ticket: Option<TicketUse>,
+    ) -> Result<Claim, StoreError> {
+        self.write("claim", ClaimPlayer { player, owner, ticket }).await
+    }
+
+    /// Uses a ticket up without claiming its player, who stands in the world already.
+    ///
+    /// # Errors
+    /// [`StoreError::TicketUsed`].
+    pub async fn use_ticket(&self, ticket: TicketUse) -> Result<(), StoreError> {
+        self.write("use_ticket", UseTicket { ticket }).await
+    }
+}
+
+struct UseTicket {
+    ticket: TicketUse,
+}
+
+impl Write for UseTicket {
+    type Answer = ();
+
+    fn player(&self) -> Option<PlayerId> {
+        None
+    }
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+        let TicketUse { id, expires_at } = self.ticket;
+        match db.execute(USE_TICKET, values![id, expires_at]).await? {
+            0 => Err(StoreError::TicketUsed.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct ClaimPlayer {
+    player: PlayerId,
+    owner: ServerId,
+    ticket: Option<TicketUse>,
+}
+
+impl Write for ClaimPlayer {
+    type Answer = Claim;
+
+    fn player(&self) -> Option<PlayerId> {
+        Some(self.player)
+    }
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<Claim, Failure> {
+        if let Some(ticket) = self.ticket
+            && db.execute(USE_TICKET, values![ticket.id, ticket.expires_at]).await? == 0
+        {
+            return Err(StoreError::TicketUsed.into());
+        }
+        let values = values![self.player, self.owner, tick::unix_millis()];
+        if db.execute(CLAIM, values).await? == 0 {
+            return Err(StoreError::NotFound.into());
+        }
+        let state = read(db, self.player).await?.ok_or(StoreError::NotFound)?;
+        Ok(Claim { state })
+    }
+}
+
+const USE_TICKET: &str =
+    "INSERT INTO used_tickets (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+const CLAIM: &str =
+    "UPDATE players SET epoch = epoch + 1, owner = $2, last_seen_at = $3 WHERE id = $1";
+const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \
+    p.experience, p.health, p.power, p.gold \
+    FROM players p JOIN accounts a ON a.id = p.id WHERE p.id = $1";
+const QUESTS: &str =
+    "SELECT quest, done, completed FROM quests WHERE player_id = $1 ORDER BY quest";
+
+/// All that is saved of a player.
+async fn read(db: &mut Connection<'_>, player: PlayerId) -> Result<Option<PlayerState>, Failure> {
+    let Some(row) = db.row(PLAYER, values![player]).await? else { return Ok(None) };
+    let (x, y, rotation) = (row.real(3)?, row.real(4)?, row.real(5)?);
+    let inventory = inventory::read(db, player).await?;
+    let quests = db.rows(QUESTS, values![player]).await?;
+    let quests = quests.iter().map(|row| {
+        let (quest, done) = (row.text(0)?.into(), goals(&row.text(1)?)?);
+        Ok(QuestProgress { quest, done, completed: row.flag(2)? })
+    });
+    Ok(Some(PlayerState {
+        id: player,
+        name: row.text(0)?.into(),
+        epoch: Epoch(row.number(1)?),
+        zone: ZoneId(row.number(2)?),
+        pose: Pose { at: Point { x, y }, rotation },
+        level: row.number(6)?,
+        experience: row.number(7)?,
+        health: row.number(8)?,
+        power: row.number(9)?,
+        gold: row.number(10)?,
+        inventory,
+        quests: quests.collect::<Result<_, Failure>>()?,
+    }))
+}
+
+/// Reads a quest's goals: numbers joined by commas, or nothing at all.
+fn goals(text: &str) -> Result<Vec<u32>, Failure> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::Corrupt(format!("quest goals {text:?}")).into())
+}
+
+/// What [`goals`] reads.
+pub(super) fn goals_text(done: &[u32]) -> String {
+    let numbers: Vec<String> = done.iter().map(u32::to_string).collect();
+    numbers.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_come_back_as_they_were() {
+        for done in [vec![], vec![0], vec![3, 0, u32::MAX]] {
+            assert_eq!(goals(&goals_text(&done)).unwrap(), done);
+        }
+        assert!(goals("1,x").is_err());
+    }
+}

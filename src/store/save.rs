@@ -1,0 +1,237 @@
+//! Saving: place, health, growth and quests, write-behind, many players at once.
+//!
+//! Called by zones every few seconds and when a player leaves. A save under an older epoch, or of a
+//! player who was released, changes nothing; items and gold are never written here (see
+//! `operations.rs`), nor is a completed quest ever made incomplete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::connection::{Connection, amount, values};
+use super::failure::Failure;
+use super::players::goals_text;
+use super::writer::Write;
+use super::{Store, StoreError, measure};
+use crate::ids::PlayerId;
+use crate::tick;
+use crate::world::command::PlayerState;
+
+/// Players whose saves share a job; more are split, so that value changes get in between.
+const CHUNK: usize = 500;
+
+impl Store {
+    /// Saves place, health, growth and quests of many players (never items or gold). Gives the
+    /// players back whose epoch is not the stored one, or who have no owner; those were not saved.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; some may have been saved.
+    pub async fn save(&self, states: Vec<PlayerState>) -> Result<Vec<PlayerId>, StoreError> {
+        let since = tick::now();
+        let chunks = self.chunks(states).into_iter();
+        let pending: Vec<_> =
+            chunks.map(|states| self.inner.writer.enqueue(Save { states })).collect();
+        let (mut stale, mut failed) = (Vec::new(), None);
+        for chunk in pending {
+            match chunk.outcome().await {
+                Ok(players) => stale.extend(players),
+                Err(error) => failed = Some(error),
+            }
+        }
+        measure("save", since);
+        failed.map_or(Ok(stale), Err)
+    }
+
+    /// Saves a last time and gives ownership up, if the epoch is still the stored one.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`].
+    pub async fn release(&self, state: PlayerState) -> Result<(), StoreError> {
+        self.write("release", Release(state)).await
+    }
+
+    /// Sorts states into groups that each keep to one of the writer's lanes.
+    fn chunks(&self, states: Vec<PlayerState>) -> Vec<Vec<PlayerState>> {
+        // In one order everywhere, so that two servers' saves do not lock each other out.
+        let mut lanes: BTreeMap<usize, BTreeMap<PlayerId, PlayerState>> = BTreeMap::new();
+        for state in states.into_iter().filter(is_sound) {
+            lanes.entry(self.inner.writer.lane_of(state.id)).or_default().insert(state.id, state);
+        }
+        let mut chunks = Vec::new();
+        for lane in lanes.into_values() {
+            let mut states = lane.into_values().peekable();
+            while states.peek().is_some() {
+                chunks.push(states.by_ref().take(CHUNK).collect());
+            }
+        }
+        chunks
+    }
+}
+
+/// The world holds no such state; if it did, it must not spoil the saves of all the others.
+fn is_sound(state: &PlayerState) -> bool {
+    let pose = state.pose;
+    let sound = pose.at.x.is_finite() && pose.at.y.is_finite() && pose.rotation.is_finite();
+    if !sound {
+        tracing::error!(player = %state.id, "player stands nowhere and is not saved");
+    }
+    sound
+}
+
+struct Save {
+    states: Vec<PlayerState>,
+}
+
+impl Write for Save {
+    /// Who was not saved.
+    type Answer = Vec<PlayerId>;
+
+    fn player(&self) -> Option<PlayerId> {
+        self.states.first().map(|state| state.id)
+    }
+
+    fn saves(&self) -> usize {
+        self.states.len()
+    }
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<Vec<PlayerId>, Failure> {
+        let saved = match db {
+            Connection::Sqlite(_) => {
+                let mut saved = BTreeSet::new();
+                for state in &self.states {
+                    if save_one(db, state, SAVE).await? {
+                        saved.insert(state.id);
+                    }
+                }
+                saved
+            }
+            Connection::Postgres(_) => save_many(db, &self.states).await?,
+        };
+        let unsaved = self.states.iter().map(|state| state.id);
+        Ok(unsaved.filter(|player| !saved.contains(player)).collect())
+    }
+}
+
+struct Release(PlayerState);
+
+impl Write for Release {
+    type Answer = ();
+
+    fn player(&self) -> Option<PlayerId> {
+        Some(self.0.id)
+    }
+
+    fn saves(&self) -> usize {
+        1
+    }
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+        if !is_sound(&self.0) {
+            let sql = "UPDATE players SET owner = NULL WHERE id = $1 AND epoch = $2";
+            db.execute(sql, values![self.0.id, self.0.epoch]).await?;
+            return Ok(());
+        }
+        if save_one(db, &self.0, RELEASE).await? {
+            return Ok(());
+        }
+        Err(StoreError::StaleEpoch.into())
+    }
+}
+
+const SAVE: &str = "UPDATE players SET zone = $3, x = $4, y = $5, rotation = $6, level = $7, \
+    experience = $8, health = $9, power = $10 \
+    WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";
+/// A release that was done may be done again: its epoch is still the stored one.
+const RELEASE: &str = "UPDATE players SET zone = $3, x = $4, y = $5, rotation = $6, level = $7, \
+    experience = $8, health = $9, power = $10, owner = NULL \
+    WHERE id = $1 AND epoch = $2";
+/// Touches a row only where something is new, and never takes a completion back.
+const SAVE_QUEST: &str = "INSERT INTO quests (player_id, quest, done, completed) \
+    VALUES ($1, $2, $3, $4) ON CONFLICT (player_id, quest) DO UPDATE \
+    SET done = excluded.done, completed = excluded.completed \
+    WHERE (quests.done <> excluded.done OR quests.completed <> excluded.completed) \
+    AND (quests.completed = 0 OR excluded.completed = 1)";
+
+/// Saves one player; false if the row is not the state's to write.
+async fn save_one(
+    db: &mut Connection<'_>,
+    state: &PlayerState,
+    sql: &'static str,
+) -> Result<bool, Failure> {
+    let PlayerState { id, epoch, zone, pose, level, experience, health, power, .. } = state;
+    let values = values![
+        *id,
+        *epoch,
+        *zone,
+        pose.at.x,
+        pose.at.y,
+        pose.rotation,
+        *level,
+        *experience,
+        *health,
+        *power
+    ];
+    if db.execute(sql, values).await? == 0 {
+        return Ok(false);
+    }
+    for quest in &state.quests {
+        let done = goals_text(&quest.done);
+        let values = values![*id, &*quest.quest, done.as_str(), quest.completed];
+        db.execute(SAVE_QUEST, values).await?;
+    }
+    Ok(true)
+}
+
+const SAVE_MANY: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
+    rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
+    power = s.power \
+    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
+    WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
+    RETURNING players.id";
+const SAVE_MANY_QUESTS: &str = "INSERT INTO quests (player_id, quest, done, completed) \
+    SELECT * FROM UNNEST($1, $2, $3, $4) ON CONFLICT (player_id, quest) DO UPDATE \
+    SET done = excluded.done, completed = excluded.completed \
+    WHERE (quests.done <> excluded.done OR quests.completed <> excluded.completed) \
+    AND (quests.completed = 0 OR excluded.completed = 1)";
+
+/// Saves many players in two statements (PostgreSQL); gives those whose row it was.
+async fn save_many(
+    db: &mut Connection<'_>,
+    states: &[PlayerState],
+) -> Result<BTreeSet<PlayerId>, Failure> {
+    let ints = |column: fn(&PlayerState) -> u64| -> Vec<i64> {
+        states.iter().map(|state| amount(column(state))).collect()
+    };
+    let reals = |column: fn(&PlayerState) -> f32| -> Vec<f64> {
+        states.iter().map(|state| column(state).into()).collect()
+    };
+    let columns = values![
+        ints(|s| s.id.0),
+        ints(|s| s.epoch.0),
+        ints(|s| s.zone.0.into()),
+        reals(|s| s.pose.at.x),
+        reals(|s| s.pose.at.y),
+        reals(|s| s.pose.rotation),
+        ints(|s| s.level.into()),
+        ints(|s| s.experience),
+        ints(|s| s.health.into()),
+        ints(|s| s.power.into()),
+    ];
+    let rows = db.rows(SAVE_MANY, columns).await?;
+    let saved = rows.iter().map(|row| Ok(PlayerId(row.number(0)?)));
+    let saved = saved.collect::<Result<BTreeSet<_>, Failure>>()?;
+
+    // One statement must not name a row twice.
+    let quests: BTreeMap<_, _> = states
+        .iter()
+        .filter(|state| saved.contains(&state.id))
+        .flat_map(|state| state.quests.iter().map(|quest| ((state.id, &quest.quest), quest)))
+        .collect();
+    if !quests.is_empty() {
+        let players: Vec<i64> = quests.keys().map(|(player, _)| amount(player.0)).collect();
+        let names: Vec<String> = quests.keys().map(|(_, name)| name.to_string()).collect();
+        let done: Vec<String> = quests.values().map(|quest| goals_text(&quest.done)).collect();
+        let completed: Vec<i64> = quests.values().map(|quest| i64::from(quest.completed)).collect();
+        db.execute(SAVE_MANY_QUESTS, values![players, names, done, completed]).await?;
+    }
+    Ok(saved)
+}

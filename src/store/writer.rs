@@ -1,0 +1,407 @@
+//! Group commit: what waits together is committed together.
+//!
+//! A commit costs milliseconds (the disk's), a change inside one costs microseconds. So everything
+//! that writes is a [`Write`], waits in a bounded queue, and a lane takes what waits, does each in
+//! its own savepoint of one transaction, and answers after the COMMIT. A lane is one task with one
+//! connection. SQLite has one lane, since it has one writer; PostgreSQL has several, and a player's
+//! writes always take the same one, so their order is kept.
+//!
+//! Overflow: a full queue refuses at once. A write whose time is over before its turn is not done;
+//! one whose time runs out during the COMMIT may have been, which is what operation ids are for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge, Histogram};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::failure::{Failure, too_late};
+use super::prune::Prune;
+use super::{Opener, OwnConnection, StoreConfig, StoreError};
+use crate::ids::PlayerId;
+use crate::{limits, tick};
+
+/// How often what nobody needs any more is deleted.
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
+/// How often a transaction is tried before its jobs are refused. A second connection mends a broken
+/// one, a third try gets through after a deadlock with another server.
+const ATTEMPTS: u32 = 3;
+
+/// One change of the database. It may be applied more than once (after a broken connection), but
+/// only one of the times is committed.
+pub(super) trait Write: Send + 'static {
+    /// What the caller gets after the commit.
+    type Answer: Send;
+
+    /// The player whose order it keeps; none: the order of its kind.
+    fn player(&self) -> Option<PlayerId> {
+        None
+    }
+
+    /// How many players' saves it carries, for the queue's depth.
+    fn saves(&self) -> usize {
+        0
+    }
+
+    /// Does it. Whatever it has changed is undone if it fails.
+    fn apply(
+        &self,
+        db: &mut Connection<'_>,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+}
+
+/// The queues' entrances.
+pub(super) struct Writer {
+    lanes: Vec<mpsc::Sender<Box<dyn Job>>>,
+    depth: Gauge,
+    timeout: Duration,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Writer {
+    /// Starts `lanes` tasks.
+    pub(super) fn start(opener: &Opener, lanes: usize, config: &StoreConfig) -> Self {
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let lanes = (0..lanes).map(|number| {
+            let (sender, inbox) = mpsc::channel(limits::STORE_QUEUE);
+            tasks.spawn(Lane::new(number, opener.clone(), inbox, config, stop.clone()).run());
+            sender
+        });
+        let lanes = lanes.collect();
+        let depth = metrics::gauge!("throng_save_queue_depth");
+        let timeout = Duration::from_millis(config.timeout_ms);
+        Self { lanes, depth, timeout, stop, tasks }
+    }
+
+    /// Which lane a player's writes take.
+    pub(super) fn lane_of(&self, player: PlayerId) -> usize {
+        player.0 as usize % self.lanes.len()
+    }
+
+    /// Queues a write; it has its place when this returns.
+    pub(super) fn enqueue<W: Write>(&self, write: W) -> Pending<W::Answer> {
+        let lane = write.player().map_or(0, |player| self.lane_of(player));
+        let since = tick::now();
+        let deadline = since + self.timeout;
+        let (reply, answer) = oneshot::channel();
+        let depth = Depth::add(&self.depth, write.saves());
+        let job = Waiting { write, outcome: None, reply, since, deadline, depth };
+        // A job that is not taken is dropped, with its end of the channel.
+        let refusal = self.lanes[lane].try_send(Box::new(job)).err().map(|error| match error {
+            mpsc::error::TrySendError::Full(_) => "too many changes wait",
+            mpsc::error::TrySendError::Closed(_) => "the store is closed",
+        });
+        Pending { answer, deadline, refusal }
+    }
+
+    /// Takes nothing more, finishes what waits.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// A write that waits for its commit.
+pub(super) struct Pending<T> {
+    answer: oneshot::Receiver<Result<T, StoreError>>,
+    deadline: Instant,
+    refusal: Option<&'static str>,
+}
+
+impl<T> Pending<T> {
+    /// What came of it, within the time-out.
+    pub(super) async fn outcome(self) -> Result<T, StoreError> {
+        match timeout_at(self.deadline.into(), self.answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                let why = self.refusal.unwrap_or("its writer has stopped");
+                Err(StoreError::Unavailable(why.into()))
+            }
+            Err(_) => Err(too_late()),
+        }
+    }
+}
+
+/// Counts saves as waiting for as long as it lives.
+struct Depth {
+    gauge: Gauge,
+    saves: f64,
+}
+
+impl Depth {
+    fn add(gauge: &Gauge, saves: usize) -> Self {
+        let depth = Self { gauge: gauge.clone(), saves: saves as f64 };
+        depth.gauge.increment(depth.saves);
+        depth
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        self.gauge.decrement(self.saves);
+    }
+}
+
+/// A write in a queue, whatever its type.
+trait Job: Send {
+    fn since(&self) -> Instant;
+    fn deadline(&self) -> Instant;
+    /// Does the write. The outcome is kept until the commit; `Ok(false)` wants the savepoint undone.
+    fn apply<'a>(&'a mut self, db: &'a mut Connection<'_>) -> Applying<'a>;
+    /// Gives the caller the outcome.
+    fn answer(self: Box<Self>);
+    /// Tells the caller that nothing was committed, as far as is known.
+    fn refuse(self: Box<Self>, why: StoreError);
+}
+
+type Applying<'a> = Pin<Box<dyn Future<Output = Result<bool, Failure>> + Send + 'a>>;
+
+struct Waiting<W: Write> {
+    write: W,
+    outcome: Option<Result<W::Answer, StoreError>>,
+    reply: oneshot::Sender<Result<W::Answer, StoreError>>,
+    since: Instant,
+    deadline: Instant,
+    depth: Depth,
+}
+
+impl<W: Write> Job for Waiting<W> {
+    fn since(&self) -> Instant {
+        self.since
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn apply<'a>(&'a mut self, db: &'a mut Connection<'_>) -> Applying<'a> {
+        Box::pin(async move {
+            match self.write.apply(db).await {
+                Ok(answer) => self.outcome = Some(Ok(answer)),
+                Err(failure) if failure.is_own() => {
+                    self.outcome = Some(Err(failure.into_store_error()));
+                    return Ok(false);
+                }
+                Err(failure) => return Err(failure),
+            }
+            Ok(true)
+        })
+    }
+
+    fn answer(self: Box<Self>) {
+        let Self { outcome, reply, depth, .. } = *self;
+        drop(depth);
+        let outcome = outcome.unwrap_or_else(|| Err(too_late()));
+        // A caller that has gone needs no answer.
+        let _ = reply.send(outcome);
+    }
+
+    fn refuse(self: Box<Self>, why: StoreError) {
+        let _ = self.reply.send(Err(why));
+    }
+}
+
+/// Why a transaction came to nothing.
+enum Aborted {
+    /// Nothing was committed; another try may do better.
+    Before(Failure),
+    /// Nothing was committed, and there is no connection to try on.
+    NoConnection(Failure),
+    /// The COMMIT itself failed: nobody knows.
+    During(Failure),
+}
+
+/// One task with one connection and one queue.
+struct Lane {
+    number: usize,
+    opener: Opener,
+    connection: Option<OwnConnection>,
+    inbox: mpsc::Receiver<Box<dyn Job>>,
+    company: Duration,
+    most: usize,
+    timeout: Duration,
+    stop: CancellationToken,
+    /// Whether the last transaction failed, so that a long absence is logged once.
+    away: bool,
+    commits: Counter,
+    group_size: Histogram,
+    age: Histogram,
+}
+
+impl Lane {
+    fn new(
+        number: usize,
+        opener: Opener,
+        inbox: mpsc::Receiver<Box<dyn Job>>,
+        config: &StoreConfig,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            number,
+            opener,
+            connection: None,
+            inbox,
+            company: Duration::from_millis(config.group_commit_ms),
+            most: config.group_commit_max.max(1),
+            timeout: Duration::from_millis(config.timeout_ms),
+            stop,
+            away: false,
+            commits: metrics::counter!("throng_commits_total"),
+            group_size: metrics::histogram!("throng_commit_group_size"),
+            age: metrics::histogram!("throng_save_queue_age_seconds"),
+        }
+    }
+
+    /// Until the store is closed or dropped, and the queue is empty.
+    async fn run(mut self) {
+        let mut jobs: Vec<Box<dyn Job>> = Vec::with_capacity(self.most);
+        let mut prune = interval(PRUNE_EVERY);
+        prune.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if !self.inbox.is_closed() => {
+                    self.inbox.close();
+                    continue;
+                }
+                // One lane is enough for that.
+                _ = prune.tick(), if self.number == 0 && !self.inbox.is_closed() => {
+                    jobs.push(self.prune());
+                }
+                count = self.inbox.recv_many(&mut jobs, self.most) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.await_company(&mut jobs).await;
+                }
+            }
+            self.commit(&mut jobs).await;
+        }
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
+    }
+
+    /// Gives others a moment to come along, if the configuration says so.
+    async fn await_company(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        if self.company.is_zero() {
+            return;
+        }
+        let until = tick::now() + self.company;
+        while jobs.len() < self.most {
+            let room = self.most - jobs.len();
+            match timeout_at(until.into(), self.inbox.recv_many(jobs, room)).await {
+                Ok(count) if count > 0 => {}
+                _ => break,
+            }
+        }
+    }
+
+    fn prune(&self) -> Box<dyn Job> {
+        let (reply, _) = oneshot::channel();
+        let since = tick::now();
+        let depth = Depth { gauge: Gauge::noop(), saves: 0.0 };
+        let deadline = since + self.timeout;
+        Box::new(Waiting { write: Prune, outcome: None, reply, since, deadline, depth })
+    }
+
+    /// Commits all jobs in one transaction and answers them; leaves `jobs` empty.
+    async fn commit(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        let now = tick::now();
+        for late in jobs.extract_if(.., |job| job.deadline() <= now) {
+            late.refuse(too_late());
+        }
+        let Some(deadline) = jobs.iter().map(|job| job.deadline()).max() else {
+            return;
+        };
+        for job in jobs.iter() {
+            self.age.record(now.duration_since(job.since()));
+        }
+        let outcome = match timeout_at(deadline.into(), self.attempt(jobs)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // A statement is still under way on it: only a new one is clean.
+                self.connection = None;
+                Err(too_late())
+            }
+        };
+        self.report(jobs.len(), outcome.as_ref().err());
+        for job in jobs.drain(..) {
+            match &outcome {
+                Ok(()) => job.answer(),
+                Err(error) => job.refuse(error.clone()),
+            }
+        }
+    }
+
+    fn report(&mut self, jobs: usize, error: Option<&StoreError>) {
+        match error {
+            None => {
+                self.commits.increment(1);
+                self.group_size.record(jobs as f64);
+                if self.away {
+                    tracing::info!(lane = self.number, "database is back");
+                }
+            }
+            Some(error) if !self.away => {
+                tracing::warn!(lane = self.number, jobs, %error, "database refuses commits");
+            }
+            Some(_) => {}
+        }
+        self.away = error.is_some();
+    }
+
+    /// Tries the transaction until it is committed, or it makes no sense to go on.
+    async fn attempt(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.transaction(jobs).await {
+                Ok(()) => return Ok(()),
+                Err(Aborted::Before(failure)) if tries < ATTEMPTS => {
+                    tracing::debug!(lane = self.number, ?failure, "transaction is tried again");
+                    self.connection = None;
+                }
+                Err(
+                    Aborted::Before(failure)
+                    | Aborted::NoConnection(failure)
+                    | Aborted::During(failure),
+                ) => {
+                    self.connection = None;
+                    return Err(failure.into_store_error());
+                }
+            }
+        }
+    }
+
+    async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Aborted> {
+        if self.connection.is_none() {
+            let opened = self.opener.open().await;
+            self.connection = Some(opened.map_err(|e| Aborted::NoConnection(e.into()))?);
+        }
+        let Some(own) = &mut self.connection else { return Ok(()) };
+        let mut db = own.borrow();
+        let begin = db.pick("BEGIN IMMEDIATE", "BEGIN");
+        db.steer(begin).await.map_err(Aborted::Before)?;
+        for job in jobs {
+            in_savepoint(&mut db, job.as_mut()).await.map_err(Aborted::Before)?;
+        }
+        db.steer("COMMIT").await.map_err(Aborted::During)
+    }
+}
+
+async fn in_savepoint(db: &mut Connection<'_>, job: &mut dyn Job) -> Result<(), Failure> {
+    db.steer("SAVEPOINT job").await?;
+    if !job.apply(db).await? {
+        db.steer("ROLLBACK TO SAVEPOINT job").await?;
+    }
+    db.steer("RELEASE SAVEPOINT job").await
+}

@@ -1,0 +1,211 @@
+//! Crossing borders: a player becomes a message on one side and a body on the other, and those who
+//! watch see it all the while.
+//!
+//! The side it leaves keeps a ghost that does nothing until the other side shows the player. Who
+//! waits for the store crosses when that has answered, so that no answer comes to the wrong zone.
+
+use crate::geometry::{Pose, Rect};
+use crate::ids::{EntityId, Key, PlayerId, ZoneId};
+use crate::tick::Tick;
+use crate::world::World;
+use crate::world::command::{Effect, Notice, Transfer};
+use crate::world::entity::{Appearance, Body, Entity, Handle, Look};
+use crate::world::event::EventKind;
+use crate::world::player::{Haste, Player};
+
+/// Ticks for which a ghost stays when nobody says that the player is shown elsewhere: 5 s.
+pub const GHOST_TICKS: u64 = 100;
+/// Ticks for which it stays when somebody has: the other zone's frame is seen by then.
+pub const GHOST_REST: u64 = 4;
+/// Ticks for which a player that was not taken may not try again: a second.
+pub const BORDER_CLOSED: u64 = 20;
+/// How far inside the border a player that was not taken is put, m.
+const INSIDE: f32 = 0.5;
+
+/// What is left of a player that another zone owns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ghost {
+    /// Where it went.
+    pub to: ZoneId,
+    fades: Tick,
+}
+
+impl World {
+    /// Sends those on who stand beyond the border.
+    pub(super) fn cross_borders(&mut self) {
+        self.each_player(|world, handle| {
+            let Some(entity) = world.entities.get(handle) else { return };
+            let at = entity.pose.at;
+            if world.place.bounds.contains(at) {
+                return;
+            }
+            let Some(player) = entity.player() else { return };
+            if player.leaving.is_some() || !player.operations.is_idle() || !entity.is_alive() {
+                return;
+            }
+            let closed = world.border_closed(handle);
+            match world.content.zone_at(at).map(|zone| zone.id) {
+                Some(to) if !closed => world.depart(handle, to),
+                _ => {
+                    let at = world.place.bounds.clamp(at);
+                    if let Some(entity) = world.entities.get_mut(handle) {
+                        entity.pose.at = at;
+                    }
+                }
+            }
+        });
+    }
+
+    fn depart(&mut self, handle: Handle, to: ZoneId) {
+        let Some(transfer) = self.transfer_of(handle, to) else { return };
+        let fades = Tick(self.tick.0 + GHOST_TICKS);
+        if let Some(entity) = self.entities.get_mut(handle) {
+            entity.body = Body::Ghost(Ghost { to, fades });
+        }
+        self.effects.push(Effect::Departed { to, transfer: Box::new(transfer) });
+    }
+
+    fn transfer_of(&self, handle: Handle, to: ZoneId) -> Option<Transfer> {
+        let entity = self.entities.get(handle)?;
+        let player = entity.player()?;
+        let left = |tick: Tick| self.tick.millis_until(tick);
+        let mut state = self.state_of(entity);
+        state.zone = to;
+        let skills = player.skills_ready.iter().map(|(skill, at)| (skill.clone(), left(*at)));
+        Some(Transfer {
+            state,
+            guild: entity.appearance.guild.clone(),
+            destination: player.destination,
+            attack_ready_ms: left(player.attack_ready),
+            skills_ready_ms: skills.filter(|(_, millis)| *millis > 0).collect(),
+            haste: player.haste.map(|haste| (left(haste.until), haste.factor)),
+            combat_ms: left(player.combat_until),
+            respawn_ms: player.respawn_at.map(left),
+            movement_sequence: player.stream.sequence,
+            movement_debt: player.stream.debt,
+            corrections: player.stream.corrections,
+        })
+    }
+
+    /// A player comes over the border. One that stands here already came before: nothing happens.
+    pub(super) fn on_arrive(&mut self, transfer: Transfer, from: ZoneId) {
+        let id = transfer.state.id;
+        if self.player_handle(id).is_some() {
+            return;
+        }
+        let pose = transfer.state.pose;
+        let at = self.place.bounds.clamp(pose.at);
+        self.put_transfer(transfer, Pose { at, ..pose });
+        if self.player_handle(id).is_some() {
+            let (player, to) = (EntityId::from(id), self.zone);
+            self.tell(at, EventKind::ZoneChange { player, from, to });
+        }
+    }
+
+    /// The neighbour did not take a player: it stands just inside the border again.
+    pub(super) fn on_return(&mut self, transfer: Transfer) {
+        let id = transfer.state.id;
+        if self.player_handle(id).is_some() {
+            return;
+        }
+        let pose = Pose {
+            at: inside(&self.place.bounds).clamp(transfer.state.pose.at),
+            ..transfer.state.pose
+        };
+        let sequence = transfer.movement_sequence.unwrap_or(0);
+        self.put_transfer(transfer, pose);
+        let until = Tick(self.tick.0 + BORDER_CLOSED);
+        let Some(handle) = self.player_handle(id) else { return };
+        if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+            player.border_closed_until = until;
+        }
+        let reason = "the border is closed for a moment";
+        self.notify(id, Notice::Correction { pose, sequence, reason });
+    }
+
+    fn put_transfer(&mut self, transfer: Transfer, pose: Pose) {
+        let rules = &self.content.rules;
+        let after = |millis: u64| self.tick.after_millis(millis);
+        let state = transfer.state;
+        let haste = transfer.haste.map(|(millis, factor)| Haste { until: after(millis), factor });
+        let factor = haste.filter(|haste| haste.until > self.tick).map_or(1.0, |h| h.factor);
+        let skills = transfer.skills_ready_ms.into_iter();
+        let mut player = Player {
+            epoch: state.epoch,
+            experience: state.experience,
+            power: state.power,
+            gold: state.gold,
+            inventory: state.inventory,
+            quests: state.quests,
+            destination: transfer.destination,
+            attack_ready: after(transfer.attack_ready_ms),
+            skills_ready: skills.map(|(key, millis): (Key, u64)| (key, after(millis))).collect(),
+            haste,
+            combat_until: after(transfer.combat_ms),
+            respawn_at: transfer.respawn_ms.map(after),
+            unsaved: true,
+            ..Player::default()
+        };
+        player.stream.sequence = transfer.movement_sequence;
+        player.stream.debt = transfer.movement_debt;
+        player.stream.corrections = transfer.corrections;
+        player.stream.corrections_since_ms = self.stream_ms();
+        let appearance = Appearance {
+            look: Look::Player,
+            name: state.name,
+            level: state.level,
+            health: state.health,
+            max_health: rules.max_health(state.level),
+            guild: transfer.guild,
+            quantity: 0,
+            speed: rules.player_speed * factor,
+        };
+        self.put_player(state.id.into(), pose, appearance, player);
+    }
+
+    /// The neighbour shows the player now.
+    pub(super) fn on_arrived(&mut self, player: PlayerId) {
+        let fades = Tick(self.tick.0 + GHOST_REST);
+        let from = self.zone;
+        let Some(handle) = self.entities.handle(player.into()) else { return };
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        let (id, at) = (entity.id, entity.pose.at);
+        let Body::Ghost(ghost) = &mut entity.body else { return };
+        if ghost.fades > fades {
+            ghost.fades = fades;
+            let to = ghost.to;
+            self.tell(at, EventKind::ZoneChange { player: id, from, to });
+        }
+    }
+
+    /// Takes ghosts away whose time has come.
+    pub(super) fn fade_ghosts(&mut self) {
+        for index in 0..self.muster.ghosts.len() {
+            let handle = self.muster.ghosts[index];
+            let entity = self.entities.get(handle);
+            if let Some(Body::Ghost(ghost)) = entity.map(|entity| &entity.body)
+                && self.tick >= ghost.fades
+            {
+                self.entities.remove(handle, self.tick);
+            }
+        }
+    }
+
+    /// Whether a player may not cross now.
+    pub(super) fn border_closed(&self, handle: Handle) -> bool {
+        let player = self.entities.get(handle).and_then(Entity::player);
+        player.is_some_and(|player| self.tick < player.border_closed_until)
+    }
+}
+
+/// The zone without a strip along its border; a zone too narrow for one is left as it is.
+fn inside(bounds: &Rect) -> Rect {
+    let strip = |side: f32| if side > 4.0 * INSIDE { INSIDE } else { 0.0 };
+    let (x, y) = (strip(bounds.width()), strip(bounds.height()));
+    Rect {
+        min_x: bounds.min_x + x,
+        min_y: bounds.min_y + y,
+        max_x: bounds.max_x - x,
+        max_y: bounds.max_y - y,
+    }
+}

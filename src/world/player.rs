@@ -1,0 +1,298 @@
+//! A player's body: what it owns and is doing, how it grows, heals, dies and returns.
+//!
+//! Coming and going is here; crossing borders is in `handover.rs`.
+
+use crate::geometry::{Point, Pose, normalize_degrees};
+use crate::ids::{EntityId, Epoch, Key, PlayerId};
+use crate::tick::Tick;
+use crate::world::World;
+use crate::world::command::{Credit, Effect, ItemStack, Notice, PlayerState, QuestProgress};
+use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
+use crate::world::history::History;
+use crate::world::movement::Stream;
+use crate::world::operation::Operations;
+
+/// Ticks between two helpings of health and power: a second.
+const REGENERATION_TICKS: u64 = 20;
+/// Ticks for which a client that has not heard of it yet may still move with its haste.
+const HASTE_GRACE: u64 = 10;
+/// Ticks that a leaving player waits for the store at most: 2 s, twice its time limit.
+const LEAVE_WAIT: u64 = 40;
+
+/// What is known of a player besides what others see.
+#[derive(Debug, Default)]
+pub(super) struct Player {
+    pub epoch: Epoch,
+    pub experience: u64,
+    pub power: u32,
+    pub gold: u64,
+    pub inventory: Vec<ItemStack>,
+    pub quests: Vec<QuestProgress>,
+    /// Where the server walks it.
+    pub destination: Option<Point>,
+    pub stream: Stream,
+    pub attack_ready: Tick,
+    /// Skills that were used, and when they can be again.
+    pub skills_ready: Vec<(Key, Tick)>,
+    pub haste: Option<Haste>,
+    pub combat_until: Tick,
+    /// Dead: when it returns.
+    pub respawn_at: Option<Tick>,
+    /// Before this it may not cross a border: a neighbour has just not taken it.
+    pub border_closed_until: Tick,
+    pub operations: Operations,
+    /// Wants to leave, and does by this tick even if the store has not answered.
+    pub leaving: Option<Tick>,
+    /// Whether something has changed since it was last given out to be saved.
+    pub unsaved: bool,
+    pub history: History,
+}
+
+/// Being faster for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Haste {
+    pub until: Tick,
+    pub factor: f32,
+}
+
+impl World {
+    /// A player comes in from outside. If it stands here already, it is a new session's now: its
+    /// client counts its moves anew, and what is here is newer than what the store held.
+    pub(super) fn on_enter(&mut self, state: PlayerState) {
+        let id = EntityId::from(state.id);
+        if let Some(handle) = self.entities.handle(id)
+            && let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut)
+        {
+            player.epoch = player.epoch.max(state.epoch);
+            player.leaving = None;
+            player.stream.sequence = None;
+            return;
+        }
+        let rules = &self.content.rules;
+        let level = rules.level_at(state.experience);
+        let (max_health, max_power) = (rules.max_health(level), rules.max_power(level));
+        let health = state.health.min(max_health);
+        let inside = self.place.bounds.contains(state.pose.at);
+        let at = if inside { state.pose.at } else { self.place.spawn };
+        let respawn_at = (health == 0).then(|| self.tick.after_millis(rules.respawn_ms));
+        let appearance = Appearance {
+            look: Look::Player,
+            name: state.name,
+            level,
+            health,
+            max_health,
+            guild: None,
+            quantity: 0,
+            speed: rules.player_speed,
+        };
+        let player = Player {
+            epoch: state.epoch,
+            experience: state.experience,
+            power: state.power.min(max_power),
+            gold: state.gold,
+            inventory: state.inventory,
+            quests: state.quests,
+            respawn_at,
+            ..Player::default()
+        };
+        let pose = Pose { at, rotation: normalize_degrees(state.pose.rotation) };
+        self.put_player(id, pose, appearance, player);
+    }
+
+    /// Puts a player in, in its ghost's place if that is still here; watchers see one body.
+    pub(super) fn put_player(
+        &mut self,
+        id: EntityId,
+        pose: Pose,
+        appearance: Appearance,
+        mut player: Player,
+    ) {
+        player.stream.measured_ms = self.stream_ms();
+        player.stream.heard_ms = self.stream_ms();
+        let body = Body::Player(Box::new(player));
+        if let Some(handle) = self.entities.handle(id)
+            && let Some(ghost) = self.entities.get_mut(handle)
+        {
+            ghost.pose = pose;
+            ghost.appearance = appearance;
+            ghost.body = body;
+            ghost.mark(AppearanceChange::Announce);
+            return;
+        }
+        // A full zone takes nobody: whoever asks for the player then finds none.
+        let _ = self.entities.insert(Entity::new(id, pose, appearance, body), self.tick);
+    }
+
+    /// A player leaves the world, as soon as the store has decided what it asked for.
+    pub(super) fn on_leave(&mut self, id: PlayerId) {
+        let until = Tick(self.tick.0 + LEAVE_WAIT);
+        let Some(handle) = self.player_handle(id) else { return };
+        let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) else {
+            return;
+        };
+        player.leaving.get_or_insert(until);
+        player.destination = None;
+        self.let_go_of(handle);
+    }
+
+    /// Lets those go that were held up by the store.
+    pub(super) fn let_go(&mut self) {
+        self.each_player(Self::let_go_of);
+    }
+
+    fn let_go_of(&mut self, handle: Handle) {
+        let Some(entity) = self.entities.get(handle) else { return };
+        let Some(player) = entity.player() else { return };
+        let Some(until) = player.leaving else { return };
+        if player.operations.is_idle() || self.tick >= until {
+            let state = Box::new(self.state_of(entity));
+            self.forget_operations(handle);
+            self.entities.remove(handle, self.tick);
+            self.effects.push(Effect::Left { state });
+        }
+    }
+
+    /// Returns the dead, ends haste, and gives health and power back to the peaceful.
+    pub(super) fn recover(&mut self) {
+        self.each_player(|world, handle| {
+            world.end_haste(handle);
+            let Some(entity) = world.entities.get(handle) else { return };
+            let Some(player) = entity.player() else { return };
+            let due = player.respawn_at.is_some_and(|at| world.tick >= at);
+            if due && player.leaving.is_none() {
+                world.respawn(handle);
+            } else if entity.is_alive()
+                && world.tick >= player.combat_until
+                && (world.tick.0 + u64::from(handle.0)).is_multiple_of(REGENERATION_TICKS)
+            {
+                world.regenerate(handle);
+            }
+        });
+    }
+
+    fn respawn(&mut self, handle: Handle) {
+        let (spawn, now) = (self.place.spawn, self.stream_ms());
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        let max_power = self.content.rules.max_power(entity.appearance.level);
+        entity.pose.at = spawn;
+        entity.appearance.health = entity.appearance.max_health;
+        entity.mark(AppearanceChange::Announce);
+        let (pose, id) = (entity.pose, entity.player_id());
+        let Some(player) = entity.player_mut() else { return };
+        player.power = max_power;
+        player.respawn_at = None;
+        player.stream.debt = 0.0;
+        player.stream.measured_ms = now;
+        player.history.clear();
+        player.unsaved = true;
+        let sequence = player.stream.sequence.unwrap_or(0);
+        if let Some(id) = id {
+            // A client that streams its place must hear that it is elsewhere now.
+            self.notify(id, Notice::Correction { pose, sequence, reason: "returned to life" });
+        }
+    }
+
+    fn regenerate(&mut self, handle: Handle) {
+        let rules = &self.content.rules;
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        entity.heal(rules.regenerated(entity.appearance.max_health));
+        let max_power = rules.max_power(entity.appearance.level);
+        if let Some(player) = entity.player_mut()
+            && player.power < max_power
+        {
+            player.power = max_power.min(player.power + rules.regenerated(max_power));
+            player.unsaved = true;
+        }
+    }
+
+    /// Makes a player faster until `until`.
+    pub(super) fn begin_haste(&mut self, handle: Handle, until: Tick, factor: f32) {
+        let speed = self.content.rules.player_speed * factor;
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        entity.appearance.speed = speed;
+        entity.mark(AppearanceChange::Announce);
+        if let Some(player) = entity.player_mut() {
+            player.haste = Some(Haste { until, factor });
+        }
+    }
+
+    fn end_haste(&mut self, handle: Handle) {
+        let (now, walk) = (self.tick, self.content.rules.player_speed);
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        let Some(player) = entity.player_mut() else { return };
+        let Some(haste) = player.haste.filter(|haste| now >= haste.until) else { return };
+        if now.0 >= haste.until.0 + HASTE_GRACE {
+            player.haste = None;
+        }
+        if entity.appearance.speed != walk {
+            entity.appearance.speed = walk;
+            entity.mark(AppearanceChange::Announce);
+        }
+    }
+
+    /// What a kill earns its killer.
+    pub(super) fn earn(&mut self, handle: Handle, credit: &Credit) {
+        let Some(id) = self.entities.get(handle).and_then(Entity::player_id) else { return };
+        match &credit.npc {
+            Some(npc) => {
+                self.count(id, "kills", 1);
+                self.on_kill(handle, npc);
+            }
+            None => self.count(id, "player_kills", 1),
+        }
+        self.gain_experience(handle, credit.experience);
+        self.owe_gold(handle, credit.gold);
+    }
+
+    /// Adds experience, and the level it makes; who rises is whole again.
+    pub(super) fn gain_experience(&mut self, handle: Handle, amount: u64) {
+        let rules = &self.content.rules;
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        let Some(player) = entity.player_mut() else { return };
+        player.experience = player.experience.saturating_add(amount);
+        player.unsaved = true;
+        let level = rules.level_at(player.experience);
+        let rises = level > entity.appearance.level;
+        if !rises {
+            return;
+        }
+        let (max_health, max_power) = (rules.max_health(level), rules.max_power(level));
+        entity.appearance.level = level;
+        entity.appearance.max_health = max_health;
+        if entity.appearance.health > 0 {
+            entity.appearance.health = max_health;
+        }
+        entity.mark(AppearanceChange::Announce);
+        if let Some(player) = entity.player_mut() {
+            player.power = max_power;
+        }
+    }
+
+    /// What is saved of a player that is here.
+    pub(super) fn state_of(&self, entity: &Entity) -> PlayerState {
+        let none = Player::default();
+        let player = entity.player().unwrap_or(&none);
+        PlayerState {
+            id: PlayerId(entity.id.0),
+            name: entity.appearance.name.clone(),
+            epoch: player.epoch,
+            zone: self.zone,
+            pose: entity.pose,
+            level: entity.appearance.level,
+            experience: player.experience,
+            health: entity.appearance.health,
+            power: player.power,
+            gold: player.gold,
+            inventory: player.inventory.clone(),
+            quests: player.quests.clone(),
+        }
+    }
+
+    /// Sends a player its inventory.
+    pub(super) fn show_inventory(&mut self, handle: Handle, used: Option<crate::ids::ItemId>) {
+        let Some(entity) = self.entities.get(handle) else { return };
+        let (Some(id), Some(player)) = (entity.player_id(), entity.player()) else { return };
+        let (stacks, gold) = (player.inventory.clone(), player.gold);
+        self.notify(id, Notice::Inventory { stacks, gold, used });
+    }
+}

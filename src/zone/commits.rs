@@ -1,0 +1,277 @@
+//! A zone's way to the store: claims, changes of value, saves and releases.
+//!
+//! The thread never waits: each call runs as a task and its result comes back as a
+//! [`Completion`], taken at the start of a tick. Saves that fail are kept and tried again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use metrics::{Gauge, gauge};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use super::ZoneServer;
+use super::players::Entering;
+use crate::ids::{Epoch, OperationId, PlayerId, ServerId, SessionRef, TicketUse};
+use crate::store::record::Claim;
+use crate::store::{Store, StoreError};
+use crate::tick::now;
+use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Receipt};
+
+/// Results waiting for the zone's next tick. Tasks wait here, not the thread.
+const COMPLETIONS: usize = 8_192;
+/// How long a last save is tried before the player is given up.
+const RELEASE_TRIES: u32 = 30;
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A claim's answer.
+pub(super) struct Claimed {
+    pub player: PlayerId,
+    pub entering: Entering,
+    pub result: Result<Claim, StoreError>,
+}
+
+/// What the store has answered.
+pub(super) enum Completion {
+    Claimed(Box<Claimed>),
+    TicketUsed { player: PlayerId, session: SessionRef, result: Result<(), StoreError> },
+    Decided { operation: OperationId, outcome: Result<Receipt, CommitRefusal> },
+    Saved { states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError> },
+    Counted(Result<(), StoreError>),
+    Released(PlayerId),
+}
+
+/// One zone's dealings with the store.
+pub(super) struct Saves {
+    store: Store,
+    runtime: Runtime,
+    completions: mpsc::Sender<Completion>,
+    origin: u64,
+    batches: u64,
+    interval: Duration,
+    next_save: Instant,
+    /// Calls under way.
+    in_flight: usize,
+    saving: bool,
+    counting: bool,
+    /// States that could not be saved yet, and since when.
+    unsaved: BTreeMap<PlayerId, PlayerState>,
+    unsaved_since: Option<Instant>,
+    counts: BTreeMap<(PlayerId, &'static str), u64>,
+    /// A batch of counts that was sent and not yet answered for; sent again under the same id.
+    sent_counts: Option<(OperationId, Vec<(PlayerId, &'static str, u64)>)>,
+    depth: Gauge,
+    age: Gauge,
+}
+
+impl Saves {
+    pub(super) fn new(
+        store: Store,
+        runtime: Runtime,
+        origin: u64,
+        seconds: u64,
+    ) -> (Self, mpsc::Receiver<Completion>) {
+        let (completions, receiver) = mpsc::channel(COMPLETIONS);
+        let interval = Duration::from_secs(seconds);
+        let saves = Self {
+            store,
+            runtime,
+            completions,
+            // Apart from the world's own operation ids.
+            origin: !origin,
+            batches: 0,
+            interval,
+            next_save: now() + interval,
+            in_flight: 0,
+            saving: false,
+            counting: false,
+            unsaved: BTreeMap::new(),
+            unsaved_since: None,
+            counts: BTreeMap::new(),
+            sent_counts: None,
+            depth: gauge!("throng_save_queue_depth"),
+            age: gauge!("throng_save_queue_age_seconds"),
+        };
+        (saves, receiver)
+    }
+
+    fn call(&mut self, work: impl Future<Output = Completion> + Send + 'static) {
+        self.in_flight += 1;
+        let completions = self.completions.clone();
+        self.runtime.spawn(async move {
+            let completion = work.await;
+            // Fails only if the zone has ended.
+            let _ = completions.send(completion).await;
+        });
+    }
+
+    pub(super) fn claim(&mut self, player: PlayerId, owner: ServerId, entering: Entering) {
+        let store = self.store.clone();
+        self.call(async move {
+            let result = store.claim(player, owner, entering.ticket).await;
+            Completion::Claimed(Box::new(Claimed { player, entering, result }))
+        });
+    }
+
+    pub(super) fn use_ticket(&mut self, player: PlayerId, session: SessionRef, ticket: TicketUse) {
+        let store = self.store.clone();
+        self.call(async move {
+            let result = store.use_ticket(ticket).await;
+            Completion::TicketUsed { player, session, result }
+        });
+    }
+
+    pub(super) fn commit(&mut self, operation: Operation) {
+        let store = self.store.clone();
+        self.call(async move {
+            let id = operation.id;
+            let outcome = store.commit(operation).await;
+            Completion::Decided { operation: id, outcome }
+        });
+    }
+
+    /// Saves a player for the last time, trying again while the store is away.
+    pub(super) fn release(&mut self, state: PlayerState) {
+        self.unsaved.remove(&state.id);
+        let store = self.store.clone();
+        self.call(async move {
+            let player = state.id;
+            for attempt in 1..=RELEASE_TRIES {
+                match store.release(state.clone()).await {
+                    Ok(()) => break,
+                    Err(StoreError::Unavailable(problem)) if attempt < RELEASE_TRIES => {
+                        warn!(%player, attempt, problem, "last save waits for the database");
+                        tokio::time::sleep(RELEASE_PAUSE).await;
+                    }
+                    Err(error) => {
+                        error!(%player, %error, "last save was not taken");
+                        break;
+                    }
+                }
+            }
+            Completion::Released(player)
+        });
+    }
+
+    /// Adds to a player's counter; sent with the next save.
+    pub(super) fn count(&mut self, player: PlayerId, counter: &'static str, by: u64) {
+        *self.counts.entry((player, counter)).or_default() += by;
+    }
+
+    /// Whether nothing is under way or waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.counts.is_empty() && self.sent_counts.is_none()
+    }
+
+    fn save(&mut self) {
+        if self.saving || self.unsaved.is_empty() {
+            return;
+        }
+        self.saving = true;
+        let states: Vec<PlayerState> = std::mem::take(&mut self.unsaved).into_values().collect();
+        let store = self.store.clone();
+        self.call(async move {
+            let result = store.save(states.clone()).await;
+            Completion::Saved { states, result }
+        });
+    }
+
+    /// Sends counters; a batch the store has not answered for goes again before the next.
+    pub(super) fn send_counts(&mut self) {
+        if self.counting {
+            return;
+        }
+        if self.sent_counts.is_none() && !self.counts.is_empty() {
+            self.batches += 1;
+            let id = OperationId::new(self.origin, self.batches);
+            let counts = std::mem::take(&mut self.counts);
+            let batch = counts.into_iter().map(|((player, name), by)| (player, name, by));
+            self.sent_counts = Some((id, batch.collect()));
+        }
+        if let Some((id, batch)) = self.sent_counts.clone() {
+            self.counting = true;
+            let store = self.store.clone();
+            self.call(async move { Completion::Counted(store.count(id, batch).await) });
+        }
+    }
+
+    /// Keeps states that were not saved, unless there are newer ones.
+    fn keep(&mut self, states: Vec<PlayerState>, epochs: impl Fn(PlayerId) -> Option<Epoch>) {
+        for state in states {
+            if epochs(state.id) == Some(state.epoch) {
+                self.unsaved.entry(state.id).or_insert(state);
+            }
+        }
+    }
+}
+
+impl ZoneServer {
+    /// Every few seconds: saves whoever has changed, and sends the counters.
+    pub(super) fn save_if_due(&mut self) {
+        let now = now();
+        if now < self.saves.next_save {
+            return;
+        }
+        self.saves.next_save = now + self.saves.interval;
+        for state in self.world.take_unsaved() {
+            self.saves.unsaved.insert(state.id, state);
+        }
+        self.saves.depth.set(self.saves.unsaved.len() as f64);
+        let age = self.saves.unsaved_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        self.saves.age.set(age);
+        self.saves.save();
+        self.saves.send_counts();
+    }
+
+    /// Takes what the store has answered since the last tick.
+    pub(super) fn take_completions(&mut self) {
+        while let Ok(completion) = self.completions.try_recv() {
+            self.saves.in_flight -= 1;
+            match completion {
+                Completion::Claimed(claimed) => self.on_claimed(*claimed),
+                Completion::TicketUsed { player, session, result } => {
+                    self.on_ticket_used(player, session, result);
+                }
+                Completion::Decided { operation, outcome } => {
+                    self.world.apply(Command::Decided { operation, outcome });
+                }
+                Completion::Saved { states, result } => self.on_saved(states, result),
+                Completion::Counted(result) => self.on_counted(result),
+                Completion::Released(player) => self.on_released(player),
+            }
+        }
+    }
+
+    fn on_saved(&mut self, states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError>) {
+        self.saves.saving = false;
+        match result {
+            Ok(refused) => {
+                self.saves.unsaved_since = None;
+                for player in refused {
+                    self.on_lost_ownership(player);
+                }
+            }
+            Err(error) => {
+                warn!(%error, players = states.len(), "players were not saved; will try again");
+                self.saves.unsaved_since.get_or_insert_with(now);
+                let world = &self.world;
+                self.saves.keep(states, |player| world.player(player).map(|state| state.epoch));
+            }
+        }
+    }
+
+    fn on_counted(&mut self, result: Result<(), StoreError>) {
+        self.saves.counting = false;
+        match result {
+            Ok(()) => self.saves.sent_counts = None,
+            Err(StoreError::Unavailable(problem)) => {
+                warn!(problem, "statistics wait for the database");
+            }
+            Err(error) => {
+                error!(%error, "a batch of statistics was not taken");
+                self.saves.sent_counts = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The zone role: one thread for each zone, which owns that zone's world and reads one inbox.
+//!
+//! This file is the zone manager: it hosts the thread and reads like a table of contents of its
+//! tick. The rules are in `world/`; here they meet time, messages and the store. A zone never
+//! waits for anything but its clock.
+
+mod border;
+mod clock;
+mod commits;
+mod events;
+mod inputs;
+mod players;
+mod sync;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use metrics::{Gauge, Histogram, gauge, histogram};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, info_span};
+
+use crate::ids::{ServerId, ZoneId};
+use crate::link::{Directory, Inbox, Outbox};
+use crate::msg::{ChatMsg, GatewayMsg, MasterMsg, ZoneMsg};
+use crate::store::Store;
+use crate::tick;
+use crate::world::World;
+use crate::world::command::Effect;
+use crate::world::content::Content;
+use clock::{Clock, Round};
+use commits::{Completion, Saves};
+use events::EventManager;
+use players::Players;
+use sync::SyncService;
+
+/// `[zone]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ZoneConfig {
+    /// Most players in one zone.
+    pub max_players: usize,
+    /// Seconds between two saves of those that changed: what a crash loses at most.
+    pub save_seconds: u64,
+    /// Ticks overrun in a row after which a zone slows its time.
+    pub overruns_before_dilation: u32,
+    /// Slowest a zone's time may run, share of real time.
+    pub dilation_floor: f64,
+    /// Seed of all chance; 0: a new one at each start.
+    pub seed: u64,
+}
+
+impl Default for ZoneConfig {
+    fn default() -> Self {
+        Self {
+            max_players: 10_000,
+            save_seconds: 5,
+            overruns_before_dilation: 3,
+            dilation_floor: 0.25,
+            seed: 0,
+        }
+    }
+}
+
+impl ZoneConfig {
+    /// What is wrong with the values, each with its key and the allowed range.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                problems.push(format!("zone.{key} must be {least} to {most}"));
+            }
+        };
+        range("max_players", self.max_players as u64, 1, 50_000);
+        range("save_seconds", self.save_seconds, 1, 3_600);
+        range("overruns_before_dilation", u64::from(self.overruns_before_dilation), 1, 1_000);
+        if !(0.1..=1.0).contains(&self.dilation_floor) {
+            problems.push("zone.dilation_floor must be 0.1 to 1".to_owned());
+        }
+        problems
+    }
+}
+
+/// Whom a zone talks to.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// Those that may watch it.
+    pub gateways: Directory<ServerId, GatewayMsg>,
+    /// Its neighbours.
+    pub zones: Directory<ZoneId, ZoneMsg>,
+    /// Guild wars are counted there.
+    pub chat: Outbox<ChatMsg>,
+    /// Knows who stands where.
+    pub master: Outbox<MasterMsg>,
+}
+
+/// What a zone's thread is started with.
+pub struct Start {
+    /// Which zone.
+    pub zone: ZoneId,
+    /// The process it runs in: the owner of its players.
+    pub server: ServerId,
+    /// `[zone]`.
+    pub config: ZoneConfig,
+    /// `[world]`.
+    pub content: Arc<Content>,
+    /// Where its messages come from.
+    pub inbox: Inbox<ZoneMsg>,
+    /// Whom it talks to.
+    pub peers: Peers,
+    /// Where its players are kept.
+    pub store: Store,
+    /// How long after the others' its ticks begin, so that zones do not tick together.
+    pub phase: Duration,
+    /// Ends it: every player is saved and released first.
+    pub stop: CancellationToken,
+}
+
+/// Starts the thread of one zone. Must be called within the runtime that its store calls run on.
+/// A panic ends this zone alone; it is logged and its thread gives an error.
+///
+/// # Errors
+/// If the thread cannot be made.
+pub fn spawn(start: Start) -> std::io::Result<JoinHandle<()>> {
+    let runtime = Runtime::current();
+    let zone = start.zone;
+    std::thread::Builder::new().name(format!("zone-{zone}")).spawn(move || {
+        let span = info_span!("zone", %zone);
+        let _entered = span.enter();
+        ZoneServer::new(start, runtime).run();
+    })
+}
+
+/// How long a stopping zone waits for its last saves.
+const LAST_SAVES: Duration = Duration::from_secs(20);
+
+/// Everything one zone's thread owns.
+struct ZoneServer {
+    zone: ZoneId,
+    server: ServerId,
+    config: ZoneConfig,
+    content: Arc<Content>,
+    inbox: Inbox<ZoneMsg>,
+    completions: mpsc::Receiver<Completion>,
+    peers: Peers,
+    stop: CancellationToken,
+    clock: Clock,
+    world: World,
+    players: Players,
+    saves: Saves,
+    events: EventManager,
+    sync: SyncService,
+    gauges: Gauges,
+}
+
+/// Metrics of one zone, looked up once.
+struct Gauges {
+    tick_seconds: Histogram,
+    players: Gauge,
+    npcs: Gauge,
+    items: Gauge,
+    inbox: Gauge,
+}
+
+impl Gauges {
+    fn new(zone: ZoneId) -> Self {
+        let zone = zone.to_string();
+        Self {
+            tick_seconds: histogram!("throng_zone_tick_seconds", "zone" => zone.clone()),
+            players: gauge!("throng_zone_players", "zone" => zone.clone()),
+            npcs: gauge!("throng_zone_npcs", "zone" => zone.clone()),
+            items: gauge!("throng_zone_items", "zone" => zone),
+            inbox: gauge!("throng_inbox_depth", "role" => "zone"),
+        }
+    }
+}
+
+impl ZoneServer {
+    fn new(start: Start, runtime: Runtime) -> Self {
+        let Start { zone, server, config, content, inbox, peers, store, phase, stop } = start;
+        let origin = rand::random();
+        let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
+        let (saves, completions) = Saves::new(store, runtime, origin, config.save_seconds);
+        Self {
+            clock: Clock::start(zone, phase, &config),
+            world: World::new(zone, content.clone(), origin, seed),
+            players: Players::default(),
+            events: EventManager::new(zone),
+            sync: SyncService::new(zone, &content, peers.gateways.clone()),
+            gauges: Gauges::new(zone),
+            zone,
+            server,
+            config,
+            content,
+            inbox,
+            completions,
+            peers,
+            stop,
+            saves,
+        }
+    }
+
+    fn run(mut self) {
+        info!(seed_fixed = self.config.seed != 0, "zone runs");
+        while !self.stop.is_cancelled() {
+            match self.clock.wait() {
+                Round::Events => self.events.round(&mut self.sync),
+                Round::Tick => self.tick(),
+            }
+        }
+        self.empty_out();
+        info!("zone stopped");
+    }
+
+    /// One tick, in order.
+    fn tick(&mut self) {
+        let began = tick::now();
+        self.take_inputs();
+        self.take_completions();
+        self.world.lose_time(self.clock.take_lost_ms());
+        self.world.step();
+        self.carry_out_effects();
+        self.events.round(&mut self.sync);
+        self.sync.publish(self.world.frame());
+        self.save_if_due();
+        self.clock.spent(began.elapsed());
+        self.gauges.tick_seconds.record(began.elapsed());
+        self.publish_population();
+    }
+
+    fn publish_population(&self) {
+        if self.world.tick().0.is_multiple_of(20) {
+            let population = self.world.population();
+            self.gauges.players.set(population.players as f64);
+            self.gauges.npcs.set(population.npcs as f64);
+            self.gauges.items.set(population.items as f64);
+            self.gauges.inbox.set(self.inbox.len() as f64);
+        }
+    }
+
+    /// Turns what the world wants into messages, store calls and events.
+    fn carry_out_effects(&mut self) {
+        let effects: Vec<Effect> = self.world.drain_effects().collect();
+        for effect in effects {
+            match effect {
+                Effect::Notify { player, notice } => self.on_notice(player, notice),
+                Effect::Event(event) => self.events.push(event),
+                Effect::Commit(operation) => self.saves.commit(operation),
+                Effect::Departed { to, transfer } => self.on_departed(to, transfer),
+                Effect::Left { state } => self.on_left(*state),
+                Effect::Strike { zones, strike } => self.on_strike_out(&zones, strike),
+                Effect::StrikeRefused { zone, player, request, refusal } => {
+                    self.send_to_zone(zone, ZoneMsg::StrikeRefused { player, request, refusal });
+                }
+                Effect::Credit { zone, player, credit } => {
+                    self.send_to_zone(zone, ZoneMsg::Credit { player, credit });
+                }
+                Effect::WarKill { id, killer, victim } => {
+                    let message = ChatMsg::WarKill { id, killer, victim };
+                    if let Err(problem) = self.peers.chat.send(message) {
+                        error!(%problem, operation = %id, "a war kill could not be told to chat");
+                    }
+                }
+                Effect::Count { player, counter, by } => self.saves.count(player, counter, by),
+                Effect::Kick { player, reason } => self.on_kick(player, reason),
+            }
+        }
+    }
+
+    /// The last round: everybody is saved and released, then the thread may end.
+    fn empty_out(&mut self) {
+        let deadline = tick::now() + LAST_SAVES;
+        for player in self.players.all() {
+            self.world.apply(crate::world::command::Command::Leave { player });
+        }
+        loop {
+            self.world.step();
+            self.carry_out_effects();
+            self.take_completions();
+            self.saves.send_counts();
+            if self.saves.is_idle() && self.players.is_empty() {
+                return;
+            }
+            if tick::now() >= deadline {
+                error!(left = self.players.len(), "zone stops with players unsaved");
+                return;
+            }
+            self.clock.pause(Duration::from_millis(5));
+        }
+    }
+}
