@@ -121,41 +121,6 @@ impl NetConfig {
         }
     }
 
-    /// What is wrong with the values, each with its key and the allowed range.
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut range = |key: &str, value: u64, least: u64, most: u64| {
-            if !(least..=most).contains(&value) {
-                problems.push(format!("net.{key} must be {least} to {most}"));
-            }
-        };
-        range("io_threads", self.io_threads as u64, 0, 256);
-        range("max_connections", self.max_connections as u64, 1, 1_000_000);
-        range("per_address", self.per_address as u64, 1, 1_000_000);
-        range("backlog", u64::from(self.backlog), 1, 65_535);
-        range("outbound_bytes", self.outbound_bytes as u64, 16_384, 16_777_216);
-        range("kernel_unsent_bytes", u64::from(self.kernel_unsent_bytes), 0, 16_777_216);
-        range("frame_timeout_ms", self.frame_timeout_ms, 100, 60_000);
-        range("slow_client_ms", self.slow_client_ms, 500, 60_000);
-        range("tls_handshake_ms", self.tls_handshake_ms, 500, 60_000);
-        range("tls_handshakes", self.tls_handshakes as u64, 1, 65_536);
-        let rate = &self.rate;
-        range("rate.packets_per_second", u64::from(rate.packets_per_second), 1, 10_000);
-        range("rate.packet_burst", u64::from(rate.packet_burst), 1, 10_000);
-        range("rate.moves_per_second", u64::from(rate.moves_per_second), 1, 1_000);
-        range("rate.abilities_per_second", u64::from(rate.abilities_per_second), 1, 1_000);
-        range("rate.chat_messages", u64::from(rate.chat_messages), 1, 100);
-        range("rate.chat_seconds", u64::from(rate.chat_seconds), 1, 3_600);
-        range("rate.mute_messages", u64::from(rate.mute_messages), 2, 100);
-        range("rate.mute_seconds", u64::from(rate.mute_seconds), 1, 3_600);
-        if self.tls.certificate.is_some() != self.tls.key.is_some() {
-            problems.push(
-                "net.tls.certificate must be given together with net.tls.key, or neither".into(),
-            );
-        }
-        problems
-    }
-
     /// What a shard needs of this.
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {

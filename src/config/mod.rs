@@ -1,0 +1,125 @@
+//! The configuration of a process: its sections, where their values come from, what is allowed.
+//!
+//! `main` and the command line call [`load`] once, before anything else is started. Nothing in here
+//! opens a socket or a database, and nothing prints: problems are values that say each key, where
+//! it came from and what would be allowed.
+//!
+//! To add a section: a field of [`Config`], a line in its default and one in [`Config::problems`],
+//! its keys in `config.toml`. A problem is a line that begins with its key's whole path and goes on
+//! with "must be" and what is allowed; the value and its origin are added by [`load`].
+
+mod checks;
+mod key;
+mod layers;
+mod load;
+mod sections;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::ChatConfig;
+use crate::gateway::GatewayConfig;
+use crate::login::LoginConfig;
+use crate::master::MasterConfig;
+use crate::net::NetConfig;
+use crate::role::Roles;
+use crate::store::StoreConfig;
+use crate::world::content::Content;
+use crate::zone::ZoneConfig;
+
+pub use layers::Sources;
+pub use load::{BadConfig, Finding, load};
+pub use sections::{LinkConfig, LogConfig, LogFormat, PortsConfig, store_address};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The folder of what the server makes itself: database, keys, tokens.
+    pub data_dir: PathBuf,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[ports]`
+    pub ports: PortsConfig,
+    /// `[net]`
+    pub net: NetConfig,
+    /// `[login]`
+    pub login: LoginConfig,
+    /// `[gateway]`
+    pub gateway: GatewayConfig,
+    /// `[zone]`
+    pub zone: ZoneConfig,
+    /// `[chat]`
+    pub chat: ChatConfig,
+    /// `[master]`
+    pub master: MasterConfig,
+    /// `[link]`
+    pub link: LinkConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[world]`: read apart from the others, see `world.rs`.
+    #[serde(skip, default = "world::standard")]
+    pub world: Arc<Content>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "throng-data".into(),
+            log: LogConfig::default(),
+            ports: PortsConfig::default(),
+            net: NetConfig::default(),
+            login: LoginConfig::default(),
+            gateway: GatewayConfig::default(),
+            zone: ZoneConfig::default(),
+            chat: ChatConfig::default(),
+            master: MasterConfig::default(),
+            link: LinkConfig::default(),
+            store: StoreConfig::default(),
+            world: world::standard(),
+        }
+    }
+}
+
+impl Config {
+    /// Every value that is out of its range, and every combination that cannot work.
+    pub fn problems(&self, roles: &Roles) -> Vec<String> {
+        let mut found = Vec::new();
+        found.extend(self.log.problems());
+        found.extend(self.ports.problems());
+        found.extend(checks::net(&self.net));
+        found.extend(self.login.problems());
+        found.extend(checks::gateway(&self.gateway));
+        found.extend(checks::zone(&self.zone));
+        found.extend(checks::chat(&self.chat));
+        found.extend(self.master.problems());
+        found.extend(checks::store(&self.store));
+        found.extend(self.world.problems());
+        found.extend(self.combinations(roles));
+        found
+    }
+
+    /// What only shows when several sections are seen together.
+    fn combinations(&self, roles: &Roles) -> Vec<String> {
+        if roles.is_all() || !sections::is_sqlite(&self.store) {
+            return Vec::new();
+        }
+        vec![format!(
+            "store.url must be a postgres:// address when the roles are spread over several \
+             processes (this one runs --role {roles}; SQLite serves --role all only)"
+        )]
+    }
+
+    /// All of it but the world as TOML, with passwords left out: for people to read.
+    pub fn in_force(&self) -> String {
+        let mut shown = self.clone();
+        shown.store.url = store_address(&self.store.url);
+        toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! The layers, and the folder of right and wrong files.
+
+use std::path::Path;
+
+use super::*;
+
+fn from_file(path: &Path) -> Result<Config, BadConfig> {
+    load(&Sources { file: Some(path.into()), ..Sources::default() }, &Roles::all())
+}
+
+fn from_text(text: &str) -> Result<Config, BadConfig> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("given.toml");
+    std::fs::write(&path, text).unwrap();
+    from_file(&path)
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn the_defaults_have_no_problem() {
+    assert_eq!(Config::default().problems(&Roles::all()), Vec::<String>::new());
+}
+
+#[test]
+fn the_commented_file_is_the_defaults_and_names_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    let config = from_file(&path).unwrap();
+    assert_eq!(config, Config::default());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let defaults = figment::value::Value::serialize(Config::default()).unwrap();
+    for (path, _) in key::leaves(defaults.as_dict().unwrap()) {
+        let name = path.rsplit('.').next().unwrap();
+        let set = text.lines().any(|line| {
+            let line = line.trim_start_matches(['#', ' ']);
+            line.split_once('=').is_some_and(|(key, _)| key.trim() == name)
+        });
+        assert!(set, "config.toml does not say what {path} is");
+    }
+}
+
+#[test]
+fn every_valid_file_is_taken() {
+    for path in files("valid") {
+        from_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+/// Each line `#! text` of an invalid file must be in the answer, and nothing else may be wrong.
+#[test]
+fn every_invalid_file_is_refused_with_all_its_faults() {
+    for path in files("invalid") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let wanted: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#! ")).collect();
+        let BadConfig(findings) = from_file(&path).unwrap_err();
+        let origin = format!("({}): ", path.display());
+        let said: Vec<String> =
+            findings.iter().map(|finding| finding.to_string().replace(&origin, "")).collect();
+        for line in &wanted {
+            let known = said.iter().any(|said| said.contains(line));
+            assert!(known, "{}: '{line}' is not in {said:#?}", path.display());
+        }
+        assert_eq!(said.len(), wanted.len(), "{}: {said:#?}", path.display());
+    }
+}
+
+#[test]
+fn later_layers_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("given.toml");
+    std::fs::write(&file, "[ports]\nlogin = 1\ngateway = 2\ntext = 3\n").unwrap();
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let sources = Sources {
+        file: Some(file),
+        environment: vec![pair("THRONG_PORTS__GATEWAY", "20"), pair("THRONG_PORTS__TEXT", "30")],
+        flags: vec![pair("ports.text", "300")],
+    };
+    let ports = load(&sources, &Roles::all()).unwrap().ports;
+    assert_eq!((ports.login, ports.gateway, ports.text, ports.http), (1, 20, 300, 8088));
+}
+
+#[test]
+fn other_programs_variables_are_left_alone_and_ones_own_slips_are_not() {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let environment = vec![
+        pair("THRONG_SERVICE_HOST", "10.0.0.1"),
+        pair("THRONG_PORT", "tcp://10.0.0.1:8080"),
+        pair("THRONG_DATA_DIR", "elsewhere"),
+        pair("THRONG_LOG__FILTER", "debug"),
+    ];
+    let sources = Sources { environment, ..Sources::default() };
+    let config = load(&sources, &Roles::all()).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("elsewhere"));
+    assert_eq!(config.log.filter, "debug");
+
+    let environment = vec![pair("THRONG_LOG__FITLER", "debug")];
+    let error = load(&Sources { environment, ..Sources::default() }, &Roles::all()).unwrap_err();
+    let said = error.0[0].to_string();
+    assert_eq!(
+        said,
+        "log.fitler (THRONG_LOG__FITLER): there is no such key; did you mean log.filter?"
+    );
+}
+
+#[test]
+fn a_text_that_looks_like_a_number_stays_a_text_where_one_is_wanted() {
+    let environment = vec![("THRONG_PORTS__ADVERTISE".to_owned(), "12345".to_owned())];
+    let config = load(&Sources { environment, ..Sources::default() }, &Roles::all()).unwrap();
+    assert_eq!(config.ports.advertise, "12345");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = from_file(Path::new("/nowhere/at-all.toml")).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/at-all.toml"), "{error}");
+}
+
+#[test]
+fn several_processes_need_the_database_that_can_be_shared() {
+    let roles: Roles = "zone".parse().unwrap();
+    let error = load(&Sources::default(), &roles).unwrap_err();
+    assert_eq!(error.0[0].key, "store.url");
+    let flags = vec![("store.url".to_owned(), "postgres://me:secret@db/game".to_owned())];
+    let config = load(&Sources { flags, ..Sources::default() }, &roles).unwrap();
+    assert!(!config.in_force().contains("secret"), "{}", config.in_force());
+}
+
+#[test]
+fn one_rule_can_be_changed_without_giving_the_world_again() {
+    let config = from_text("[world.rules]\nplayer_speed = 7.5\n").unwrap();
+    let standard = Config::default();
+    assert_eq!(config.world.rules.player_speed, 7.5);
+    assert_eq!(config.world.rules.attack_damage, standard.world.rules.attack_damage);
+    assert_eq!(config.world.zones, standard.world.zones);
+}
