@@ -216,7 +216,7 @@ impl Login {
             self.attempts.sweep(now);
         }
         self.seconds += 1;
-        metrics::gauge!("throng_login_queue_length").set(self.in_progress() as f64);
+        metrics::gauge!("throng_login_queue_depth").set(self.in_progress() as f64);
     }
 
     fn refuse(&self, asker: &Asker, want: &Want, refusal: LoginRefusal) {
