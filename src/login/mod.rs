@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info_span, warn};
 
 pub use config::{Duplicate, LoginConfig};
+pub use stages::new_character;
 
 use crate::ids::{RequestId, ServerId};
 use crate::link::{Directory, Inbox, Outbox};
