@@ -1,18 +1,10 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
 //! directly between roles and once with `link.loopback`, where each goes through its wire form.
 
-mod accounts;
-mod borders;
-mod guilds;
-mod hostile;
-mod operators;
-mod play;
 #[path = "../common/postgres.rs"]
 mod postgres;
-mod resume;
 mod server;
 mod text;
-mod text_commands;
 
 /// Runs each scenario in both topologies, as a test of its own.
 macro_rules! scenarios {
