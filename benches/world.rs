@@ -121,7 +121,7 @@ fn visible_sets(bencher: Bencher, players: u64) {
     bencher.bench_local(|| {
         let mut told = 0;
         for (view, eye) in views.iter_mut().zip(&eyes) {
-            view.fold(&frame, *eye, &mut look);
+            view.fold(&frame, *eye, usize::MAX, &mut look);
             view.tell(&frame, &mut look, 400, |_| told += 1);
         }
         told

@@ -29,12 +29,10 @@ pub mod zone;
 pub mod admin;
 pub mod banner;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod data_dir;
 pub mod run;
 pub mod status;
 pub mod telemetry;
 pub mod web;
-
-pub mod client;
-pub mod loadtest;

@@ -1,1 +1,227 @@
-//! x
+//! The command line: what can be typed, and what each command does.
+//!
+//! `main` calls [`Cli::execute`] and exits with what it gives. Commands print to standard output,
+//! faults go to standard error; no password is ever taken from an argument, where other users of
+//! the machine could read it.
+
+mod account;
+mod health;
+mod serve;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, BadConfig, Config, Sources};
+use crate::role::Roles;
+
+/// A command could not do what it should.
+const FAILED: u8 = 1;
+/// The configuration is not usable (sysexits.h: EX_CONFIG).
+const BAD_CONFIG: u8 = 78;
+
+const AFTER_HELP: &str = "\
+Without a command the server runs until SIGINT or SIGTERM; then it tells the players, saves and
+stops. A second signal stops it at once.
+
+Examples:
+  throng                                       a whole world, data in ./throng-data
+  throng --config /etc/throng.toml             with a configuration of one's own
+  throng --set ports.text=9082 --log-filter debug
+  THRONG_STORE__URL=postgres://me@db/throng throng
+  throng account create alice                  asks for the password
+  throng check-config --config /etc/throng.toml
+
+Values come from, later ones first: --set and the other flags, THRONG_SECTION__KEY in the
+environment, the file, the defaults. `config.toml` in the repository explains every key.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration is not usable.";
+
+/// An MMO game server: one binary, five roles.
+#[derive(Debug, Parser)]
+#[command(name = "throng", version, about, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+struct Settings {
+    /// What this process plays: master, login, gateway, zone, chat, a list of them, or all
+    #[arg(long, global = true, value_name = "ROLES", default_value = "all")]
+    role: Roles,
+    /// Configuration file [default: ./config.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of what the server makes itself: database, keys, tokens (data_dir)
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// What to log: a level, or a list such as info,throng::net=debug (log.filter)
+    #[arg(long, global = true, value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// Set any key of the configuration; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    values: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make, list, ban and unban accounts in the configured database
+    #[command(subcommand)]
+    Account(account::Action),
+    /// Check the configuration and show what is in force
+    #[command(after_help = "Exits with 0 if the server would start with it, else with 78 and a \
+        list of all that is wrong.\n\nExample:\n  throng check-config --config /etc/throng.toml")]
+    CheckConfig,
+    /// Make a self-signed certificate for trying TLS out
+    #[command(after_help = "Clients must be told to trust it; use a real one for a public \
+        server.\n\nExample:\n  throng dev-cert /tmp/tls")]
+    DevCert {
+        /// Where to put certificate and key [default: the data folder]
+        dir: Option<PathBuf>,
+    },
+    /// Ask a running server whether it is healthy
+    #[command(after_help = "Exits with 0 if it answers with 200 within three seconds, else with \
+        1.\n\nExample:\n  throng health http://127.0.0.1:8090/readyz")]
+    Health {
+        /// What to ask [default: /healthz at ports.admin]
+        url: Option<String>,
+    },
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Cli {
+    /// Does what was asked for. The exit code says how it went.
+    pub fn execute(self) -> ExitCode {
+        match self.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                let _ = writeln!(std::io::stderr(), "throng: {fault}");
+                ExitCode::from(match fault {
+                    Fault::Config(_) => BAD_CONFIG,
+                    Fault::Failed(_) => FAILED,
+                })
+            }
+        }
+    }
+
+    fn run(self) -> Result<(), Fault> {
+        // Asking a server needs no configuration if the address is given.
+        if let Some(Command::Health { url: Some(url) }) = &self.command {
+            return Ok(health::ask(url)?);
+        }
+        let config = self.settings.load()?;
+        match self.command {
+            None => serve::serve(config, self.settings.role)?,
+            Some(Command::Account(action)) => action.execute(&config)?,
+            Some(Command::CheckConfig) => show(&config, &self.settings.role),
+            Some(Command::DevCert { dir }) => dev_cert(dir, &config)?,
+            Some(Command::Health { .. }) => health::ask(&health::url_of(config.ports.admin))?,
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn load(&self) -> Result<Config, BadConfig> {
+        let mut flags = self.values.clone();
+        let named = [("data_dir", &self.data_dir), ("log.filter", &self.log_filter)];
+        flags.extend(named.into_iter().filter_map(|(key, value)| {
+            value.as_ref().map(|value| (key.to_owned(), value.clone()))
+        }));
+        config::load(&Sources::of_process(self.config.clone(), flags), &self.role)
+    }
+}
+
+/// `KEY=VALUE` of `--set`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("it must look like ports.text=9082".into()),
+    }
+}
+
+/// Prints a line; that nobody reads it is no fault.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn show(config: &Config, roles: &Roles) {
+    let world = &config.world;
+    say(config.in_force());
+    say(format_args!(
+        "# [world]: {} zones, {} items, {} skills, {} NPCs, {} quests",
+        world.zones.len(),
+        world.items.len(),
+        world.skills.len(),
+        world.npcs.len(),
+        world.quests.len(),
+    ));
+    say(format_args!("# the configuration can be used for --role {roles}"));
+}
+
+fn dev_cert(dir: Option<PathBuf>, config: &Config) -> anyhow::Result<()> {
+    let dir = dir.unwrap_or_else(|| config.data_dir.clone());
+    std::fs::create_dir_all(&dir)?;
+    let (certificate, key) = crate::net::tls::dev_cert(&dir)?;
+    say("# a self-signed certificate, for trying out; in config.toml:");
+    say("[net.tls]");
+    say(format_args!("certificate = {:?}", certificate.display().to_string()));
+    say(format_args!("key = {:?}", key.display().to_string()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound_and_everything_has_help() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_a_command() {
+        for words in [
+            ["throng", "--data-dir", "here", "check-config"],
+            ["throng", "check-config", "--data-dir", "here"],
+        ] {
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert_eq!(cli.settings.data_dir.as_deref(), Some("here"));
+            assert!(cli.settings.role.is_all());
+        }
+    }
+
+    #[test]
+    fn a_wrong_role_or_pair_is_named() {
+        let fault = Cli::try_parse_from(["throng", "--role", "queen"]).unwrap_err().to_string();
+        assert!(fault.contains("'queen' is not a role"), "{fault}");
+        let fault = Cli::try_parse_from(["throng", "--set", "ports.text"]).unwrap_err();
+        assert!(fault.to_string().contains("ports.text=9082"));
+    }
+
+    #[test]
+    fn set_reaches_any_key() {
+        let words = ["throng", "--set", "ports.text=9082", "--set", "net.rate.chat_messages=7"];
+        let config = Cli::try_parse_from(words).unwrap().settings.load().unwrap();
+        assert_eq!((config.ports.text, config.net.rate.chat_messages), (9082, 7));
+    }
+}

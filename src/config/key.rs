@@ -1,6 +1,6 @@
 //! Keys: which there are, how a wrong one is spelt right, how a value and its type are worded.
 
-use figment::error::{Actual, Kind};
+use figment::error::Kind;
 use figment::value::{Dict, Value};
 
 /// The section that is read apart from the others.
@@ -85,17 +85,19 @@ pub(super) fn show(value: &Value) -> String {
     }
 }
 
-/// What would be allowed instead of a value whose type is wrong.
-pub(super) fn wanted(error: &figment::Error) -> String {
+/// What is wrong with a value that is not of its key's type.
+pub(super) fn fault(error: &figment::Error) -> String {
     match &error.kind {
-        Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) => type_in_words(wanted),
-        Kind::UnknownVariant(_, known) => one_of(known),
-        Kind::UnknownField(field, known) => format!("no key '{field}' here; {}", one_of(known)),
-        Kind::MissingField(field) => format!("a table with the key '{field}' too"),
-        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => "a smaller number".into(),
-        Kind::InvalidLength(_, wanted) => type_in_words(wanted),
-        Kind::Unsupported(Actual::Other(_)) | Kind::Message(_) => error.kind.to_string(),
-        other => other.to_string(),
+        Kind::InvalidType(_, wanted)
+        | Kind::InvalidValue(_, wanted)
+        | Kind::InvalidLength(_, wanted) => format!("must be {}", type_in_words(wanted)),
+        Kind::UnknownVariant(_, known) => format!("must be {}", one_of(known)),
+        Kind::UnknownField(field, known) => {
+            format!("there is no key '{field}' here, but {}", one_of(known))
+        }
+        Kind::MissingField(field) => format!("the key '{field}' is missing"),
+        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => "must be a smaller number".into(),
+        other => format!("is not possible: {other}"),
     }
 }
 

@@ -142,7 +142,7 @@ impl Loader {
     fn tried(&self, path: &str, value: &Value) -> Result<(), String> {
         let alone = Layer::single(String::new(), path, value.clone());
         let figment = Figment::from(Serialized::defaults(&self.defaults)).merge(alone);
-        figment.extract::<Config>().map(|_| ()).map_err(|error| key::wanted(&error))
+        figment.extract::<Config>().map(|_| ()).map_err(|error| key::fault(&error))
     }
 
     fn unknown(&mut self, path: &str, origin: &str) {
@@ -154,12 +154,12 @@ impl Loader {
         self.findings.push(Finding { key: path.to_owned(), origin, value: None, fault });
     }
 
-    fn report(&mut self, path: &str, origin: &str, value: &Value, wanted: String) {
+    fn report(&mut self, path: &str, origin: &str, value: &Value, fault: String) {
         self.findings.push(Finding {
             key: path.to_owned(),
             origin: origin.to_owned(),
             value: Some(shown(path, value)),
-            fault: format!("must be {wanted}"),
+            fault,
         });
     }
 
@@ -170,12 +170,18 @@ impl Loader {
             figment = figment.merge(layer);
         }
         let (content, faults) = world::read(&self.world);
+        let whole = faults.is_empty();
         self.findings.extend(faults);
         match figment.extract::<Config>() {
             Ok(mut config) => {
-                config.world = content;
+                // A world with holes in it would only seem to have further faults.
+                if whole {
+                    config.world = content;
+                }
+                let world = self.world.last().map_or("default", |layer| &layer.origin);
                 let problems = config.problems(roles);
-                self.findings.extend(problems.into_iter().map(|line| finding(&figment, &line)));
+                let found = problems.iter().map(|line| finding(&figment, world, line));
+                self.findings.extend(found);
                 if self.findings.is_empty() { Ok(config) } else { Err(BadConfig(self.findings)) }
             }
             Err(error) => {
@@ -213,9 +219,11 @@ fn sort_out(
 }
 
 /// A section's problem, with the value it is about and where that came from.
-fn finding(figment: &Figment, line: &str) -> Finding {
+fn finding(figment: &Figment, world: &str, line: &str) -> Finding {
     let (path, fault) = line.split_once(' ').unwrap_or((line, "is not possible"));
+    let path = path.trim_end_matches(':');
     let origin = match figment.find_metadata(path) {
+        _ if path.starts_with("world.") => world.to_owned(),
         Some(source) if !source.name.contains("::") => source.name.to_string(),
         _ => "default".into(),
     };

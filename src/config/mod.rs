@@ -8,7 +8,6 @@
 //! its keys in `config.toml`. A problem is a line that begins with its key's whole path and goes on
 //! with "must be" and what is allowed; the value and its origin are added by [`load`].
 
-mod checks;
 mod key;
 mod layers;
 mod load;
@@ -90,14 +89,14 @@ impl Config {
         let mut found = Vec::new();
         found.extend(self.log.problems());
         found.extend(self.ports.problems());
-        found.extend(checks::net(&self.net));
+        found.extend(self.net.problems());
         found.extend(self.login.problems());
-        found.extend(checks::gateway(&self.gateway));
-        found.extend(checks::zone(&self.zone));
-        found.extend(checks::chat(&self.chat));
+        found.extend(self.gateway.problems());
+        found.extend(self.zone.problems());
+        found.extend(self.chat.problems());
         found.extend(self.master.problems());
-        found.extend(checks::store(&self.store));
-        found.extend(self.world.problems());
+        found.extend(sections::store_problems(&self.store));
+        found.extend(self.world.problems().into_iter().map(|line| format!("world.{line}")));
         found.extend(self.combinations(roles));
         found
     }

@@ -1,4 +1,5 @@
-//! The sections that belong to the process rather than to a role: log, ports, links.
+//! The sections that belong to the process rather than to a role: log, ports, links; and the
+//! checks of the store's.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -148,6 +149,25 @@ pub fn store_address(url: &str) -> String {
     // Parameters may hold a password too.
     let path = rest[end..].split_once('?').map_or(&rest[end..], |(path, _)| path);
     format!("{scheme}://{shown}{path}")
+}
+
+/// What is wrong with the values of `[store]`.
+pub(super) fn store_problems(store: &StoreConfig) -> Vec<String> {
+    let mut found = Vec::new();
+    let postgres = store.url.starts_with("postgres://") || store.url.starts_with("postgresql://");
+    if !is_sqlite(store) && !postgres {
+        found.push("store.url must be sqlite, sqlite:PATH or a postgres:// address".into());
+    }
+    let mut range = |key: &str, value: u64, least: u64, most: u64| {
+        if !(least..=most).contains(&value) {
+            found.push(format!("store.{key} must be {least} to {most}"));
+        }
+    };
+    range("connections", u64::from(store.connections), 2, 1_000);
+    range("timeout_ms", store.timeout_ms, 10, 60_000);
+    range("group_commit_ms", store.group_commit_ms, 0, 100);
+    range("group_commit_max", store.group_commit_max as u64, 1, 4_096);
+    found
 }
 
 #[cfg(test)]

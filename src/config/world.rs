@@ -115,7 +115,7 @@ impl Reader {
             match Value::from(rules.clone()).deserialize::<Rules>() {
                 Ok(accepted) => self.content.rules = accepted,
                 Err(error) => {
-                    let fault = format!("must be {}", key::wanted(&error));
+                    let fault = key::fault(&error);
                     self.report(&path, origin, Some(key::show(value)), fault);
                     if let Some(before) = before {
                         rules.insert(name.clone(), before);
@@ -153,7 +153,7 @@ impl Reader {
             Ok(kind) => Some(kind),
             Err(error) => {
                 let inner: String = error.path.iter().map(|part| format!(".{part}")).collect();
-                let fault = format!("must be {}", key::wanted(&error));
+                let fault = key::fault(&error);
                 self.report(&format!("{path}{inner}"), origin, None, fault);
                 None
             }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info_span, warn};
 
 pub use config::{Duplicate, LoginConfig};
+pub use stages::new_character;
 
 use crate::ids::{RequestId, ServerId};
 use crate::link::{Directory, Inbox, Outbox};
@@ -216,7 +217,7 @@ impl Login {
             self.attempts.sweep(now);
         }
         self.seconds += 1;
-        metrics::gauge!("throng_login_queue_length").set(self.in_progress() as f64);
+        metrics::gauge!("throng_login_queue_depth").set(self.in_progress() as f64);
     }
 
     fn refuse(&self, asker: &Asker, want: &Want, refusal: LoginRefusal) {

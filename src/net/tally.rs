@@ -31,7 +31,7 @@ impl Tally {
             bytes_in: counter!("throng_bytes_total", "direction" => "in"),
             bytes_out: counter!("throng_bytes_total", "direction" => "out"),
             slow: counter!("throng_slow_clients_cut_total"),
-            waiting: gauge!("throng_outbound_waiting_bytes"),
+            waiting: gauge!("throng_outbound_queue_bytes"),
         };
         Self { bytes_in: 0, bytes_out: 0, slow: 0, waiting: 0, handles }
     }
@@ -64,7 +64,7 @@ pub fn describe_metrics() {
         "TLS handshakes that failed, by reason: error, timeout."
     );
     describe_counter!("throng_bytes_total", "Bytes of client connections, by direction.");
-    describe_gauge!("throng_outbound_waiting_bytes", "Bytes that wait for clients' sockets.");
+    describe_gauge!("throng_outbound_queue_bytes", "Bytes that wait for clients' sockets.");
     describe_counter!(
         "throng_slow_clients_cut_total",
         "Connections ended because the client read too slowly."

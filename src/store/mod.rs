@@ -314,12 +314,12 @@ fn describe_metrics() {
         "Time from a call of the store to its answer, waiting included"
     );
     metrics::describe_gauge!(
-        "throng_save_queue_depth",
+        "throng_database_queue_depth",
         Count,
         "Players whose save waits for the database"
     );
     metrics::describe_histogram!(
-        "throng_save_queue_age_seconds",
+        "throng_database_queue_seconds",
         Seconds,
         "How long a write waited for its transaction to begin"
     );

@@ -53,7 +53,7 @@ impl Writer {
             sender
         });
         let lanes = lanes.collect();
-        let depth = metrics::gauge!("throng_save_queue_depth");
+        let depth = metrics::gauge!("throng_database_queue_depth");
         let timeout = Duration::from_millis(config.timeout_ms);
         Self { lanes, depth, timeout, stop, tasks }
     }
@@ -129,7 +129,7 @@ impl Lane {
             away: false,
             commits: metrics::counter!("throng_commits_total"),
             group_size: metrics::histogram!("throng_commit_group_size"),
-            age: metrics::histogram!("throng_save_queue_age_seconds"),
+            age: metrics::histogram!("throng_database_queue_seconds"),
         }
     }
 
