@@ -28,11 +28,14 @@ use crate::world::command::PlayerState;
 const ENTER_WITHIN: Duration = Duration::from_secs(10);
 /// How long a displaced session's character may go without its new session.
 const DISPLACED_FOR: Duration = Duration::from_secs(12);
+const TICKET_USED: &str = "the ticket was used before; log in again";
 /// How often a player is looked for in another zone.
 const TRIES: u32 = 3;
 
 /// What the store was asked for.
 pub(super) enum Found {
+    /// Whether a ticket was used before.
+    Ticket { conn: ConnRef, ticket: Box<Ticket>, result: Result<bool, StoreError> },
     /// Where a player is.
     Player { session: SessionKey, result: Result<Option<PlayerState>, StoreError> },
     /// What a resume token goes on with.
@@ -44,8 +47,31 @@ impl Gateway {
         SessionRef { gateway: self.shared.server, key }
     }
 
-    /// A client enters with a ticket.
+    /// A client enters with a ticket. One that was used before must not get as far as presence,
+    /// where it would send the player's own session away.
     pub(super) fn on_enter(&mut self, conn: ConnRef, ticket: Ticket) {
+        let (store, found) = (self.store.clone(), self.found.clone());
+        tokio::spawn(async move {
+            let result = store.ticket_is_used(ticket.usage).await;
+            // Fails only if the gateway has ended.
+            let _ = found.send(Found::Ticket { conn, ticket: Box::new(ticket), result }).await;
+        });
+    }
+
+    fn on_ticket_found(&mut self, conn: ConnRef, ticket: Ticket, result: Result<bool, StoreError>) {
+        let (code, message) = match result {
+            Ok(false) => return self.begin_with(conn, ticket),
+            Ok(true) => (ErrorCode::ErrorTicketUsed, TICKET_USED),
+            Err(error) => {
+                warn!(%error, "ticket could not be looked up");
+                (ErrorCode::ErrorUnavailable, "the database is away")
+            }
+        };
+        let packet = server::enter_world_refused(code, message);
+        self.to_conn(conn, ToShard::Refused { conn: conn.conn, packet });
+    }
+
+    fn begin_with(&mut self, conn: ConnRef, ticket: Ticket) {
         let entering =
             Entering { conn, since: now(), ticket: Some(ticket.usage), resumes: None, tries: 0 };
         self.begin(ticket.player, ticket.name, ticket.device, entering);
@@ -97,6 +123,7 @@ impl Gateway {
     /// The store has answered.
     pub(super) fn on_found(&mut self, found: Found) {
         match found {
+            Found::Ticket { conn, ticket, result } => self.on_ticket_found(conn, *ticket, result),
             Found::Player { session, result: Ok(Some(state)) } => {
                 let zone = self.shared.content.zone_at(state.pose.at).map(|zone| zone.id);
                 let zone = zone.or(self.shared.content.zones.first().map(|zone| zone.id));
@@ -162,8 +189,8 @@ impl Gateway {
         let how = match entering.resumes {
             None => How::Entered { state, guild },
             Some(last_sequence) => {
-                // Another gateway had it: what was missed there is gone.
-                let log = Box::new(ReliableLog::default());
+                // Another gateway had it: what was missed there nobody knows.
+                let log = Box::new(ReliableLog::unknown());
                 How::Resumed { log, last_sequence, received: 0 }
             }
         };
@@ -225,8 +252,7 @@ impl Gateway {
                 self.ask_zone(key, zone);
             }
             EnterRefusal::TicketUsed => {
-                let message = "the ticket was used before; log in again";
-                self.fail_entry(key, ErrorCode::ErrorTicketUsed, message);
+                self.fail_entry(key, ErrorCode::ErrorTicketUsed, TICKET_USED);
             }
             EnterRefusal::Full => {
                 self.fail_entry(key, ErrorCode::ErrorUnavailable, "the zone is full");

@@ -27,6 +27,11 @@ pub struct ReliableLog {
 }
 
 impl ReliableLog {
+    /// In place of one that was lost with its process.
+    pub(super) fn unknown() -> Self {
+        Self { dropped_unsent: true, ..Self::default() }
+    }
+
     /// Remembers a packet, letting the oldest go beyond `most`.
     pub(super) fn push(&mut self, sequence: Option<u64>, packet: Outgoing, most: usize) {
         self.packets.push_back((sequence, packet));

@@ -47,6 +47,18 @@ impl Store {
     pub async fn use_ticket(&self, ticket: TicketUse) -> Result<(), StoreError> {
         self.write("use_ticket", UseTicket(ticket)).await
     }
+
+    /// Whether a ticket was used before. Somebody may use it right after: only using it up decides.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn ticket_is_used(&self, ticket: TicketUse) -> Result<bool, StoreError> {
+        self.read("ticket", async {
+            let mut snapshot = self.snapshot().await?;
+            Ok(snapshot.connection().row(TICKET, values![ticket.id]).await?.is_some())
+        })
+        .await
+    }
 }
 
 struct UseTicket(TicketUse);
@@ -91,6 +103,7 @@ impl Write for ClaimPlayer {
 
 const USE_TICKET: &str =
     "INSERT INTO used_tickets (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+const TICKET: &str = "SELECT id FROM used_tickets WHERE id = $1";
 const CLAIM: &str =
     "UPDATE players SET epoch = epoch + 1, owner = $2, last_seen_at = $3 WHERE id = $1";
 const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \

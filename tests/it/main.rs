@@ -1,10 +1,17 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
 //! directly between roles and once with `link.loopback`, where each goes through its wire form.
 
+#[path = "../common/http.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod http;
+mod play;
+mod player;
 #[path = "../common/postgres.rs"]
 mod postgres;
+mod resume;
 mod server;
 mod text;
+mod wire;
 
 /// Runs each scenario in both topologies, as a test of its own.
 macro_rules! scenarios {

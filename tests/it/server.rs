@@ -25,7 +25,10 @@ pub enum Topology {
 /// Long enough for anything on a busy machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server. Killed when dropped.
+/// The small world, see there.
+const WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/world.toml");
+
+/// A running server. Killed when dropped; a panic in its log fails the test.
 pub struct Server {
     child: Child,
     folder: Arc<TempDir>,
@@ -34,64 +37,56 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts with the default world and cheap hashing.
+    /// Starts with the small world and cheap hashing.
     pub fn start(topology: Topology) -> Self {
         Self::start_with(topology, &[])
     }
 
     /// Starts with settings on top, as `("section.key", "value")`.
     pub fn start_with(topology: Topology, settings: &[(&str, &str)]) -> Self {
-        let mut all = vec![
-            ("link.loopback".to_owned(), (topology == Topology::Loopback).to_string()),
-            ("login.argon2.memory_kib".to_owned(), "64".to_owned()),
-            ("login.argon2.iterations".to_owned(), "1".to_owned()),
-            ("zone.seed".to_owned(), "7".to_owned()),
+        let given = [
+            ("link.loopback", if topology == Topology::Loopback { "true" } else { "false" }),
+            ("login.argon2.memory_kib", "64"),
+            ("login.argon2.passes", "1"),
+            ("net.io_threads", "2"),
+            ("zone.seed", "7"),
+            ("world.file", WORLD),
         ];
-        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let all = given.iter().chain(settings);
+        let all = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let folder = Arc::new(TempDir::new().expect("a temporary folder"));
-        Self::spawn(folder, all)
+        Self::spawn(folder, all).unwrap_or_else(|said| panic!("the server did not come up: {said}"))
     }
 
-    fn spawn(folder: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
-        command.args(["--role", "all", "--data-dir"]).arg(folder.path().join("data"));
-        command.current_dir(folder.path());
-        for port in ["login", "gateway", "text", "http"] {
-            command.env(format!("THRONG_PORTS__{}", port.to_uppercase()), "0");
+    /// What a server says that must not come up, and its exit code.
+    pub fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut command = command(&folder);
+        command.args(["--role", "all"]);
+        for (key, value) in settings {
+            command.env(variable(key), value);
         }
-        command.env("THRONG_PORTS__BIND", "127.0.0.1");
-        command.env("THRONG_PORTS__ADMIN", "127.0.0.1:0");
-        command.env("THRONG_NET__IO_THREADS", "2");
+        let output = command.output().expect("the server starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn spawn(folder: Arc<TempDir>, settings: Vec<(String, String)>) -> Result<Self, String> {
+        let mut command = command(&folder);
+        command.args(["--role", "all"]);
         for (key, value) in &settings {
-            command.env(format!("THRONG_{}", key.to_uppercase().replace('.', "__")), value);
+            command.env(variable(key), value);
         }
-        let log = std::fs::File::create(folder.path().join("server.log")).expect("a log file");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        let mut addresses = BTreeMap::new();
-        let mut lines = BufReader::new(child.stdout.take().expect("a piped output")).lines();
-        for line in lines.by_ref() {
-            let line = line.expect("a readable output");
-            let mut words = line.split_whitespace();
-            let (Some(name), Some(address)) = (words.next(), words.next()) else { continue };
-            let address = address.trim_start_matches("http://").trim_start_matches("https://");
-            if let Ok(address) = address.parse() {
-                addresses.insert(name.to_owned(), address);
-            }
-            if name == "try" {
-                break;
-            }
-        }
-        if addresses.len() < 5 {
-            let log = std::fs::read_to_string(folder.path().join("server.log"));
-            let _ = child.kill();
-            panic!("the server did not come up: {}", log.unwrap_or_default());
-        }
-        Self { child, folder, settings, addresses }
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(folder.path().join("server.log"))
+            .expect("a log file");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
+        let output = child.stdout.take().expect("a piped output");
+        let addresses = addresses(BufReader::new(output));
+        let server = Self { child, folder, settings, addresses };
+        let all_there = server.addresses.len() == 5;
+        if all_there { Ok(server) } else { Err(server.log()) }
     }
 
     /// Where a port of the banner listens: `login`, `gateway`, `text`, `web`, `admin`.
@@ -99,43 +94,66 @@ impl Server {
         self.addresses[name]
     }
 
+    /// Where packet clients connect, without TLS.
+    pub fn endpoint(&self) -> Endpoint {
+        plain(self.address("gateway"))
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far, over all its starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
     }
 
     /// A connected client that is nobody yet.
     pub async fn connect(&self) -> Client {
-        let address = self.address("gateway");
-        let endpoint = Endpoint::plain(address.ip().to_string(), address.port());
-        Client::connect(endpoint).await.expect("a connection to the gateway")
+        Client::connect(self.endpoint()).await.expect("a connection to the gateway")
     }
 
-    /// A player in the world, registered first if need be.
-    pub async fn player(&self, name: &str) -> Client {
-        let mut client = self.connect().await;
-        // A name that is taken is one that has played before.
-        let _ = client.register(name, "secret").await;
-        let login = client.login(name, "secret", "test").await.expect("a log-in");
-        client.enter(&login.session_token).await.expect("an entry");
-        client
+    /// The operators' command line over the same data: its exit code and what it said.
+    pub async fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = tokio::process::Command::from(command(&self.folder));
+        for (key, value) in &self.settings {
+            command.env(variable(key), value);
+        }
+        command.args(arguments);
+        let output = within("the command's end", command.output()).await.expect("it starts");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits for its end.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.terminate();
+        self.ended().await
+    }
+
+    /// Asks it to stop, and goes on.
+    pub fn terminate(&self) {
         self.signal("-TERM");
-        self.child.wait().expect("an end")
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        within("the server's end", async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child") {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
     }
 
     /// Kills it without warning.
-    pub fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         self.signal("-KILL");
-        self.child.wait().expect("an end");
+        self.ended().await;
     }
 
     fn signal(&self, signal: &str) {
@@ -144,11 +162,10 @@ impl Server {
         assert!(status.success());
     }
 
-    /// Starts again on the same data; ports are other ones.
+    /// Starts again on the same data, once it has ended; ports are other ones.
     pub fn start_again(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        *self = Self::spawn(self.folder.clone(), self.settings.clone());
+        let again = Self::spawn(self.folder.clone(), self.settings.clone());
+        *self = again.unwrap_or_else(|said| panic!("the server did not come up again: {said}"));
     }
 }
 
@@ -156,10 +173,55 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            eprintln!("--- server log ---\n{}", self.log());
+            eprintln!("--- server log ---\n{log}");
+        } else {
+            assert!(!log.contains("panicked"), "the server panicked:\n{log}");
         }
     }
+}
+
+/// The binary with nothing of this machine's environment in its configuration.
+fn command(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("THRONG_")) {
+        command.env_remove(name);
+    }
+    for port in ["login", "gateway", "text", "http", "link"] {
+        command.env(variable(&format!("ports.{port}")), "0");
+    }
+    command.env(variable("ports.bind"), "127.0.0.1");
+    command.env(variable("ports.admin"), "127.0.0.1:0");
+    command.env(variable("data_dir"), folder.path().join("data"));
+    command.env("NO_COLOR", "1").current_dir(folder.path()).stdin(Stdio::null());
+    command
+}
+
+/// The environment variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("THRONG_{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// Reads the banner to its last part, or to the end of a server that gives up.
+fn addresses(banner: impl BufRead) -> BTreeMap<String, SocketAddr> {
+    let mut addresses = BTreeMap::new();
+    for line in banner.lines().map_while(Result::ok) {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(address)) = (words.next(), words.next()) {
+            let address = address.trim_start_matches("http://").trim_start_matches("https://");
+            addresses.extend(address.parse().map(|address| (name.to_owned(), address)));
+        }
+        if line.starts_with("try") {
+            break;
+        }
+    }
+    addresses
+}
+
+/// An endpoint without TLS.
+pub fn plain(address: SocketAddr) -> Endpoint {
+    Endpoint::plain(address.ip().to_string(), address.port())
 }
 
 /// A name that no other test of this run uses.
