@@ -387,7 +387,7 @@ impl Process {
         let allowed_origins = self.config.net.allowed_origins.clone();
         let config = WebSocketConfig { allowed_origins };
         let sockets = websocket::router(config, shards, gate, stop.clone());
-        let app = web::router().merge(sockets);
+        let app = web::router(&self.config.world).merge(sockets);
         let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
         let stopped = async move { stop.cancelled().await };
         match tls {
