@@ -38,7 +38,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn packet(kind: proto::PacketType, payload: &[u8], compressed: bool) -> String {
@@ -119,7 +122,10 @@ fn check_read(read: &Value) {
     let second = &read[0]["body"]["records"][1];
     assert_eq!((&second["y"], &second["rotation"]), (&json!(5_242.88), &json!(90)));
     let entity = &read[1]["body"];
-    assert_eq!((&entity["entity_id"], &entity["name"]), (&json!((7u64 << 32) + 9), &json!("Wölfin")));
+    assert_eq!(
+        (&entity["entity_id"], &entity["name"]),
+        (&json!((7u64 << 32) + 9), &json!("Wölfin"))
+    );
     assert_eq!((&entity["origin_x"], &entity["level"]), (&json!(-350.25), &json!(0)));
     let goals = read[2]["body"]["quests"][0]["goals"].as_array().unwrap();
     assert_eq!((goals.len(), &goals[39]["wanted"]), (40, &json!(3)));
