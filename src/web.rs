@@ -4,7 +4,8 @@
 //! same for everybody, and a strict policy keeps the page from loading or sending anything
 //! elsewhere.
 
-use axum::Router;
+use std::collections::BTreeMap;
+
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -12,6 +13,10 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::world::content::Content;
 
 /// One file of the page.
 struct File {
@@ -45,12 +50,33 @@ const fn file(path: &'static str, kind: &'static str, text: &'static str) -> Fil
     File { path, kind, text }
 }
 
-/// The page and what belongs to it.
-pub fn router() -> Router {
-    FILES.iter().fold(Router::new(), |router, file| {
+/// The page and what belongs to it; `content` names the things of this server's world.
+pub fn router(content: &Content) -> Router {
+    let described = describe(content);
+    let router = Router::new().route("/content.json", get(async move || described));
+    FILES.iter().fold(router, |router, file| {
         let tag = tag(file.text);
         router.route(file.path, get(async move |headers: HeaderMap| serve(file, &tag, &headers)))
     })
+}
+
+/// What the page shows of the content: skills for the bar, names of items and quests.
+fn describe(content: &Content) -> Json<serde_json::Value> {
+    let mut skills: Vec<_> = content.skills.iter().collect();
+    skills.sort_by_key(|(key, skill)| (skill.level, *key));
+    let skills: Vec<serde_json::Value> = skills
+        .into_iter()
+        .map(|(key, skill)| {
+            let aimed = skill.reach > 0.0;
+            json!({
+                "key": key, "name": skill.name, "cost": skill.cost, "level": skill.level,
+                "cooldown_ms": skill.cooldown_ms, "aimed": aimed,
+            })
+        })
+        .collect();
+    let items: BTreeMap<_, _> = content.items.iter().map(|(k, item)| (k, &item.name)).collect();
+    let quests: BTreeMap<_, _> = content.quests.iter().map(|(k, quest)| (k, &quest.name)).collect();
+    Json(json!({ "skills": skills, "items": items, "quests": quests }))
 }
 
 /// Names a text by its contents.
@@ -88,6 +114,18 @@ mod tests {
             assert_eq!(header(CONTENT_TYPE), Some(file.kind));
             assert_eq!(header(CONTENT_SECURITY_POLICY), Some(POLICY));
         }
+    }
+
+    #[test]
+    fn the_page_is_told_this_servers_skills() {
+        let content: Content = toml::from_str(
+            "[skills.leap]\nname = \"Leap\"\nreach = 5\ncooldown_ms = 900\n\
+             effect = { kind = \"damage\", amount = 3 }",
+        )
+        .unwrap();
+        let Json(described) = describe(&content);
+        assert_eq!(described["skills"][0]["key"], "leap");
+        assert_eq!(described["skills"][0]["aimed"], true);
     }
 
     #[test]

@@ -16,7 +16,8 @@ impl Store {
     /// Waits in the writer's queue with others and shares their commit.
     ///
     /// # Errors
-    /// Says why it was not done. A repeated operation gets its first outcome again. After
+    /// Says why it was not done. A repeated operation that was done gets its receipt again; one that
+    /// was refused is judged anew. After
     /// [`CommitRefusal::Unavailable`] it is not known whether it was done: send it again, under the
     /// same id.
     pub async fn commit(&self, operation: Operation) -> Result<Receipt, CommitRefusal> {
@@ -46,7 +47,7 @@ impl Write for Commit {
         let lock = db.pick(PLAYER, PLAYER_LOCKED);
         let owned = db.row(lock, values![*player]).await?;
         if let Some(outcome) = outcome::find(db, *id).await? {
-            return outcome.into_receipt().ok_or_else(|| outcome::mismatch(*id));
+            return outcome.into_receipt().map(Ok).ok_or_else(|| outcome::mismatch(*id));
         }
         let Some(row) = owned else { return Ok(Err(CommitRefusal::StaleEpoch)) };
         if row.number::<u64>(0)? != epoch.0 {
@@ -63,12 +64,11 @@ impl Write for Commit {
                     .ok_or(CommitRefusal::NotThere)
             }
         };
-        let outcome = match &answer {
-            Ok(receipt) => Outcome::from(receipt),
-            Err(CommitRefusal::Full) => Outcome::Full,
-            Err(_) => Outcome::NotThere,
-        };
-        outcome::keep(db, *id, Some(*player), &outcome).await?;
+        // A refusal has changed nothing and is not kept: what is owed (a quest's reward has one id
+        // for ever) may be asked for again once there is room.
+        if let Ok(receipt) = &answer {
+            outcome::keep(db, *id, Some(*player), &Outcome::from(receipt)).await?;
+        }
         Ok(answer)
     }
 }

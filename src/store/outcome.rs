@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::record::WarRecord;
 use crate::ids::{GuildId, ItemId, Key, OperationId, PlayerId};
 use crate::tick;
-use crate::world::command::{CommitRefusal, ItemStack, Receipt};
+use crate::world::command::{ItemStack, Receipt};
 
 /// The first outcome of an operation, as JSON in its row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,6 @@ use crate::world::command::{CommitRefusal, ItemStack, Receipt};
 pub(super) enum Outcome {
     /// A change of value was done: id, kind and quantity of the stacks, and the gold.
     Receipt { stacks: Vec<(ItemId, Key, u32)>, gold: u64 },
-    /// A change of value was refused.
-    NotThere,
-    /// See [`Outcome::NotThere`].
-    Full,
     /// A guild was made.
     Guild(GuildId),
     /// A war was started, scored or ended: both guilds, both scores, the start.
@@ -82,17 +78,15 @@ pub(super) fn mismatch(id: OperationId) -> Failure {
 
 impl Outcome {
     /// As the answer to a change of value.
-    pub(super) fn into_receipt(self) -> Option<Result<Receipt, CommitRefusal>> {
+    pub(super) fn into_receipt(self) -> Option<Receipt> {
         match self {
             Self::Receipt { stacks, gold } => {
                 let stacks = stacks
                     .into_iter()
                     .map(|(id, kind, quantity)| ItemStack { id, kind, quantity })
                     .collect();
-                Some(Ok(Receipt { stacks, gold }))
+                Some(Receipt { stacks, gold })
             }
-            Self::NotThere => Some(Err(CommitRefusal::NotThere)),
-            Self::Full => Some(Err(CommitRefusal::Full)),
             Self::Guild(_) | Self::War { .. } | Self::Done => None,
         }
     }

@@ -172,6 +172,10 @@ impl ZoneServer {
     fn attach(&mut self, player: PlayerId, session: SessionRef) {
         info!(%player, "player goes on with another session");
         self.players.bind(player, session);
+        // A new client counts its moves from the beginning.
+        if let Some(state) = self.world.player(player) {
+            self.world.apply(Command::Enter { state: Box::new(state) });
+        }
         self.confirm_entry(player, session);
     }
 

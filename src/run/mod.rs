@@ -5,13 +5,15 @@
 //! in memory or a link. Start is bottom up, stop is top down: clients are told, players leave and
 //! are saved, the store closes last.
 
+mod ports;
+mod zones;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,21 +26,18 @@ use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox, inbox};
 use crate::msg::master::ServerStatus;
 use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
-use crate::net::tls::{Tls, TlsListener};
-use crate::net::websocket::{self, WebSocketConfig};
-use crate::net::{Framing, Gate, ListenConfig, Shards, listen, spawn_shards};
-use crate::proto::ErrorCode;
-use crate::protocol::{packet, server};
+use crate::net::tls::Tls;
+use crate::net::{Gate, Shards, spawn_shards};
 use crate::role::Roles;
 use crate::store::Store;
-use crate::tick::{TICK, now, unix_millis};
+use crate::tick::TICK;
 use crate::token::TicketSigner;
-use crate::{admin, chat, gateway, limits, login, master, status, web, zone};
+use crate::{admin, chat, gateway, limits, login, master, status};
+use ports::{Ports, bind};
+use zones::{ZoneParts, keep_zone};
 
 /// How long a part of the process may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
-/// A zone that has panicked starts again after this.
-const ZONE_RESTART: Duration = Duration::from_secs(1);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
@@ -347,176 +346,12 @@ impl Process {
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
         self.tasks.spawn(status::report(template, gate.clone(), master, stop));
     }
-
-    /// The operators' port: metrics, health, registry, dashboard.
-    fn serve_operators(
-        &self,
-        listener: TcpListener,
-        metrics: PrometheusHandle,
-        token: admin::OperatorToken,
-        master: mpsc::Sender<master::query::Query>,
-        readiness: admin::Readiness,
-    ) {
-        let zones = self.config.world.zones.iter();
-        let state = admin::AdminState {
-            metrics,
-            token,
-            master: Some(master),
-            store: Some(self.store.clone()),
-            readiness,
-            started: now(),
-            zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
-        };
-        let stop = self.stops.others.clone();
-        self.tasks.spawn(async move {
-            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
-                error!(%problem, "the operators' port has ended");
-            }
-        });
-    }
-
-    /// The public web port: the web client and the WebSocket.
-    fn serve_http(
-        &self,
-        listener: TcpListener,
-        tls: Option<Tls>,
-        shards: Shards<gateway::ToShard>,
-        gate: Arc<Gate>,
-    ) -> anyhow::Result<()> {
-        let stop = self.stops.gateway.clone();
-        let allowed_origins = self.config.net.allowed_origins.clone();
-        let config = WebSocketConfig { allowed_origins };
-        let sockets = websocket::router(config, shards, gate, stop.clone());
-        let app = web::router().merge(sockets);
-        let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
-        let stopped = async move { stop.cancelled().await };
-        match tls {
-            Some(tls) => {
-                let listener = TlsListener::new(listener, tls)?;
-                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
-                self.tasks.spawn(async move { served(serving.await) });
-            }
-            None => {
-                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
-                self.tasks.spawn(async move { served(serving.await) });
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What starting the roles leaves for the others.
 struct Started {
     gateway_inbox: Inbox<GatewayMsg>,
     master_queries: mpsc::Sender<master::query::Query>,
-}
-
-/// Opens the client ports.
-struct Ports<'a> {
-    process: &'a Process,
-    gate: &'a Arc<Gate>,
-    tls: &'a Option<Tls>,
-}
-
-impl Ports<'_> {
-    fn packets<M: Send + 'static>(
-        &self,
-        port: u16,
-        label: &'static str,
-        shards: &Shards<M>,
-    ) -> anyhow::Result<SocketAddr> {
-        let most = limits::CLIENT_FRAME_MAX_BEFORE_LOGIN;
-        let full = server::error(ErrorCode::ErrorUnavailable, "the server is full", 0, 5_000);
-        let mut refusal = Vec::new();
-        packet::append(&mut refusal, full.kind, 1, unix_millis(), &[&full.payload]);
-        self.open(port, Framing::Length, most, label, shards, refusal, self.tls.clone())
-    }
-
-    fn lines<M: Send + 'static>(
-        &self,
-        port: u16,
-        shards: &Shards<M>,
-    ) -> anyhow::Result<SocketAddr> {
-        let refusal = b"ERROR the server is full\n".to_vec();
-        self.open(port, Framing::Lines, limits::TEXT_LINE_MAX, "text", shards, refusal, None)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call for each kind of port, right above")]
-    fn open<M: Send + 'static>(
-        &self,
-        port: u16,
-        framing: Framing,
-        most: usize,
-        label: &'static str,
-        shards: &Shards<M>,
-        refusal: Vec<u8>,
-        tls: Option<Tls>,
-    ) -> anyhow::Result<SocketAddr> {
-        let address = self.process.address(port);
-        let mut config = ListenConfig::new(&self.process.config.net, address, framing, most, label);
-        config.refusal = refusal.into();
-        config.tls = tls;
-        let stop = self.process.stops.listeners.clone();
-        listen(config, shards.clone(), self.gate.clone(), stop)
-            .with_context(|| format!("the {label} port (ports.{label})"))
-    }
-}
-
-/// What a zone's thread is made of, time and again.
-struct ZoneParts {
-    wiring: Wiring,
-    server: ServerId,
-    config: zone::ZoneConfig,
-    content: Arc<crate::world::content::Content>,
-    store: Store,
-    stop: CancellationToken,
-}
-
-/// Runs a zone until the process stops; one that panics is started again, empty, and its players
-/// are brought in anew by their gateways.
-async fn keep_zone(parts: ZoneParts, id: ZoneId, phase: Duration) {
-    loop {
-        let (outbox, inbox) = inbox(limits::ZONE_INBOX, parts.wiring.loopback);
-        parts.wiring.zones.insert(id, outbox);
-        let started = zone::spawn(zone::Start {
-            zone: id,
-            server: parts.server,
-            config: parts.config.clone(),
-            content: parts.content.clone(),
-            inbox,
-            peers: zone::Peers {
-                gateways: parts.wiring.gateways.clone(),
-                zones: parts.wiring.zones.clone(),
-                chat: parts.wiring.chat.clone(),
-                master: parts.wiring.master.clone(),
-            },
-            store: parts.store.clone(),
-            phase,
-            stop: parts.stop.clone(),
-        });
-        let ended = match started {
-            Ok(thread) => tokio::task::spawn_blocking(move || thread.join().is_ok()).await,
-            Err(problem) => {
-                error!(zone = %id, %problem, "a zone has no thread");
-                Ok(false)
-            }
-        };
-        if parts.stop.is_cancelled() {
-            return;
-        }
-        error!(zone = %id, clean = ended.unwrap_or(false), "a zone has ended; it starts again");
-        tokio::time::sleep(ZONE_RESTART).await;
-    }
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be had ({key})"))
-}
-
-fn served(result: std::io::Result<()>) {
-    if let Err(problem) = result {
-        error!(%problem, "the web port has ended");
-    }
 }
 
 /// Waits for a part to end, but not for ever.

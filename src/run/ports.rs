@@ -1,0 +1,140 @@
+//! The doors of a process: client ports, the web port, the operators' port.
+//!
+//! Part of the composition; opens sockets and hands them to whoever serves them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::error;
+
+use super::Process;
+use crate::net::tls::{Tls, TlsListener};
+use crate::net::websocket::{self, WebSocketConfig};
+use crate::net::{Framing, Gate, ListenConfig, Shards, listen};
+use crate::proto::ErrorCode;
+use crate::protocol::{packet, server};
+use crate::tick::{now, unix_millis};
+use crate::{admin, gateway, limits, master, web};
+
+impl Process {
+    /// The operators' port: metrics, health, registry, dashboard.
+    pub(super) fn serve_operators(
+        &self,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+        token: admin::OperatorToken,
+        master: mpsc::Sender<master::query::Query>,
+        readiness: admin::Readiness,
+    ) {
+        let zones = self.config.world.zones.iter();
+        let state = admin::AdminState {
+            metrics,
+            token,
+            master: Some(master),
+            store: Some(self.store.clone()),
+            readiness,
+            started: now(),
+            zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
+        };
+        let stop = self.stops.others.clone();
+        self.tasks.spawn(async move {
+            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
+                error!(%problem, "the operators' port has ended");
+            }
+        });
+    }
+
+    /// The public web port: the web client and the WebSocket.
+    pub(super) fn serve_http(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shards: Shards<gateway::ToShard>,
+        gate: Arc<Gate>,
+    ) -> anyhow::Result<()> {
+        let stop = self.stops.gateway.clone();
+        let allowed_origins = self.config.net.allowed_origins.clone();
+        let config = WebSocketConfig { allowed_origins };
+        let sockets = websocket::router(config, shards, gate, stop.clone());
+        let app = web::router(&self.config.world).merge(sockets);
+        let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
+        let stopped = async move { stop.cancelled().await };
+        match tls {
+            Some(tls) => {
+                let listener = TlsListener::new(listener, tls)?;
+                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+                self.tasks.spawn(async move { served(serving.await) });
+            }
+            None => {
+                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+                self.tasks.spawn(async move { served(serving.await) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens the client ports.
+pub(super) struct Ports<'a> {
+    pub(super) process: &'a Process,
+    pub(super) gate: &'a Arc<Gate>,
+    pub(super) tls: &'a Option<Tls>,
+}
+
+impl Ports<'_> {
+    pub(super) fn packets<M: Send + 'static>(
+        &self,
+        port: u16,
+        label: &'static str,
+        shards: &Shards<M>,
+    ) -> anyhow::Result<SocketAddr> {
+        let most = limits::CLIENT_FRAME_MAX_BEFORE_LOGIN;
+        let full = server::error(ErrorCode::ErrorUnavailable, "the server is full", 0, 5_000);
+        let mut refusal = Vec::new();
+        packet::append(&mut refusal, full.kind, 1, unix_millis(), &[&full.payload]);
+        self.open(port, Framing::Length, most, label, shards, refusal, self.tls.clone())
+    }
+
+    pub(super) fn lines<M: Send + 'static>(
+        &self,
+        port: u16,
+        shards: &Shards<M>,
+    ) -> anyhow::Result<SocketAddr> {
+        let refusal = b"ERROR the server is full\n".to_vec();
+        self.open(port, Framing::Lines, limits::TEXT_LINE_MAX, "text", shards, refusal, None)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call for each kind of port, right above")]
+    fn open<M: Send + 'static>(
+        &self,
+        port: u16,
+        framing: Framing,
+        most: usize,
+        label: &'static str,
+        shards: &Shards<M>,
+        refusal: Vec<u8>,
+        tls: Option<Tls>,
+    ) -> anyhow::Result<SocketAddr> {
+        let address = self.process.address(port);
+        let mut config = ListenConfig::new(&self.process.config.net, address, framing, most, label);
+        config.refusal = refusal.into();
+        config.tls = tls;
+        let stop = self.process.stops.listeners.clone();
+        listen(config, shards.clone(), self.gate.clone(), stop)
+            .with_context(|| format!("the {label} port (ports.{label})"))
+    }
+}
+
+pub(super) async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be had ({key})"))
+}
+
+fn served(result: std::io::Result<()>) {
+    if let Err(problem) = result {
+        error!(%problem, "the web port has ended");
+    }
+}
