@@ -1,11 +1,16 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
 //! directly between roles and once with `link.loopback`, where each goes through its wire form.
 
+mod accounts;
 mod borders;
+mod databases;
+mod guilds;
 mod hostile;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
+mod operators;
+mod packets;
 mod play;
 mod player;
 #[path = "../common/postgres.rs"]
@@ -14,6 +19,8 @@ mod resume;
 mod server;
 mod text;
 mod text_commands;
+mod tls;
+mod websocket;
 mod wire;
 
 /// Runs each scenario in both topologies, as a test of its own.
