@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use prost::Message;
 
 use super::session::State;
 use super::shard::{GatewayService, flush};
@@ -15,10 +16,10 @@ use super::talk::{ConnRef, FromShard};
 use crate::ids::SessionRef;
 use crate::limits;
 use crate::link::SendError;
-use crate::msg::{ChatMsg, ZoneMsg};
+use crate::msg::{ChatMsg, Outgoing, ZoneMsg};
 use crate::net::rate::Class;
 use crate::net::{CloseReason, ConnId, Framing, Io};
-use crate::proto::{DisconnectReason, ErrorCode};
+use crate::proto::{DisconnectReason, Error, ErrorCode, PacketType};
 use crate::protocol::client::{self, ClientPacket, Rejected};
 use crate::protocol::packet;
 use crate::protocol::server;
@@ -46,6 +47,15 @@ impl Traffic {
 
     pub(super) fn refused(&mut self, code: ErrorCode) {
         *self.errors.entry(code.as_str_name()).or_default() += 1;
+    }
+
+    /// Counts an ERROR, whichever role it comes from; they are rare enough to look into.
+    pub(super) fn told(&mut self, packet: &Outgoing) {
+        if packet.kind == PacketType::Error
+            && let Ok(error) = Error::decode(packet.payload.clone())
+        {
+            self.refused(error.code());
+        }
     }
 
     pub(super) fn publish(&mut self) {
@@ -216,7 +226,6 @@ impl GatewayService {
 
     fn refuse(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, refused: &Refused) {
         let Refused { rejected, retry_after_ms, strike } = refused;
-        self.traffic.refused(rejected.code);
         let packet = server::error(rejected.code, &rejected.message, sequence, *retry_after_ms);
         self.send_now(io, conn, &packet);
         let strikes = self.shared.config.strikes;
