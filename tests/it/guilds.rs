@@ -157,6 +157,7 @@ async fn a_war_is_scored_and_outlives_a_restart(topology: Topology) {
     assert_eq!((info.members.len(), info.wars.len()), (2, 1));
     assert_eq!((info.wars[0].our_kills, info.wars[0].their_kills), (1, 0));
     ann.sees_guild(foe.id, "Herd").await;
+    foe.until_view("life again", |c| c.view().me().is_some_and(|me| me.health > 0)).await;
     ann.kill(foe.id).await;
     assert_eq!(score(&mut ann).await.0, 2);
     foe.peace("Pack").await.map(|_| ()).unwrap_or_else(|code| panic!("{code:?}"));

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use throng::client::{Event, Incoming};
-use throng::proto::{self, ChatChannel, GuildRank, PacketType};
+use throng::proto::{self, ChatChannel, EventKind, GuildRank, PacketType};
 use throng::protocol::client::password_hash;
 use throng::protocol::table::TABLE;
 
 use crate::player::PASSWORD;
 use crate::scenarios;
-use crate::server::{Server, Topology, UNHURRIED, within};
+use crate::server::{Server, Topology, UNHURRIED};
 use crate::wire::Raw;
 
 scenarios![every_packet_type_travels];
@@ -141,20 +141,15 @@ async fn fight_a_war(ann: &mut Raw, foe: &mut Scripted) {
     let start = proto::GuildWarStart { enemy: "Herd".into(), guild: String::new() };
     ann.ask(&start, PacketType::GuildWarStart).await;
     let target_id = foe.id;
-    within("a kill", async {
-        loop {
-            ann.send(&proto::CombatAction { target_id, ..Default::default() }).await;
-            let dead = |_: &Incoming, event: &Event| match event {
-                Event::WarScore(_) | Event::Error(_) => true,
-                Event::Game(event) => event.target_id == target_id,
-                _ => false,
-            };
-            if let Event::WarScore(_) = ann.until_where("the blow's end", dead).await {
-                break;
-            }
-        }
-    })
-    .await;
+    // Life is 100, a blow takes 12.
+    for _ in 0..9 {
+        ann.send(&proto::CombatAction { target_id, ..Default::default() }).await;
+        let struck = |_: &Incoming, event: &Event| matches!(event, Event::Game(event) if event.kind() == EventKind::EventPlayerDamage);
+        ann.until_where("a blow", struck).await;
+        // The pause between two blows; nothing tells its end.
+        tokio::time::sleep(std::time::Duration::from_millis(160)).await;
+    }
+    ann.until(PacketType::GuildWarScore).await;
     let end = proto::GuildWarEnd { enemy: "Herd".into(), ..Default::default() };
     ann.ask(&end, PacketType::GuildWarEnd).await;
     ann.ask(&proto::GuildDisband::default(), PacketType::GuildDisband).await;
@@ -178,18 +173,21 @@ async fn log_in_at_once(topology: Topology) -> Raw {
     let slow = [("login.argon2.memory_kib", "65536"), ("login.argon2.passes", "4")];
     let server = Server::start_with(topology, &slow);
     let mut all = Vec::new();
-    for index in 0..4 {
-        let mut raw = Raw::open(&server.endpoint()).await;
-        let register = proto::RegisterRequest {
-            username: format!("Crowd_{index}"),
+    for _ in 0..6 {
+        all.push(Raw::open(&server.endpoint()).await);
+    }
+    for (index, raw) in all.iter_mut().enumerate() {
+        // Nobody of that name costs as much time as somebody.
+        let login = proto::LoginRequest {
+            username: format!("Nobody_{index}"),
             password_hash: password_hash(PASSWORD),
             client_version: env!("CARGO_PKG_VERSION").to_owned(),
+            device_id: String::new(),
         };
-        raw.send(&register).await;
-        all.push(raw);
+        raw.send(&login).await;
     }
     let mut last = all.pop().expect("one of them");
     last.until(PacketType::LoginQueue).await;
-    last.until(PacketType::RegisterResponse).await;
+    last.until(PacketType::LoginResponse).await;
     last
 }
