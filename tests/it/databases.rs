@@ -1,8 +1,9 @@
 //! The same play on PostgreSQL, and what happens while a database is away.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use throng::proto::{ErrorCode, QuestState};
+use throng::tick;
 
 use crate::play;
 use crate::player::{Player, refusal};
@@ -43,7 +44,7 @@ async fn play_goes_on_while_the_database_is_away(topology: Topology) {
     ann.go(at.x, at.y).await;
     cluster.stop();
 
-    let asked = Instant::now();
+    let asked = tick::now();
     let refused = refusal(ann.pick_up(flower).await);
     assert_eq!(refused, ErrorCode::ErrorUnavailable);
     assert!(asked.elapsed() < Duration::from_secs(5), "refused after {:?}", asked.elapsed());

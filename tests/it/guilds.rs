@@ -134,7 +134,7 @@ async fn a_war_is_scored_and_outlives_a_restart(topology: Topology) {
     mate.join("Pack").await.unwrap();
     assert_eq!(refusal(ann.attack(foe.id).await), ErrorCode::ErrorNotAllowed);
     assert_eq!(mate.war("Herd").await.map(|_| ()), Err(ErrorCode::ErrorNoPermission));
-    assert_eq!(ann.war("Pack").await.is_ok(), false, "not against oneself");
+    assert!(ann.war("Pack").await.is_err(), "not against oneself");
     ann.war("Herd").await.unwrap();
     assert_eq!(ann.war("Herd").await.map(|_| ()), Err(ErrorCode::ErrorAtWar));
     for player in [&mut mate, &mut foe] {

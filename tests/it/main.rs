@@ -5,12 +5,14 @@
 
 mod accounts;
 mod borders;
+mod cheats;
 mod databases;
+mod floods;
 mod guilds;
-mod hostile;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
+mod malformed;
 mod operators;
 mod packets;
 mod play;

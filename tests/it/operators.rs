@@ -4,7 +4,7 @@ use serde_json::json;
 use throng::proto::{ChatChannel, DisconnectReason, EntityKind};
 use throng::telemetry::catalogue::{Kind, METRICS};
 
-use crate::hostile::metric;
+use crate::floods::metric;
 use crate::http::{get, post, request};
 use crate::player::Player;
 use crate::scenarios;

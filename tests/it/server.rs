@@ -195,6 +195,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "what a failing test has to say")]
     fn drop(&mut self) {
         self.end_now();
         let log = self.log();

@@ -242,9 +242,8 @@ impl Bytes {
                     self.read.drain(..length);
                     return Some(event);
                 }
-                let mut part = [0; 16_384];
-                match self.stream.read(&mut part).await {
-                    Ok(count) if count > 0 => self.read.extend_from_slice(&part[..count]),
+                match self.stream.read_buf(&mut self.read).await {
+                    Ok(count) if count > 0 => {}
                     _ => return None,
                 }
             }
