@@ -10,7 +10,7 @@ use tracing::{debug, info, info_span, warn};
 
 use super::Gateway;
 use super::outlet::ReliableLog;
-use super::sessions::{Entering, Session, Stage};
+use super::sessions::{Entering, Returning, Session, Stage};
 use super::talk::{ConnRef, How, Opening, ToShard};
 use crate::ids::{Key, PlayerId, RequestId, SessionKey, SessionRef, ZoneId};
 use crate::msg::gateway::EnterRefusal;
@@ -182,7 +182,7 @@ impl Gateway {
                 let player = session.player;
                 return self.tell_chat(ChatMsg::Moved { player, zone });
             }
-            Stage::Reattaching { .. } | Stage::Displaced { .. } => return,
+            Stage::Returning(_) | Stage::Displaced { .. } => return,
         };
         let stage = std::mem::replace(&mut session.stage, Stage::Attached { shard });
         let Stage::Entering(entering) = stage else { return };
@@ -292,7 +292,8 @@ impl Gateway {
             Stage::Attached { shard } => {
                 // The old connection is not known to be dead yet: take the session from it.
                 let shard = *shard;
-                session.stage = Stage::Reattaching { to: conn, last_sequence, since: now() };
+                let to = Some((conn, last_sequence));
+                session.stage = Stage::Returning(Returning { since: now(), to, kept: Vec::new() });
                 self.to_shard(shard, ToShard::Detach { session: key });
             }
             Stage::Detached { log, received, .. } => {
@@ -300,7 +301,10 @@ impl Gateway {
                 info!(player = %session.player, "session resumed");
                 self.open(key, conn, How::Resumed { log, last_sequence, received });
             }
-            Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
+            Stage::Returning(returning) if returning.to.is_none() => {
+                returning.to = Some((conn, last_sequence));
+            }
+            Stage::Entering(_) | Stage::Returning(_) | Stage::Displaced { .. } => {
                 let message = "the session is not to be had";
                 self.refuse_resume(conn, message);
             }
@@ -337,20 +341,38 @@ impl Gateway {
         self.to_conn(conn, ToShard::Refused { conn: conn.conn, packet });
     }
 
-    /// A shard has lost a session's connection, or gives the session back.
+    /// A session's connection is gone. Its shard keeps what comes for it until it has given it
+    /// back, so that nothing falls between the two.
+    pub(super) fn on_closed(&mut self, key: SessionKey, shard: usize) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            match session.stage {
+                // It was asked already.
+                Stage::Returning(_) => return,
+                Stage::Attached { .. } => {
+                    debug!(player = %session.player, "connection lost; the character stands");
+                    let returning = Returning { since: now(), to: None, kept: Vec::new() };
+                    session.stage = Stage::Returning(returning);
+                }
+                Stage::Entering(_) | Stage::Detached { .. } | Stage::Displaced { .. } => {}
+            }
+        }
+        self.to_shard(shard, ToShard::Detach { session: key });
+    }
+
+    /// A shard gives a session back.
     pub(super) fn on_lost(&mut self, key: SessionKey, log: ReliableLog, received: u64) {
+        let keep = self.shared.config.resume_packets;
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let log = Box::new(log);
-        match &session.stage {
-            Stage::Reattaching { to, last_sequence, .. } => {
-                let (to, last_sequence) = (*to, *last_sequence);
+        let Stage::Returning(returning) = &mut session.stage else { return };
+        let mut log = Box::new(log);
+        for packet in returning.kept.drain(..) {
+            log.push(None, packet, keep);
+        }
+        match returning.to {
+            Some((to, last_sequence)) => {
                 self.open(key, to, How::Resumed { log, last_sequence, received });
             }
-            Stage::Attached { .. } => {
-                debug!(player = %session.player, "connection lost; the character stands");
-                session.stage = Stage::Detached { since: now(), log, received };
-            }
-            Stage::Entering(_) | Stage::Detached { .. } | Stage::Displaced { .. } => {}
+            None => session.stage = Stage::Detached { since: now(), log, received },
         }
     }
 
@@ -448,7 +470,7 @@ impl Gateway {
                 Stage::Entering(entering) => now - entering.since > ENTER_WITHIN,
                 Stage::Attached { .. } => false,
                 Stage::Detached { since, .. } => now - *since > stands,
-                Stage::Reattaching { since, .. } => now - *since > ENTER_WITHIN,
+                Stage::Returning(returning) => now - returning.since > ENTER_WITHIN,
                 Stage::Displaced { since } => now - *since > DISPLACED_FOR,
             })
             .map(|(key, _)| key)

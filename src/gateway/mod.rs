@@ -315,6 +315,7 @@ impl Gateway {
             FromShard::Resume { conn, token_hash, last_sequence } => {
                 self.on_resume(conn, token_hash, last_sequence);
             }
+            FromShard::Closed { session, shard } => self.on_closed(session, shard),
             FromShard::Lost { session, log, received } => self.on_lost(session, *log, received),
             FromShard::Logout { session } => self.on_logout(session),
         }

@@ -25,10 +25,19 @@ pub(super) enum Stage {
     Attached { shard: usize },
     /// Its connection is gone; the character stands.
     Detached { since: Instant, log: Box<ReliableLog>, received: u64 },
-    /// Another connection takes it over; the old shard was asked to give it back.
-    Reattaching { to: ConnRef, last_sequence: u64, since: Instant },
+    /// Its connection is gone or is taken from it; the shard was asked to give it back.
+    Returning(Returning),
     /// The player has another session now, here or elsewhere; kept until that is sure.
     Displaced { since: Instant },
+}
+
+/// A session on its way from a shard to the session manager.
+pub(super) struct Returning {
+    pub since: Instant,
+    /// The connection that takes it over, and what its client has read; none yet.
+    pub to: Option<(ConnRef, u64)>,
+    /// What came for it meanwhile: newer than all that the shard has.
+    pub kept: Vec<Outgoing>,
 }
 
 /// How a client came to wait.
@@ -83,7 +92,10 @@ impl Session {
                 }
             }
             Stage::Detached { log, .. } => log.push(None, packet, keep),
-            Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
+            Stage::Returning(returning) if returning.kept.len() < keep => {
+                returning.kept.push(packet);
+            }
+            Stage::Entering(_) | Stage::Returning(_) | Stage::Displaced { .. } => {
                 debug!(player = %self.player, "a packet for a session between connections");
             }
         }
@@ -153,7 +165,7 @@ impl Sessions {
             let state = match session.stage {
                 Stage::Entering(_) => "entering",
                 Stage::Attached { .. } => "playing",
-                Stage::Detached { .. } | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
+                Stage::Detached { .. } | Stage::Returning(_) | Stage::Displaced { .. } => {
                     "resumable"
                 }
             };

@@ -39,6 +39,8 @@ pub struct GatewayService {
     free: Vec<usize>,
     by_conn: HashMap<ConnId, usize, RandomState>,
     by_session: HashMap<SessionKey, usize, RandomState>,
+    /// Sessions without a connection, until the session manager asks for them.
+    orphans: HashMap<SessionKey, Orphan, RandomState>,
     pub(super) feeds: BTreeMap<ZoneId, Feed>,
     /// Connections with an interest in a zone, by place.
     pub(super) watchers: BTreeMap<ZoneId, Vec<usize>>,
@@ -51,6 +53,13 @@ pub struct GatewayService {
     /// Packets of each type that went out; shared with every outlet of this thread.
     sent: Rc<SentCounts>,
     meters: Meters,
+}
+
+/// What is left of a session when its connection is gone.
+struct Orphan {
+    log: Box<ReliableLog>,
+    /// Highest client sequence read.
+    received: u64,
 }
 
 /// Metrics of a shard, looked up once.
@@ -70,6 +79,7 @@ impl GatewayService {
             free: Vec::new(),
             by_conn: HashMap::default(),
             by_session: HashMap::default(),
+            orphans: HashMap::default(),
             feeds: BTreeMap::new(),
             watchers: BTreeMap::new(),
             scratch: Scratch::default(),
@@ -117,6 +127,9 @@ impl GatewayService {
 
     /// Sends a packet with the next tick; at once where no tick will come.
     fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
+        if let Some(orphan) = self.orphans.get_mut(&session) {
+            return orphan.log.push(None, packet.clone(), self.shared.config.resume_packets);
+        }
         self.traffic.told(packet);
         let Some(conn) = self.session_conn(session) else { return };
         conn.outlet.emit_packet(&mut conn.pending, packet);
@@ -154,7 +167,7 @@ impl GatewayService {
                 How::Entered { .. } => (Box::default(), 0),
                 How::Resumed { log, received, .. } => (log, received),
             };
-            return self.report(FromShard::Lost { session: opening.session, log, received });
+            return self.orphan(opening.session, Orphan { log, received });
         };
         let Opening { session, session_id, token, player, zone, how, .. } = opening;
         let config = &self.shared.config;
@@ -224,27 +237,34 @@ impl GatewayService {
         self.watch(zone, place);
     }
 
-    /// Another connection takes a session over.
+    /// The session manager wants a session back.
     fn on_detach(&mut self, io: &mut Io<'_>, session: SessionKey) {
-        let Some(conn) = self.session_conn(session) else {
-            return self.report(FromShard::Lost { session, log: Box::default(), received: 0 });
-        };
-        let id = conn.id;
-        let reason = DisconnectReason::DisconnectLoggedInElsewhere;
-        self.send_away(io, id, reason, "the session goes on over another connection");
-        self.lose_session(id);
+        if let Some(id) = self.session_conn(session).map(|conn| conn.id) {
+            let reason = DisconnectReason::DisconnectLoggedInElsewhere;
+            self.send_away(io, id, reason, "the session goes on over another connection");
+            self.lose_session(id);
+        }
+        let orphan = self.orphans.remove(&session);
+        let Orphan { log, received } =
+            orphan.unwrap_or_else(|| Orphan { log: Box::default(), received: 0 });
+        self.report(FromShard::Lost { session, log, received });
     }
 
-    /// Gives a connection's session back to the session manager.
+    /// Parts a session from its connection, which is closed or will be.
     fn lose_session(&mut self, conn: ConnId) {
         let Some(conn) = self.conn(conn) else { return };
         let received = conn.received;
         let log = conn.outlet.log.take().unwrap_or_default();
         if let State::InWorld(playing) = std::mem::replace(&mut conn.state, State::Closing) {
-            let session = playing.session;
-            self.by_session.remove(&session);
-            self.report(FromShard::Lost { session, log, received });
+            self.by_session.remove(&playing.session);
+            self.orphan(playing.session, Orphan { log, received });
         }
+    }
+
+    /// Keeps a session without a connection until the session manager asks for it.
+    fn orphan(&mut self, session: SessionKey, orphan: Orphan) {
+        self.orphans.insert(session, orphan);
+        self.report(FromShard::Closed { session, shard: self.index });
     }
 
     /// A session ends by its own wish: nothing of it is to be resumed.
@@ -263,6 +283,7 @@ impl GatewayService {
         reason: DisconnectReason,
         message: &str,
     ) {
+        self.orphans.remove(&session);
         let Some(conn) = self.session_conn(session) else { return };
         let id = conn.id;
         conn.state = State::Closing;

@@ -90,7 +90,7 @@ pub enum ToShard {
         /// Where.
         zone: ZoneId,
     },
-    /// Another connection takes the session over: give it back.
+    /// Give the session back: its connection is gone, or another one takes it over.
     Detach {
         /// Which.
         session: SessionKey,
@@ -181,7 +181,14 @@ pub enum FromShard {
         /// What it had read.
         last_sequence: u64,
     },
-    /// A session's connection is gone.
+    /// A session's connection is gone; the shard keeps the session until it is asked for.
+    Closed {
+        /// Which.
+        session: SessionKey,
+        /// Where.
+        shard: usize,
+    },
+    /// A session is given back, as asked.
     Lost {
         /// Which.
         session: SessionKey,
