@@ -159,8 +159,8 @@ impl ZoneServer {
     ) {
         match result {
             Ok(()) if self.players.bound.contains_key(&player) => self.attach(player, session),
-            // It left while the ticket was looked at: the client may try again with a new one.
-            Ok(()) => self.refuse_entry(session, EnterRefusal::Unavailable),
+            // It left while the ticket was looked at: it comes in like anybody else.
+            Ok(()) => self.on_enter(player, session, None),
             Err(StoreError::TicketUsed) => self.refuse_entry(session, EnterRefusal::TicketUsed),
             Err(error) => {
                 warn!(%player, %error, "ticket could not be used up");
