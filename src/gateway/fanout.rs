@@ -289,7 +289,7 @@ fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
     let place = known.and_then(|handle| frame.place(handle));
     let place = place.or_else(|| {
         let here = |(index, id): (usize, &EntityId)| {
-            (*id == own).then(|| Handle(index as u16)).filter(|h| frame.place(*h).is_some())
+            (*id == own).then_some(Handle(index as u16)).filter(|h| frame.place(*h).is_some())
         };
         playing.handle = frame.ids.iter().enumerate().find_map(here);
         playing.handle.and_then(|handle| frame.place(handle))

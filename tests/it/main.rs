@@ -1,6 +1,8 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
 //! directly between roles and once with `link.loopback`, where each goes through its wire form.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod borders;
 mod hostile;
 #[path = "../common/http.rs"]
