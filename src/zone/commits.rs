@@ -248,8 +248,8 @@ impl ZoneServer {
         match result {
             Ok(refused) => {
                 self.saves.unsaved_since = None;
-                for player in refused {
-                    self.on_lost_ownership(player);
+                for state in states.iter().filter(|state| refused.contains(&state.id)) {
+                    self.on_lost_ownership(state.id, state.epoch);
                 }
             }
             Err(error) => {
