@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
 use super::shard::GatewayService;
+use super::talk::FromShard;
 use crate::geometry::Point;
-use crate::ids::{EntityId, ZoneId};
+use crate::ids::{EntityId, SessionKey, ZoneId};
 use crate::limits::LEAVE_RADIUS;
 use crate::msg::frame::EncodedFrame;
 use crate::net::{CloseReason, ConnId, Io, Written};
@@ -29,6 +30,8 @@ const RECORD: usize = 9;
 const ENTER_COST: usize = 64;
 /// Entities that may always come into view, however little budget is left.
 const NEWCOMERS_MIN: usize = 8;
+/// Frames after which a session's player that is not in them is looked for: 3 s.
+const ABSENT_TICKS: u32 = 60;
 /// Buffers of waiting packets larger than this are given back once empty.
 const PENDING_KEPT: usize = 4_096;
 
@@ -70,6 +73,8 @@ pub(super) struct Scratch {
     out: Vec<u8>,
     /// Zones that sessions have begun to see: to be watched from now on.
     opened: Vec<(ZoneId, usize)>,
+    /// Sessions whose player has not been in its zone for a while.
+    missing: Vec<SessionKey>,
 }
 
 /// What a shard counts in plain integers and publishes once a second.
@@ -114,7 +119,15 @@ impl GatewayService {
         });
         self.watchers.insert(zone, watchers);
         for (zone, index) in self.scratch.opened.drain(..) {
-            self.watchers.entry(zone).or_default().push(index);
+            let watchers = self.watchers.entry(zone).or_default();
+            // A view that was closed and opened again since that zone's last frame is there still;
+            // twice there, it would be told everything twice.
+            if !watchers.contains(&index) {
+                watchers.push(index);
+            }
+        }
+        for session in std::mem::take(&mut self.scratch.missing) {
+            self.report(FromShard::Missing { session });
         }
     }
 }
@@ -147,7 +160,14 @@ impl Turn<'_> {
         if pending.capacity() > PENDING_KEPT {
             *pending = Vec::new();
         }
-        find_eye(playing, &feed.frame);
+        if find_eye(playing, &feed.frame) {
+            playing.absent = 0;
+        } else {
+            playing.absent += 1;
+            if playing.absent.is_multiple_of(ABSENT_TICKS) {
+                self.scratch.missing.push(playing.session);
+            }
+        }
         if !waiting {
             self.tell_views(index, feed, playing, outlet, &mut out);
         }
@@ -282,14 +302,14 @@ impl Turn<'_> {
 }
 
 /// Finds the session's own player in its zone's frame; it keeps its eyes where they were if the
-/// player is not there (yet).
-fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
+/// player is not there (yet). Tells whether it is.
+fn find_eye(playing: &mut Playing, frame: &EncodedFrame) -> bool {
     let (frame, own) = (&frame.frame, EntityId::from(playing.player));
     let known = playing.handle.filter(|handle| frame.ids.get(handle.index()) == Some(&own));
     let place = known.and_then(|handle| frame.place(handle));
     let place = place.or_else(|| {
         let here = |(index, id): (usize, &EntityId)| {
-            (*id == own).then(|| Handle(index as u16)).filter(|h| frame.place(*h).is_some())
+            (*id == own).then_some(Handle(index as u16)).filter(|h| frame.place(*h).is_some())
         };
         playing.handle = frame.ids.iter().enumerate().find_map(here);
         playing.handle.and_then(|handle| frame.place(handle))
@@ -297,6 +317,7 @@ fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
     if let Some(place) = place {
         playing.eye = frame.at[place];
     }
+    place.is_some()
 }
 
 /// Brings a view up to its zone's last frame and says who came, who went and who has changed.

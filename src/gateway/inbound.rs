@@ -369,6 +369,8 @@ impl GatewayService {
         if let Some(session) = session {
             self.forget_session(conn, session);
             self.report(FromShard::Logout { session });
+        } else if let Some(client) = self.conn(conn) {
+            client.state = State::Closing;
         }
         io.close(conn, CloseReason::Service);
         Ok(())

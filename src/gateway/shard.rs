@@ -4,7 +4,7 @@
 //! All calls come from the shard's own thread. What a client sends is in `inbound.rs`, what a
 //! zone's tick sends in `fanout.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use super::inbound::Traffic;
 use super::outlet::{Outlet, ReliableLog, SentCounts};
 use super::pace::{ByteBudget, Strikes};
 use super::session::{Conn, Playing, State};
-use super::talk::{FromShard, How, Opening, ToShard};
+use super::talk::{ConnRef, FromShard, How, Opening, ToShard};
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
 use crate::msg::Outgoing;
@@ -27,8 +27,8 @@ use crate::msg::login::{GameServer, LoginDecision};
 use crate::net::rate::RateGate;
 use crate::net::{CloseReason, ConnId, FrameFault, Framing, Io, Peer, Service, Written};
 use crate::proto::{DisconnectReason, ErrorCode};
-use crate::protocol::server;
 use crate::protocol::text::TextView;
+use crate::protocol::{server, table};
 use crate::tick::TICK_MS;
 
 /// One shard's connections and sessions.
@@ -46,7 +46,7 @@ pub struct GatewayService {
     pub(super) tally: Tally,
     pub(super) traffic: Traffic,
     /// Reports that the session manager had no room for; sent again every second.
-    unreported: Vec<FromShard>,
+    unreported: VecDeque<FromShard>,
     pub(super) servers: std::sync::Arc<Vec<GameServer>>,
     /// Packets of each type that went out; shared with every outlet of this thread.
     sent: Rc<SentCounts>,
@@ -75,7 +75,7 @@ impl GatewayService {
             scratch: Scratch::default(),
             tally: Tally::default(),
             traffic: Traffic::default(),
-            unreported: Vec::new(),
+            unreported: VecDeque::new(),
             servers: std::sync::Arc::default(),
             sent: Rc::default(),
             meters: Meters {
@@ -101,9 +101,23 @@ impl GatewayService {
     }
 
     /// Tells the session manager; what it has no room for now is kept and sent again.
+    /// In order, so that a session's end never comes before its beginning.
     pub(super) fn report(&mut self, report: FromShard) {
-        if let Err(error) = self.shared.reports.try_send(report) {
-            self.unreported.push(error.into_inner());
+        self.report_again();
+        if !self.unreported.is_empty() {
+            self.unreported.push_back(report);
+        } else if let Err(error) = self.shared.reports.try_send(report) {
+            self.unreported.push_back(error.into_inner());
+        }
+    }
+
+    /// Reports what found no room before. Requests of clients wait here too, but each client has
+    /// one at most, and asks no other before that is answered.
+    fn report_again(&mut self) {
+        while let Some(report) = self.unreported.pop_front() {
+            if let Err(error) = self.shared.reports.try_send(report) {
+                return self.unreported.push_front(error.into_inner());
+            }
         }
     }
 
@@ -116,7 +130,13 @@ impl GatewayService {
 
     /// Sends a packet with the next tick; at once where no tick will come.
     fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
-        let Some(conn) = self.session_conn(session) else { return };
+        let Some(conn) = self.session_conn(session) else {
+            // Its connection was lost a moment ago: the session manager keeps it for the resume.
+            if table::rule(packet.kind).reliable {
+                self.report(FromShard::Undelivered { session, packet: packet.clone() });
+            }
+            return;
+        };
         conn.outlet.emit_packet(&mut conn.pending, packet);
         if conn.pending.len() > limits::COMPRESS_OVER * 16 {
             flush(io, conn);
@@ -152,7 +172,8 @@ impl GatewayService {
                 How::Entered { .. } => (Box::default(), 0),
                 How::Resumed { log, received, .. } => (log, received),
             };
-            return self.report(FromShard::Lost { session: opening.session, log, received });
+            let conn = ConnRef { shard: self.index, conn: opening.conn };
+            return self.report(FromShard::Lost { session: opening.session, conn, log, received });
         };
         let Opening { session, session_id, token, player, zone, how, .. } = opening;
         let config = &self.shared.config;
@@ -193,6 +214,7 @@ impl GatewayService {
             budget: ByteBudget::new(config.bandwidth, config.bandwidth_peak, ticks),
             told: None,
             reset: true,
+            absent: 0,
         }));
         flush(io, conn);
         let id = conn.id;
@@ -214,6 +236,10 @@ impl GatewayService {
         let Some(Some(conn)) = self.conns.get_mut(place) else { return };
         let conn = &mut **conn;
         let State::InWorld(playing) = &mut conn.state else { return };
+        playing.absent = 0;
+        if playing.zone == zone {
+            return;
+        }
         playing.zone = zone;
         playing.handle = None;
         if let Some(kind) = self.shared.content.zone(zone) {
@@ -223,9 +249,10 @@ impl GatewayService {
     }
 
     /// Another connection takes a session over.
-    fn on_detach(&mut self, io: &mut Io<'_>, session: SessionKey) {
-        let Some(conn) = self.session_conn(session) else {
-            return self.report(FromShard::Lost { session, log: Box::default(), received: 0 });
+    fn on_detach(&mut self, io: &mut Io<'_>, session: SessionKey, from: ConnId) {
+        let Some(conn) = self.session_conn(session).filter(|conn| conn.id == from) else {
+            // It was lost, and reported, before.
+            return;
         };
         let id = conn.id;
         let reason = DisconnectReason::DisconnectLoggedInElsewhere;
@@ -235,13 +262,14 @@ impl GatewayService {
 
     /// Gives a connection's session back to the session manager.
     fn lose_session(&mut self, conn: ConnId) {
+        let from = ConnRef { shard: self.index, conn };
         let Some(conn) = self.conn(conn) else { return };
         let received = conn.received;
         let log = conn.outlet.log.take().unwrap_or_default();
         if let State::InWorld(playing) = std::mem::replace(&mut conn.state, State::Closing) {
             let session = playing.session;
             self.by_session.remove(&session);
-            self.report(FromShard::Lost { session, log, received });
+            self.report(FromShard::Lost { session, conn: from, log, received });
         }
     }
 
@@ -277,6 +305,9 @@ impl GatewayService {
         decision: &LoginDecision,
     ) {
         let Some(client) = self.conn(conn) else { return };
+        if !matches!(client.state, State::Waiting { .. }) {
+            return;
+        }
         let accepted = matches!(decision, LoginDecision::Accepted { .. });
         client.state = if accepted { State::Authenticated } else { State::Fresh };
         if accepted {
@@ -331,7 +362,7 @@ impl GatewayService {
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
             ToShard::Open(opening) => self.on_opening(io, *opening),
             ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
-            ToShard::Detach { session } => self.on_detach(io, session),
+            ToShard::Detach { session, conn } => self.on_detach(io, session, conn),
             ToShard::End { session, reason, message } => {
                 self.end_session(io, session, reason, &message);
             }
@@ -456,6 +487,7 @@ impl Service for GatewayService {
     }
 
     fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
+        self.report_again();
         for message in msgs.drain(..) {
             self.on_message(io, message);
         }
@@ -469,9 +501,7 @@ impl Service for GatewayService {
         for conn in self.conns.iter_mut().flatten() {
             flush(io, conn);
         }
-        for report in std::mem::take(&mut self.unreported) {
-            self.report(report);
-        }
+        self.report_again();
         self.publish_metrics();
     }
 }

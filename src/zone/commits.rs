@@ -42,6 +42,9 @@ pub(super) enum Completion {
     Released(PlayerId),
 }
 
+/// What is added to players' counters.
+type Counts = Vec<(PlayerId, &'static str, u64)>;
+
 /// One zone's dealings with the store.
 pub(super) struct Saves {
     store: Store,
@@ -60,7 +63,7 @@ pub(super) struct Saves {
     unsaved_since: Option<Instant>,
     counts: BTreeMap<(PlayerId, &'static str), u64>,
     /// A batch of counts that was sent and not yet answered for; sent again under the same id.
-    sent_counts: Option<(OperationId, Vec<(PlayerId, &'static str, u64)>)>,
+    sent_counts: Option<(OperationId, Counts)>,
     depth: Gauge,
     age: Gauge,
 }
