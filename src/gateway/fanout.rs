@@ -4,9 +4,10 @@
 //! and events in range into one buffer behind what already waited, and write once. Bytes are
 //! copied, never encoded, here; nothing is locked, looked up by name or woken.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::feed::Feed;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
 use super::shard::GatewayService;
@@ -18,9 +19,9 @@ use crate::msg::frame::EncodedFrame;
 use crate::net::{CloseReason, ConnId, Io, Written};
 use crate::proto::PacketType;
 use crate::protocol::server;
-use crate::tick::{TICK_MS, Tick};
+use crate::tick::TICK_MS;
 use crate::world::content::Content;
-use crate::world::entity::{HANDLE_REST, Handle};
+use crate::world::entity::Handle;
 use crate::world::event::Audience;
 use crate::world::interest::{Look, View};
 
@@ -34,35 +35,6 @@ const NEWCOMERS_MIN: usize = 8;
 const ABSENT_TICKS: u32 = 60;
 /// Buffers of waiting packets larger than this are given back once empty.
 const PENDING_KEPT: usize = 4_096;
-
-/// One zone as a shard knows it.
-pub(super) struct Feed {
-    /// Its last frame.
-    pub frame: Arc<EncodedFrame>,
-    /// What was announced in the frames of the last seconds: sessions that missed some hear of it
-    /// later.
-    announced: VecDeque<(Tick, Vec<Handle>)>,
-}
-
-impl Feed {
-    pub(super) fn new(frame: Arc<EncodedFrame>) -> Self {
-        Self { frame, announced: VecDeque::new() }
-    }
-
-    pub(super) fn advance(&mut self, frame: Arc<EncodedFrame>) {
-        if frame.frame.origin != self.frame.frame.origin {
-            self.announced.clear();
-        }
-        if !frame.announced.is_empty() {
-            self.announced.push_back((frame.frame.tick, frame.announced.clone()));
-        }
-        let old = |(tick, _): &(Tick, Vec<Handle>)| tick.0 + HANDLE_REST < frame.frame.tick.0;
-        while self.announced.front().is_some_and(old) {
-            self.announced.pop_front();
-        }
-        self.frame = frame;
-    }
-}
 
 /// Buffers that every session uses in turn.
 #[derive(Default)]
@@ -99,9 +71,9 @@ impl GatewayService {
     pub(super) fn on_zone_frame(&mut self, io: &mut Io<'_>, frame: Arc<EncodedFrame>) {
         let zone = frame.frame.zone;
         match self.feeds.get_mut(&zone) {
-            Some(feed) => feed.advance(frame),
+            Some(feed) => feed.advance(frame, io.now()),
             None => {
-                self.feeds.insert(zone, Feed::new(frame));
+                self.feeds.insert(zone, Feed::new(frame, io.now()));
             }
         }
         let mut watchers = self.watchers.remove(&zone).unwrap_or_default();
@@ -172,6 +144,7 @@ impl Turn<'_> {
             self.tell_views(index, feed, playing, outlet, &mut out);
         }
         emit_events(playing, &feed.frame, outlet, &mut out);
+        playing.budget.spend(out.len());
         self.write(io, *id, &out);
         self.scratch.out = out;
         true
@@ -210,20 +183,22 @@ impl Turn<'_> {
     ) {
         self.see_zones(index, feed, playing, outlet, out);
         let allowed = playing.budget.refill();
-        let before = out.len();
         let tick = feed.frame.frame.tick;
         let text = outlet.is_text();
         let tells = !text || tick.0.is_multiple_of(self.text_period);
-        for view in &mut playing.views {
+        // Where the bytes do not do for all zones in sight, each is the first in turn.
+        let first = tick.0 as usize % playing.views.len().max(1);
+        let (later, sooner) = playing.views.split_at_mut(first);
+        for view in sooner.iter_mut().chain(later) {
             let Some(feed) = self.feeds.get(&view.zone) else { continue };
-            let left = allowed.saturating_sub(out.len() - before);
+            let left = allowed.saturating_sub(out.len());
             let newcomers = (left / ENTER_COST).max(NEWCOMERS_MIN);
             let look = &mut self.scratch.look;
             fold(view, feed, playing.eye, newcomers, look, outlet, out);
             if !tells {
                 continue;
             }
-            let most = allowed.saturating_sub(out.len() - before) / RECORD;
+            let most = allowed.saturating_sub(out.len()) / RECORD;
             let records = &mut self.scratch.records;
             records.clear();
             let frame = &feed.frame.frame;
@@ -239,7 +214,6 @@ impl Turn<'_> {
                 outlet.emit(out, PacketType::SyncPositions, &[header, records]);
             }
         }
-        playing.budget.spend(out.len() - before);
     }
 
     /// Opens views of the zones in sight and closes the others; a void view starts all anew.
@@ -338,8 +312,8 @@ fn fold(
     for handle in &look.entered {
         emit_enter(feed, *handle, outlet, out);
     }
-    let missed = feed.announced.iter().rev().take_while(|(tick, _)| *tick > since);
-    for handle in missed.flat_map(|(_, handles)| handles) {
+    let missed = feed.announced_after(since);
+    for handle in missed {
         if view.sees(*handle) && look.entered.binary_search(handle).is_err() {
             emit_enter(feed, *handle, outlet, out);
         }

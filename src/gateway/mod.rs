@@ -10,7 +10,10 @@ mod config;
 mod ending;
 mod entry;
 mod fanout;
+mod feed;
+mod holding;
 mod inbound;
+mod lines;
 mod outlet;
 mod pace;
 mod post;
@@ -21,6 +24,7 @@ mod shard;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

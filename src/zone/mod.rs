@@ -176,8 +176,8 @@ impl Gauges {
             tick_seconds: histogram!("throng_zone_tick_seconds", "zone" => zone.clone()),
             players: gauge!("throng_zone_players", "zone" => zone.clone()),
             npcs: gauge!("throng_zone_npcs", "zone" => zone.clone()),
-            items: gauge!("throng_zone_items", "zone" => zone),
-            inbox: gauge!("throng_inbox_depth", "role" => "zone"),
+            items: gauge!("throng_zone_items", "zone" => zone.clone()),
+            inbox: gauge!("throng_inbox_depth", "role" => format!("zone-{zone}")),
         }
     }
 }
@@ -187,7 +187,7 @@ impl ZoneServer {
         let Start { zone, server, config, content, inbox, peers, store, phase, stop } = start;
         let origin = rand::random();
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
-        let (saves, completions) = Saves::new(store, runtime, origin, config.save_seconds);
+        let (saves, completions) = Saves::new(store, runtime, zone, origin, config.save_seconds);
         Self {
             clock: Clock::start(zone, phase, &config),
             world: World::new(zone, content.clone(), origin, seed),
@@ -243,6 +243,7 @@ impl ZoneServer {
             self.gauges.npcs.set(population.npcs as f64);
             self.gauges.items.set(population.items as f64);
             self.gauges.inbox.set(self.inbox.len() as f64);
+            self.saves.publish();
         }
     }
 
