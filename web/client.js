@@ -81,19 +81,6 @@ function refuse(body) {
   say(body.error_message || "It was refused.");
 }
 
-// A reload goes on with the session.
-const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-if (kept) {
-  begin(kept.self, kept.name);
-  connection.resume(kept.token, kept.received);
-}
-addEventListener("pagehide", () => {
-  if (connection.resumeToken) {
-    const { resumeToken: token, received } = connection;
-    sessionStorage.setItem(KEPT, JSON.stringify({ token, received, self: world.self, name: panels.name }));
-  }
-});
-
 function begin(self, name) {
   world.self = self;
   panels.clear();
@@ -278,9 +265,10 @@ function useSkill(skill) {
 function drawSkills() {
   $("skills").replaceChildren(...content.skills.map((skill, place) => {
     const made = element("button", { type: "button", onclick: () => useSkill(skill) },
-      skill.name, element("small", { textContent: `${place + 1} · ${skill.cost} power · level ${skill.level}` }),
+      skill.name, element("small", { textContent: `${place + 1} · ${skill.cost} power` }),
       element("i"));
-    made.dataset.key = skill.key;
+    made.title = `from level ${skill.level}`;
+    Object.assign(made.dataset, { key: skill.key, level: skill.level });
     return made;
   }));
 }
@@ -402,6 +390,7 @@ function drawBar() {
     const wait = ready.get(made.dataset.key);
     const part = wait ? Math.max(wait.until - now, 0) / (wait.until - wait.from) : 0;
     made.lastChild.style.transform = `scaleX(${part})`;
+    made.disabled = me.level < Number(made.dataset.level);
   }
 }
 
@@ -414,3 +403,18 @@ function frame() {
   requestAnimationFrame(frame);
 }
 requestAnimationFrame(frame);
+
+// -- again -----------------------------------------------------------------------------------------
+
+// A reload goes on with the session.
+const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+if (kept) {
+  begin(kept.self, kept.name);
+  connection.resume(kept.token, kept.received);
+}
+addEventListener("pagehide", () => {
+  if (connection.resumeToken) {
+    const { resumeToken: token, received } = connection;
+    sessionStorage.setItem(KEPT, JSON.stringify({ token, received, self: world.self, name: panels.name }));
+  }
+});

@@ -6,11 +6,20 @@ import { KIND } from "./world.js";
 const FLOAT_MS = 1200;
 const SIZE = { [KIND.PLAYER]: 0.7, [KIND.NPC]: 0.7, [KIND.ITEM]: 0.35 };
 
-// A colour of its own for each word.
-export function colourOf(word, lightness = 62) {
+function hashOf(word) {
   let hash = 2166136261;
   for (const letter of word) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
-  return `hsl(${((hash >>> 0) % 360)} 60% ${lightness}%)`;
+  return hash >>> 0;
+}
+
+// A colour of its own for each word.
+function colourOf(word, lightness) {
+  return `hsl(${hashOf(word) % 360} 60% ${lightness}%)`;
+}
+
+// Grass, moss or water: a dark ground of its own for each zone.
+function groundOf(word) {
+  return `hsl(${85 + (hashOf(word) % 120)} 26% 12%)`;
 }
 
 export class Picture {
@@ -100,7 +109,7 @@ export class Picture {
     const a = this.toScreen({ x: zone.min_x, y: zone.max_y });
     const b = this.toScreen({ x: zone.max_x, y: zone.min_y });
     const { pen } = this;
-    pen.fillStyle = zone.pvp ? "#2a1a1c" : colourOf(zone.name, 11);
+    pen.fillStyle = zone.pvp ? "#2a1a1c" : groundOf(zone.name);
     pen.fillRect(a.x, a.y, b.x - a.x, b.y - a.y);
     pen.strokeStyle = zone.pvp ? "#c0555f" : "#56707a";
     pen.lineWidth = 2;

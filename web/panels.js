@@ -115,7 +115,7 @@ export class Panels {
     return [
       element("p", { className: "quiet", textContent: "You are in no guild." }),
       ...invites,
-      ask("Name of a new guild", "found", (name) => this.send("GUILD_CREATE_REQUEST", { name })),
+      ask("Name of a new guild", "create", (name) => this.send("GUILD_CREATE_REQUEST", { name })),
     ];
   }
 

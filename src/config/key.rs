@@ -119,6 +119,7 @@ fn type_in_words(name: &str) -> String {
         "a string" | "path string" => "a text in quotes",
         "a sequence" => "a list in [ ]",
         "a map" => "a table",
+        name if name.starts_with("struct ") => "a table",
         other => other,
     }
     .into()

@@ -234,7 +234,7 @@ fn finding(figment: &Figment, world: &str, line: &str) -> Finding {
 /// A value for people; an address without its password.
 fn shown(path: &str, value: &Value) -> String {
     match value.as_str() {
-        Some(url) if path == "store.url" => format!("{:?}", sections::store_address(url)),
+        Some(url) if path.starts_with("store") => format!("{:?}", sections::store_address(url)),
         _ => key::show(value),
     }
 }

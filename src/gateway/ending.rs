@@ -43,7 +43,7 @@ impl Gateway {
                     None => server::enter_world_refused(code, &message),
                     Some(_) => server::resume_refused(code, &message),
                 };
-                self.to_conn(conn, ToShard::Refused { conn: conn.conn, packet });
+                self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
             }
             Stage::Attached { conn } => {
                 let shard = conn.shard;

@@ -62,7 +62,7 @@ impl Gateway {
             }
         };
         let packet = server::enter_world_refused(code, message);
-        self.to_conn(conn, ToShard::Refused { conn: conn.conn, packet });
+        self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
     }
 
     fn begin_with(&mut self, conn: ConnRef, ticket: Ticket) {
@@ -245,7 +245,7 @@ impl Gateway {
             None => server::enter_world_refused(code, message),
             Some(_) => server::resume_refused(code, message),
         };
-        self.to_conn(entering.conn, ToShard::Refused { conn: entering.conn.conn, packet });
+        self.tell_conn(entering.conn, ToShard::Refused { conn: entering.conn.conn, packet });
         self.release(key);
     }
 }

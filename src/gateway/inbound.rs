@@ -138,7 +138,12 @@ impl GatewayService {
         self.charge_class(conn, class, rule.cost)
     }
 
-    pub(super) fn charge_class(&mut self, conn: ConnId, class: Class, cost: u32) -> Result<(), Refused> {
+    pub(super) fn charge_class(
+        &mut self,
+        conn: ConnId,
+        class: Class,
+        cost: u32,
+    ) -> Result<(), Refused> {
         let limits = self.shared.rates.clone();
         let Some(client) = self.conn(conn) else { return Ok(()) };
         let heard = client.heard;

@@ -201,7 +201,7 @@ impl Gateway {
             }
             GatewayMsg::LoginDecided { request, decision } => {
                 if let Some(Question::Login { conn, sequence }) = self.questions.answered(request) {
-                    self.to_conn(
+                    self.tell_conn(
                         conn,
                         ToShard::LoginDecided { conn: conn.conn, sequence, decision },
                     );
@@ -212,7 +212,7 @@ impl Gateway {
                     self.questions.peek(request)
                 {
                     let conn = *conn;
-                    self.to_conn(conn, ToShard::LoginQueued { conn: conn.conn, place });
+                    self.tell_conn(conn, ToShard::LoginQueued { conn: conn.conn, place });
                 }
             }
             GatewayMsg::RegisterDecided { request, decision } => {
@@ -220,7 +220,7 @@ impl Gateway {
                     self.questions.answered(request)
                 {
                     let conn_id = conn.conn;
-                    self.to_conn(
+                    self.tell_conn(
                         conn,
                         ToShard::RegisterDecided { conn: conn_id, sequence, decision },
                     );
@@ -280,7 +280,7 @@ impl Gateway {
             sent.is_ok()
         });
         if !sent {
-            self.to_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
+            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
         }
     }
 
@@ -322,7 +322,7 @@ impl Gateway {
         for question in self.questions.expired(now) {
             let (Question::Login { conn, sequence } | Question::Register { conn, sequence }) =
                 question;
-            self.to_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
+            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
         }
         self.end_overdue(now);
         self.tend_absent(now);
@@ -356,7 +356,7 @@ impl Gateway {
         }
     }
 
-    fn to_conn(&mut self, conn: ConnRef, message: ToShard) {
+    fn tell_conn(&mut self, conn: ConnRef, message: ToShard) {
         self.post.shard(conn.shard, message);
     }
 }

@@ -59,7 +59,7 @@ impl Gateway {
             zone,
             how,
         };
-        self.to_conn(conn, ToShard::Open(Box::new(opening)));
+        self.tell_conn(conn, ToShard::Open(Box::new(opening)));
     }
 
     /// A client goes on with a session.
@@ -80,7 +80,7 @@ impl Gateway {
                 let from = *from;
                 let (to, since, missed) = (conn, now(), Vec::new());
                 session.stage = Stage::Reattaching { from, to, last_sequence, since, missed };
-                self.to_conn(from, ToShard::Detach { session: key, conn: from.conn });
+                self.tell_conn(from, ToShard::Detach { session: key, conn: from.conn });
             }
             Stage::Detached { log, received, .. } => {
                 let (log, received) = (std::mem::take(log), *received);
@@ -120,7 +120,7 @@ impl Gateway {
 
     pub(super) fn refuse_resume(&mut self, conn: ConnRef, message: &str) {
         let packet = server::resume_refused(ErrorCode::ErrorResumeRefused, message);
-        self.to_conn(conn, ToShard::Refused { conn: conn.conn, packet });
+        self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
     }
 
     /// A shard has lost a session's connection, or gives the session back.

@@ -26,7 +26,7 @@ const ANNA: PlayerId = PlayerId(7);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A shard that only passes on what it is told.
-struct Listener(mpsc::UnboundedSender<ToShard>);
+struct Listener(mpsc::Sender<ToShard>);
 
 impl Service for Listener {
     type Msg = ToShard;
@@ -40,7 +40,7 @@ impl Service for Listener {
 
     fn on_msgs(&mut self, _io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
         for message in msgs.drain(..) {
-            let _ = self.0.send(message);
+            let _ = self.0.try_send(message);
         }
     }
 }
@@ -48,7 +48,7 @@ impl Service for Listener {
 /// The session manager and all who listen to it.
 struct Desk {
     gateway: Gateway,
-    shard: mpsc::UnboundedReceiver<ToShard>,
+    shard: mpsc::Receiver<ToShard>,
     west: Inbox<ZoneMsg>,
     east: Inbox<ZoneMsg>,
     chat: Inbox<ChatMsg>,
@@ -115,7 +115,7 @@ impl Desk {
             minimum_version: (0, 0, 0),
             reports,
         };
-        let (told, shard) = mpsc::unbounded_channel();
+        let (told, shard) = mpsc::channel(1_024);
         let stop = CancellationToken::new();
         let limits = NetConfig::default().connection_limits();
         let shards = spawn_shards(1, 64, limits, stop.clone(), move |_| Listener(told.clone()));

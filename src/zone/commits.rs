@@ -25,6 +25,9 @@ const COMPLETIONS: usize = 8_192;
 const RELEASE_TRIES: u32 = 30;
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whose counter goes up, and by how much.
+type Count = (PlayerId, &'static str, u64);
+
 /// A claim's answer.
 pub(super) struct Claimed {
     pub player: PlayerId,
@@ -41,9 +44,6 @@ pub(super) enum Completion {
     Counted(Result<(), StoreError>),
     Released(PlayerId),
 }
-
-/// What is added to players' counters.
-type Counts = Vec<(PlayerId, &'static str, u64)>;
 
 /// One zone's dealings with the store.
 pub(super) struct Saves {
@@ -64,7 +64,7 @@ pub(super) struct Saves {
     saving_since: Option<Instant>,
     counts: BTreeMap<(PlayerId, &'static str), u64>,
     /// A batch of counts that was sent and not yet answered for; sent again under the same id.
-    sent_counts: Option<(OperationId, Counts)>,
+    sent_counts: Option<(OperationId, Vec<Count>)>,
     depth: Gauge,
     age: Gauge,
 }

@@ -1,6 +1,10 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
 //! directly between roles and once with `link.loopback`, where each goes through its wire form.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod borders;
+mod hostile;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
@@ -11,6 +15,7 @@ mod postgres;
 mod resume;
 mod server;
 mod text;
+mod text_commands;
 mod wire;
 
 /// Runs each scenario in both topologies, as a test of its own.

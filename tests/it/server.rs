@@ -25,6 +25,15 @@ pub enum Topology {
 /// Long enough for anything on a busy machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Settings for scenarios about something else than rates and strikes.
+pub const UNHURRIED: &[(&str, &str)] = &[
+    ("gateway.strikes", "1000"),
+    ("net.rate.packets_per_second", "10000"),
+    ("net.rate.packet_burst", "10000"),
+    ("net.rate.chat_messages", "100"),
+    ("net.rate.mute_messages", "100"),
+];
+
 /// The small world, see there.
 const WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/world.toml");
 

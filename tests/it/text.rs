@@ -8,6 +8,8 @@ use crate::server::{Server, within};
 
 /// One connection to the text port.
 pub struct TextClient {
+    /// The player's id, once registered.
+    pub id: u64,
     lines: Lines<BufReader<OwnedReadHalf>>,
     writer: OwnedWriteHalf,
     /// Everything that came, for the failure's words.
@@ -19,17 +21,24 @@ impl TextClient {
     pub async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address("text")).await.expect("the text port");
         let (reader, writer) = stream.into_split();
-        Self { lines: BufReader::new(reader).lines(), writer, seen: Vec::new() }
+        Self { id: 0, lines: BufReader::new(reader).lines(), writer, seen: Vec::new() }
     }
 
     /// Registers and logs in.
     pub async fn player(server: &Server, name: &str) -> Self {
         let mut client = Self::connect(server).await;
         client.send(&format!("REGISTER {name} secret")).await;
-        client.expect("REGISTERED").await;
+        let registered = client.expect("REGISTERED").await;
+        client.id = word(&registered, 1).parse().expect("a player's id");
         client.send(&format!("LOGIN {name} secret")).await;
         client.expect("PLAYER_INFO").await;
         client
+    }
+
+    /// Sends one line and waits for the line that answers it.
+    pub async fn ask(&mut self, line: &str, answer: &str) -> String {
+        self.send(line).await;
+        self.expect(answer).await
     }
 
     /// Sends one line.
@@ -71,6 +80,14 @@ impl TextClient {
         }
     }
 
+    /// The latest line that came for which `fits` holds, or the first one to come.
+    pub async fn find(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        if let Some(line) = self.seen.iter().rev().find(|line| fits(line)) {
+            return line.clone();
+        }
+        self.expect_where(what, fits).await
+    }
+
     /// Waits until the server closes the connection.
     pub async fn expect_end(&mut self) {
         within("the end", async {
@@ -80,4 +97,14 @@ impl TextClient {
         })
         .await;
     }
+}
+
+/// A word of a line, from 0.
+pub fn word(line: &str, index: usize) -> &str {
+    line.split_whitespace().nth(index).unwrap_or_else(|| panic!("no word {index} in '{line}'"))
+}
+
+/// A field of a line's part between colons, from 0.
+pub fn field(line: &str, index: usize) -> &str {
+    line.split(':').nth(index).unwrap_or_else(|| panic!("no field {index} in '{line}'"))
 }

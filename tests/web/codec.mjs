@@ -35,7 +35,7 @@ function definitions() {
 const { messages, types } = definitions();
 delete types.PACKET_TYPE_UNSPECIFIED;
 const known = Object.fromEntries(Object.entries(PACKETS).map(([name, [number]]) => [name, number]));
-const unknown = Object.values(PACKETS).map(([, message]) => message).filter((name) => !MESSAGES[name]);
+const unknown = Object.values(PACKETS).map(([, message]) => message).filter((name) => !(name in MESSAGES));
 
 const read = packets.map((packet) => {
   const { name, body } = decodePacket(new Uint8Array(Buffer.from(packet, "hex")));
