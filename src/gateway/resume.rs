@@ -100,6 +100,11 @@ impl Gateway {
         result: Result<Option<ResumeRecord>, StoreError>,
     ) {
         match result {
+            // Tokens of this gateway's own sessions are all known here: this one was replaced, or
+            // its session has ended, before the store heard of it.
+            Ok(Some(record)) if record.session.gateway == self.shared.server => {
+                self.refuse_resume(conn, "the resume token is not valid any more; log in");
+            }
             Ok(Some(record)) => {
                 let entering = Entering {
                     conn,

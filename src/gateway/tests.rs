@@ -232,6 +232,23 @@ async fn a_packet_that_missed_its_connection_waits_for_the_resume() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_replaced_is_refused_even_if_the_store_still_has_it() {
+    let mut desk = Desk::open(64).await;
+    let (key, _) = desk.play().await;
+    let record = crate::store::record::ResumeRecord {
+        player: ANNA,
+        name: Name::parse("Anna").unwrap(),
+        session_id: uuid::Uuid::nil(),
+        session: desk.gateway.session_ref(key),
+        device: String::new(),
+        expires_at: u64::MAX,
+    };
+    desk.gateway.on_token_found(conn(2), 0, Ok(Some(record)));
+    assert!(matches!(desk.told().await, ToShard::Refused { conn: ConnId(2), .. }));
+    assert_eq!(desk.gateway.sessions.len(), 1);
+}
+
+#[tokio::test]
 async fn who_waits_for_a_session_that_ends_is_told() {
     let mut desk = Desk::open(64).await;
     let (key, token) = desk.play().await;
