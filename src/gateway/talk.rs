@@ -90,10 +90,12 @@ pub enum ToShard {
         /// Where.
         zone: ZoneId,
     },
-    /// Give the session back: its connection is gone, or another one takes it over.
+    /// Another connection takes the session over: give it back.
     Detach {
         /// Which.
         session: SessionKey,
+        /// From which connection.
+        conn: ConnId,
     },
     /// The session is over.
     End {
@@ -181,21 +183,28 @@ pub enum FromShard {
         /// What it had read.
         last_sequence: u64,
     },
-    /// A session's connection is gone; the shard keeps the session until it is asked for.
-    Closed {
-        /// Which.
-        session: SessionKey,
-        /// Where.
-        shard: usize,
-    },
-    /// A session is given back, as asked.
+    /// A session's connection is gone.
     Lost {
         /// Which.
         session: SessionKey,
+        /// The connection; another one may have the session by now.
+        conn: ConnRef,
         /// What it may have missed.
         log: Box<ReliableLog>,
         /// Highest client sequence read.
         received: u64,
+    },
+    /// A reliable packet came for a session that the shard does not have any more.
+    Undelivered {
+        /// Whose.
+        session: SessionKey,
+        /// What.
+        packet: Outgoing,
+    },
+    /// A session's player has not been in its zone's frames for a while.
+    Missing {
+        /// Which.
+        session: SessionKey,
     },
     /// A player has logged out.
     Logout {
