@@ -32,6 +32,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod data_dir;
+pub mod loadtest;
 pub mod run;
 pub mod status;
 pub mod telemetry;

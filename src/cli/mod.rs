@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, BadConfig, Config, Sources};
+use crate::loadtest;
 use crate::role::Roles;
 
 /// A command could not do what it should.
@@ -85,6 +86,14 @@ enum Command {
         /// Where to put certificate and key [default: the data folder]
         dir: Option<PathBuf>,
     },
+    /// Let bots play against a running server, and report what they got
+    #[command(
+        after_help = "Exits with 0 if the run was done and --assert holds, else with 1; 2 for \
+        wrong usage.\n\nExamples:\n  throng loadtest --clients 500 --duration 30s\n  throng loadtest \
+        --scenario crowd --clients 200 --json\n  throng loadtest --assert \
+        \"delivered>=99%,p99<100ms,errors=0\""
+    )]
+    Loadtest(Box<loadtest::Options>),
     /// Ask a running server whether it is healthy
     #[command(after_help = "Exits with 0 if it answers with 200 within three seconds, else with \
         1.\n\nExample:\n  throng health http://127.0.0.1:8090/readyz")]
@@ -123,16 +132,30 @@ impl Cli {
         if let Some(Command::Health { url: Some(url) }) = &self.command {
             return Ok(health::ask(url)?);
         }
+        // Bots look at a server from outside, as any client does.
+        if let Some(Command::Loadtest(options)) = self.command {
+            return Ok(run_loadtest(*options)?);
+        }
         let config = self.settings.load()?;
         match self.command {
             None => serve::serve(config, self.settings.role)?,
             Some(Command::Account(action)) => action.execute(&config)?,
             Some(Command::CheckConfig) => show(&config, &self.settings.role),
             Some(Command::DevCert { dir }) => dev_cert(dir, &config)?,
+            Some(Command::Loadtest(_)) => {}
             Some(Command::Health { .. }) => health::ask(&health::url_of(config.ports.admin))?,
         }
         Ok(())
     }
+}
+
+fn run_loadtest(options: loadtest::Options) -> anyhow::Result<()> {
+    let json = options.json;
+    let report = loadtest::run(options)?;
+    let text = if json { report.json()? } else { report.to_string() };
+    say(text.trim_end());
+    anyhow::ensure!(report.passed(), "a condition of --assert does not hold");
+    Ok(())
 }
 
 impl Settings {

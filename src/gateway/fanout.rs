@@ -4,22 +4,24 @@
 //! and events in range into one buffer behind what already waited, and write once. Bytes are
 //! copied, never encoded, here; nothing is locked, looked up by name or woken.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::feed::Feed;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
 use super::shard::GatewayService;
+use super::talk::FromShard;
 use crate::geometry::Point;
-use crate::ids::{EntityId, ZoneId};
+use crate::ids::{EntityId, SessionKey, ZoneId};
 use crate::limits::LEAVE_RADIUS;
 use crate::msg::frame::EncodedFrame;
 use crate::net::{CloseReason, ConnId, Io, Written};
 use crate::proto::PacketType;
 use crate::protocol::server;
-use crate::tick::{TICK_MS, Tick};
+use crate::tick::TICK_MS;
 use crate::world::content::Content;
-use crate::world::entity::{HANDLE_REST, Handle};
+use crate::world::entity::Handle;
 use crate::world::event::Audience;
 use crate::world::interest::{Look, View};
 
@@ -29,37 +31,10 @@ const RECORD: usize = 9;
 const ENTER_COST: usize = 64;
 /// Entities that may always come into view, however little budget is left.
 const NEWCOMERS_MIN: usize = 8;
+/// Frames after which a session's player that is not in them is looked for: 3 s.
+const ABSENT_TICKS: u32 = 60;
 /// Buffers of waiting packets larger than this are given back once empty.
 const PENDING_KEPT: usize = 4_096;
-
-/// One zone as a shard knows it.
-pub(super) struct Feed {
-    /// Its last frame.
-    pub frame: Arc<EncodedFrame>,
-    /// What was announced in the frames of the last seconds: sessions that missed some hear of it
-    /// later.
-    announced: VecDeque<(Tick, Vec<Handle>)>,
-}
-
-impl Feed {
-    pub(super) fn new(frame: Arc<EncodedFrame>) -> Self {
-        Self { frame, announced: VecDeque::new() }
-    }
-
-    pub(super) fn advance(&mut self, frame: Arc<EncodedFrame>) {
-        if frame.frame.origin != self.frame.frame.origin {
-            self.announced.clear();
-        }
-        if !frame.announced.is_empty() {
-            self.announced.push_back((frame.frame.tick, frame.announced.clone()));
-        }
-        let old = |(tick, _): &(Tick, Vec<Handle>)| tick.0 + HANDLE_REST < frame.frame.tick.0;
-        while self.announced.front().is_some_and(old) {
-            self.announced.pop_front();
-        }
-        self.frame = frame;
-    }
-}
 
 /// Buffers that every session uses in turn.
 #[derive(Default)]
@@ -70,6 +45,8 @@ pub(super) struct Scratch {
     out: Vec<u8>,
     /// Zones that sessions have begun to see: to be watched from now on.
     opened: Vec<(ZoneId, usize)>,
+    /// Sessions whose player has not been in its zone for a while.
+    missing: Vec<SessionKey>,
 }
 
 /// What a shard counts in plain integers and publishes once a second.
@@ -94,9 +71,9 @@ impl GatewayService {
     pub(super) fn on_zone_frame(&mut self, io: &mut Io<'_>, frame: Arc<EncodedFrame>) {
         let zone = frame.frame.zone;
         match self.feeds.get_mut(&zone) {
-            Some(feed) => feed.advance(frame),
+            Some(feed) => feed.advance(frame, io.now()),
             None => {
-                self.feeds.insert(zone, Feed::new(frame));
+                self.feeds.insert(zone, Feed::new(frame, io.now()));
             }
         }
         let mut watchers = self.watchers.remove(&zone).unwrap_or_default();
@@ -114,7 +91,15 @@ impl GatewayService {
         });
         self.watchers.insert(zone, watchers);
         for (zone, index) in self.scratch.opened.drain(..) {
-            self.watchers.entry(zone).or_default().push(index);
+            let watchers = self.watchers.entry(zone).or_default();
+            // A view that was closed and opened again since that zone's last frame is there still;
+            // twice there, it would be told everything twice.
+            if !watchers.contains(&index) {
+                watchers.push(index);
+            }
+        }
+        for session in std::mem::take(&mut self.scratch.missing) {
+            self.report(FromShard::Missing { session });
         }
     }
 }
@@ -147,11 +132,19 @@ impl Turn<'_> {
         if pending.capacity() > PENDING_KEPT {
             *pending = Vec::new();
         }
-        find_eye(playing, &feed.frame);
+        if find_eye(playing, &feed.frame) {
+            playing.absent = 0;
+        } else {
+            playing.absent += 1;
+            if playing.absent.is_multiple_of(ABSENT_TICKS) {
+                self.scratch.missing.push(playing.session);
+            }
+        }
         if !waiting {
             self.tell_views(index, feed, playing, outlet, &mut out);
         }
         emit_events(playing, &feed.frame, outlet, &mut out);
+        playing.budget.spend(out.len());
         self.write(io, *id, &out);
         self.scratch.out = out;
         true
@@ -190,20 +183,22 @@ impl Turn<'_> {
     ) {
         self.see_zones(index, feed, playing, outlet, out);
         let allowed = playing.budget.refill();
-        let before = out.len();
         let tick = feed.frame.frame.tick;
         let text = outlet.is_text();
         let tells = !text || tick.0.is_multiple_of(self.text_period);
-        for view in &mut playing.views {
+        // Where the bytes do not do for all zones in sight, each is the first in turn.
+        let first = tick.0 as usize % playing.views.len().max(1);
+        let (later, sooner) = playing.views.split_at_mut(first);
+        for view in sooner.iter_mut().chain(later) {
             let Some(feed) = self.feeds.get(&view.zone) else { continue };
-            let left = allowed.saturating_sub(out.len() - before);
+            let left = allowed.saturating_sub(out.len());
             let newcomers = (left / ENTER_COST).max(NEWCOMERS_MIN);
             let look = &mut self.scratch.look;
             fold(view, feed, playing.eye, newcomers, look, outlet, out);
             if !tells {
                 continue;
             }
-            let most = allowed.saturating_sub(out.len() - before) / RECORD;
+            let most = allowed.saturating_sub(out.len()) / RECORD;
             let records = &mut self.scratch.records;
             records.clear();
             let frame = &feed.frame.frame;
@@ -219,7 +214,6 @@ impl Turn<'_> {
                 outlet.emit(out, PacketType::SyncPositions, &[header, records]);
             }
         }
-        playing.budget.spend(out.len() - before);
     }
 
     /// Opens views of the zones in sight and closes the others; a void view starts all anew.
@@ -282,8 +276,8 @@ impl Turn<'_> {
 }
 
 /// Finds the session's own player in its zone's frame; it keeps its eyes where they were if the
-/// player is not there (yet).
-fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
+/// player is not there (yet). Tells whether it is.
+fn find_eye(playing: &mut Playing, frame: &EncodedFrame) -> bool {
     let (frame, own) = (&frame.frame, EntityId::from(playing.player));
     let known = playing.handle.filter(|handle| frame.ids.get(handle.index()) == Some(&own));
     let place = known.and_then(|handle| frame.place(handle));
@@ -297,6 +291,7 @@ fn find_eye(playing: &mut Playing, frame: &EncodedFrame) {
     if let Some(place) = place {
         playing.eye = frame.at[place];
     }
+    place.is_some()
 }
 
 /// Brings a view up to its zone's last frame and says who came, who went and who has changed.
@@ -317,8 +312,8 @@ fn fold(
     for handle in &look.entered {
         emit_enter(feed, *handle, outlet, out);
     }
-    let missed = feed.announced.iter().rev().take_while(|(tick, _)| *tick > since);
-    for handle in missed.flat_map(|(_, handles)| handles) {
+    let missed = feed.announced_after(since);
+    for handle in missed {
         if view.sees(*handle) && look.entered.binary_search(handle).is_err() {
             emit_enter(feed, *handle, outlet, out);
         }

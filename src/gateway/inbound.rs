@@ -4,13 +4,10 @@
 //! allowed in this state, not too large), the rates, its own form. Only then is it carried out,
 //! mostly by one message to the role it concerns.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use metrics::{counter, histogram};
+use metrics::counter;
 
 use super::session::State;
-use super::shard::{GatewayService, flush};
+use super::shard::GatewayService;
 use super::talk::{ConnRef, FromShard};
 use crate::ids::SessionRef;
 use crate::limits;
@@ -23,48 +20,12 @@ use crate::protocol::client::{self, ClientPacket, Rejected};
 use crate::protocol::packet;
 use crate::protocol::server;
 use crate::protocol::table::{self, RateClass};
-use crate::protocol::text::{self, RouteKind, TextCommand};
 use crate::tick::{now, unix_millis};
 use crate::token::ResumeToken;
 use crate::world::command::Action;
 
-/// What a shard counts of incoming packets, published once a second.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    packets: BTreeMap<&'static str, u64>,
-    errors: BTreeMap<&'static str, u64>,
-    handling: Duration,
-    handled: u64,
-}
-
-impl Traffic {
-    fn took(&mut self, kind: &'static str, took: Duration) {
-        *self.packets.entry(kind).or_default() += 1;
-        self.handled += 1;
-        self.handling += took;
-    }
-
-    pub(super) fn refused(&mut self, code: ErrorCode) {
-        *self.errors.entry(code.as_str_name()).or_default() += 1;
-    }
-
-    pub(super) fn publish(&mut self) {
-        for (kind, count) in std::mem::take(&mut self.packets) {
-            counter!("throng_packets_total", "direction" => "in", "type" => kind).increment(count);
-        }
-        for (code, count) in std::mem::take(&mut self.errors) {
-            counter!("throng_errors_total", "code" => code).increment(count);
-        }
-        if self.handled > 0 {
-            let mean = self.handling.as_secs_f64() / self.handled as f64;
-            histogram!("throng_packet_handling_seconds").record(mean);
-        }
-        (self.handled, self.handling) = (0, Duration::ZERO);
-    }
-}
-
 /// A packet that was refused, and how much that counts against its sender.
-struct Refused {
+pub(super) struct Refused {
     rejected: Rejected,
     retry_after_ms: u32,
     strike: bool,
@@ -75,7 +36,7 @@ impl Refused {
         Self { rejected: Rejected::new(code, message), retry_after_ms: 0, strike: true }
     }
 
-    fn mild(code: ErrorCode, message: impl Into<String>, retry_after_ms: u32) -> Self {
+    pub(super) fn mild(code: ErrorCode, message: impl Into<String>, retry_after_ms: u32) -> Self {
         Self { rejected: Rejected::new(code, message), retry_after_ms, strike: false }
     }
 }
@@ -92,6 +53,20 @@ impl From<Rejected> for Refused {
         );
         Self { rejected, retry_after_ms: 0, strike }
     }
+}
+
+/// Counts a packet in its place. After a gap it goes on from there, so that one fault does not
+/// make all that follows wrong; a repeat changes nothing.
+fn count_on(received: &mut u64, sequence: u64) -> Result<(), String> {
+    let wanted = received.saturating_add(1);
+    if sequence == u64::MAX || sequence <= *received {
+        return Err(format!("the header's sequence is {sequence}, not {wanted}"));
+    }
+    *received = sequence;
+    if sequence == wanted {
+        return Ok(());
+    }
+    Err(format!("the header's sequence is {sequence}, not {wanted}; going on from there"))
 }
 
 impl GatewayService {
@@ -114,7 +89,7 @@ impl GatewayService {
         self.traffic.took(kind, began.elapsed());
     }
 
-    fn take_packet(
+    pub(super) fn take_packet(
         &mut self,
         io: &mut Io<'_>,
         conn: ConnId,
@@ -128,18 +103,17 @@ impl GatewayService {
         let (header, payload) = match packet::decode(body, most) {
             Ok(decoded) => decoded,
             Err(error) => {
+                // It was a packet to its sender, which counts on.
+                client.received = client.received.saturating_add(1);
                 let refused = Refused::strike(ErrorCode::ErrorMalformed, error.to_string());
                 return ("MALFORMED", 0, Err(refused));
             }
         };
         let sequence = header.sequence;
-        let wanted = client.received + 1;
-        if sequence != wanted {
-            let message = format!("the header's sequence is {sequence}, not {wanted}");
+        if let Err(message) = count_on(&mut client.received, sequence) {
             let refused = Refused::strike(ErrorCode::ErrorBadSequence, message);
             return ("MALFORMED", sequence, Err(refused));
         }
-        client.received = sequence;
         let admitted = table::admit(header.kind, header.size as usize, client.client_state());
         let rule = match admitted {
             Ok(rule) => rule,
@@ -152,50 +126,8 @@ impl GatewayService {
         (rule.name, sequence, result)
     }
 
-    fn take_line(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        body: &[u8],
-    ) -> (&'static str, u64, Result<(), Refused>) {
-        let Some(client) = self.conn(conn) else { return ("NONE", 0, Ok(())) };
-        client.received += 1;
-        let sequence = client.received;
-        // Net hands over lines of valid UTF-8 only.
-        let line = String::from_utf8_lossy(body);
-        let command = match text::parse(&line) {
-            Ok(command) => command,
-            Err(problem) => {
-                let refused = Refused::mild(ErrorCode::ErrorInvalidArgument, problem, 0);
-                return ("LINE", sequence, Err(refused));
-            }
-        };
-        let kind = match &command {
-            TextCommand::Packet(packet) => table::rule(packet.kind()).name,
-            _ => "LINE",
-        };
-        let result = match command {
-            TextCommand::Packet(packet) => {
-                let state = client.client_state();
-                table::admit(packet.kind() as i32, 0, state)
-                    // A person who types is not a faulty program.
-                    .map_err(|rejected| Refused::mild(rejected.code, rejected.message, 0))
-                    .and_then(|rule| self.charge(conn, rule))
-                    .and_then(|()| self.carry_out(io, conn, sequence, packet))
-            }
-            TextCommand::Route(kind) => self.redirect(io, conn, sequence, kind),
-            TextCommand::Ping => self.say(io, conn, text::PONG),
-            TextCommand::Help => self.say(io, conn, text::HELP),
-            TextCommand::Quit => self.quit(io, conn),
-            TextCommand::Who => self.who(conn, sequence),
-        };
-        (kind, sequence, result)
-    }
-
     /// Counts a packet against the client's rates.
-    fn charge(&mut self, conn: ConnId, rule: &table::PacketRule) -> Result<(), Refused> {
-        let limits = self.shared.rates.clone();
-        let Some(client) = self.conn(conn) else { return Ok(()) };
+    pub(super) fn charge(&mut self, conn: ConnId, rule: &table::PacketRule) -> Result<(), Refused> {
         let class = match rule.rate {
             RateClass::General => Class::General,
             RateClass::Move => Class::Move,
@@ -203,8 +135,19 @@ impl GatewayService {
             RateClass::Chat => Class::Chat,
             RateClass::Login => Class::Login,
         };
+        self.charge_class(conn, class, rule.cost)
+    }
+
+    pub(super) fn charge_class(
+        &mut self,
+        conn: ConnId,
+        class: Class,
+        cost: u32,
+    ) -> Result<(), Refused> {
+        let limits = self.shared.rates.clone();
+        let Some(client) = self.conn(conn) else { return Ok(()) };
         let heard = client.heard;
-        client.rates.check(&limits, class, rule.cost, heard).map_err(|wait| {
+        client.rates.check(&limits, class, cost, heard).map_err(|wait| {
             let (code, message) = if class == Class::Chat {
                 (ErrorCode::ErrorMuted, "you speak too often")
             } else {
@@ -230,7 +173,7 @@ impl GatewayService {
     }
 
     /// Does what a checked packet says.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         io: &mut Io<'_>,
         conn: ConnId,
@@ -287,6 +230,13 @@ impl GatewayService {
         let Some(playing) = client.playing() else { return Ok(()) };
         let session = SessionRef { gateway, key: playing.session };
         let (player, zone) = (playing.player, playing.zone);
+        let heard = client.heard;
+        if let Action::Attack { seen: Some(seen), .. } | Action::Skill { seen: Some(seen), .. } =
+            &action
+        {
+            let at = self.feeds.get(&zone).and_then(|feed| feed.round_trip(*seen, heard));
+            self.traffic.round_trip(at);
+        }
         let act = ZoneMsg::Act { player, session, request, action };
         match self.shared.peers.zones.get(zone).map(|outbox| outbox.send(act)) {
             Some(Ok(())) => Ok(()),
@@ -301,7 +251,7 @@ impl GatewayService {
         }
     }
 
-    fn tell_chat(
+    pub(super) fn tell_chat(
         &mut self,
         conn: ConnId,
         message: impl FnOnce(crate::ids::PlayerId) -> ChatMsg,
@@ -362,56 +312,34 @@ impl GatewayService {
     }
 
     /// Leaves the world, or just goes.
-    fn quit(&mut self, io: &mut Io<'_>, conn: ConnId) -> Result<(), Refused> {
+    pub(super) fn quit(&mut self, io: &mut Io<'_>, conn: ConnId) -> Result<(), Refused> {
         let Some(client) = self.conn(conn) else { return Ok(()) };
         let session = client.playing().map(|playing| playing.session);
         self.send_now(io, conn, &server::logout_response());
         if let Some(session) = session {
             self.forget_session(conn, session);
             self.report(FromShard::Logout { session });
+        } else if let Some(client) = self.conn(conn) {
+            client.state = State::Closing;
         }
         io.close(conn, CloseReason::Service);
         Ok(())
     }
+}
 
-    fn who(&mut self, conn: ConnId, request: u64) -> Result<(), Refused> {
-        let Some(client) = self.conn(conn) else { return Ok(()) };
-        if client.playing().is_none() {
-            return Err(Refused::mild(ErrorCode::ErrorWrongState, "log in first", 0));
-        }
-        self.tell_chat(conn, |player| ChatMsg::Who { player, request })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn say(&mut self, io: &mut Io<'_>, conn: ConnId, lines: &str) -> Result<(), Refused> {
-        if let Some(client) = self.conn(conn) {
-            client.pending.extend_from_slice(lines.as_bytes());
-            flush(io, client);
-        }
-        Ok(())
-    }
-
-    /// A first line that asks where to go.
-    fn redirect(
-        &mut self,
-        io: &mut Io<'_>,
-        conn: ConnId,
-        sequence: u64,
-        kind: RouteKind,
-    ) -> Result<(), Refused> {
-        if sequence != 1 {
-            let message = "routing is asked for by the first line alone";
-            return Err(Refused::mild(ErrorCode::ErrorWrongState, message, 0));
-        }
-        // Every role of play is reached through a gateway's text port.
-        let (RouteKind::Login | RouteKind::World | RouteKind::Zone | RouteKind::Chat) = kind;
-        let server = self.servers.iter().find(|server| server.text_port != 0).cloned();
-        match server {
-            Some(server) => {
-                self.send_now(io, conn, &server::redirect(&server.host, server.text_port));
-            }
-            None => self.say(io, conn, text::NO_SERVERS)?,
-        }
-        io.close(conn, CloseReason::Service);
-        Ok(())
+    #[test]
+    fn one_fault_in_the_count_does_not_make_all_that_follows_wrong() {
+        let mut received = 4;
+        assert!(count_on(&mut received, 5).is_ok());
+        assert!(count_on(&mut received, 5).is_err(), "a repeat");
+        assert!(count_on(&mut received, 8).is_err(), "a gap");
+        assert!(count_on(&mut received, 9).is_ok(), "and on from there");
+        assert!(count_on(&mut received, u64::MAX).is_err(), "the count never runs out");
+        assert!(count_on(&mut received, 0).is_err());
+        assert!(count_on(&mut received, 10).is_ok());
     }
 }

@@ -5,112 +5,55 @@
 //! the other roles; and one service for each I/O shard (`shard.rs`), which owns connections and
 //! does everything that happens often. The task never writes to a socket.
 
+mod absence;
+mod config;
+mod ending;
 mod entry;
 mod fanout;
+mod feed;
+mod holding;
 mod inbound;
+mod lines;
 mod outlet;
 mod pace;
+mod post;
+mod resume;
 mod session;
 mod sessions;
 mod shard;
 mod talk;
+#[cfg(test)]
+mod tests;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::ids::{ServerId, ZoneId};
+use crate::ids::{ServerId, SessionKey, ZoneId};
 use crate::link::pending::Pending;
 use crate::link::{Directory, Inbox, Outbox};
 use crate::msg::login::GameServer;
 use crate::msg::mirror::FrameMirror;
-use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, Outgoing, ZoneMsg};
 use crate::net::Shards;
-use crate::proto::DisconnectReason;
 use crate::store::Store;
 use crate::tick::now;
 use crate::token::TicketVerifier;
 use crate::world::content::Content;
 use entry::Found;
-use sessions::Sessions;
+use post::Post;
+use sessions::{Delivery, Sessions};
 use talk::ConnRef;
 
+pub use config::GatewayConfig;
 pub use shard::GatewayService;
 pub use talk::{FromShard, ToShard};
-
-/// `[gateway]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GatewayConfig {
-    /// Seconds a client may take to authenticate.
-    pub auth_seconds: u64,
-    /// Seconds without any packet after which a packet client is taken for dead.
-    pub dead_seconds: u64,
-    /// Seconds without a line after which a text client is sent away.
-    pub text_idle_seconds: u64,
-    /// Position updates a second on the text port.
-    pub text_sync_hz: u64,
-    /// Seconds a character stands after its connection was lost, and can be resumed.
-    pub resume_seconds: u64,
-    /// Undecodable or forbidden packets within ten seconds that close a connection.
-    pub strikes: usize,
-    /// Bytes a second for one client's view, on average.
-    pub bandwidth: u32,
-    /// Bytes a second for one client's view, at most.
-    pub bandwidth_peak: u32,
-    /// Whether payloads over 512 bytes are compressed.
-    pub compress: bool,
-    /// Reliable packets kept for a resume, per session.
-    pub resume_packets: usize,
-}
-
-impl Default for GatewayConfig {
-    fn default() -> Self {
-        Self {
-            auth_seconds: 10,
-            dead_seconds: 25,
-            text_idle_seconds: 300,
-            text_sync_hz: 2,
-            resume_seconds: 60,
-            strikes: 3,
-            bandwidth: 30_000,
-            bandwidth_peak: 60_000,
-            compress: false,
-            resume_packets: 256,
-        }
-    }
-}
-
-impl GatewayConfig {
-    /// What is wrong with the values, each with its key and the allowed range.
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut range = |key: &str, value: u64, least: u64, most: u64| {
-            if !(least..=most).contains(&value) {
-                problems.push(format!("gateway.{key} must be {least} to {most}"));
-            }
-        };
-        range("auth_seconds", self.auth_seconds, 1, 3_600);
-        range("dead_seconds", self.dead_seconds, 2, 3_600);
-        range("text_idle_seconds", self.text_idle_seconds, 2, 86_400);
-        range("text_sync_hz", self.text_sync_hz, 1, 20);
-        range("resume_seconds", self.resume_seconds, 1, 3_600);
-        range("strikes", self.strikes as u64, 1, 1_000);
-        range("bandwidth", u64::from(self.bandwidth), 2_000, 100_000_000);
-        range("bandwidth_peak", u64::from(self.bandwidth_peak), 2_000, 100_000_000);
-        range("resume_packets", self.resume_packets as u64, 0, 10_000);
-        if self.bandwidth_peak < self.bandwidth {
-            problems.push("gateway.bandwidth_peak must be at least gateway.bandwidth".to_owned());
-        }
-        problems
-    }
-}
 
 /// Whom a gateway talks to.
 #[derive(Debug, Clone)]
@@ -162,8 +105,6 @@ pub fn reports() -> (mpsc::Sender<FromShard>, Reports) {
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Questions that wait at once.
 const QUESTIONS: usize = 8_192;
-/// How long a draining gateway gives its zones to take their players.
-const DRAIN_NOTICE: Duration = Duration::from_millis(200);
 
 /// A question to login that a client waits for.
 enum Question {
@@ -181,7 +122,7 @@ struct Heard {
 struct Gateway {
     shared: Shared,
     store: Store,
-    shards: Shards<ToShard>,
+    post: Post,
     sessions: Sessions,
     questions: Pending<Question>,
     mirrors: BTreeMap<ZoneId, FrameMirror>,
@@ -202,9 +143,9 @@ pub async fn run(
 ) {
     let (found, mut findings) = mpsc::channel(QUESTIONS);
     let mut gateway = Gateway {
+        post: Post::new(shared.peers.clone(), shards),
         shared,
         store,
-        shards,
         sessions: Sessions::default(),
         questions: Pending::new(QUESTIONS),
         mirrors: BTreeMap::new(),
@@ -231,6 +172,7 @@ pub async fn run(
                 }
             }
         }
+        gateway.post.send_again();
     }
     gateway.drain().await;
 }
@@ -241,14 +183,10 @@ impl Gateway {
         match message {
             GatewayMsg::Frame(frame) => self.on_frame(frame),
             GatewayMsg::FrameDelta(delta) => self.on_frame_delta(*delta),
-            GatewayMsg::Deliver { session, packet } => {
-                if let Some(entry) = self.sessions.get_mut(session) {
-                    entry.deliver(&self.shards, packet, self.shared.config.resume_packets);
-                }
-            }
+            GatewayMsg::Deliver { session, packet } => self.deliver(session, packet),
             GatewayMsg::DeliverMany { sessions, packet } => self.on_deliver_many(sessions, packet),
             GatewayMsg::Broadcast { packet } => {
-                self.to_all_shards(|| ToShard::Broadcast(packet.clone()));
+                self.post.all_shards(|| ToShard::Broadcast(packet.clone()));
             }
             GatewayMsg::Entered { session, state, zone, guild } => {
                 self.on_entered(session, state, zone, guild);
@@ -259,11 +197,11 @@ impl Gateway {
             GatewayMsg::Servers(servers) => {
                 self.servers = Arc::new(servers);
                 let servers = self.servers.clone();
-                self.to_all_shards(|| ToShard::Servers(servers.clone()));
+                self.post.all_shards(|| ToShard::Servers(servers.clone()));
             }
             GatewayMsg::LoginDecided { request, decision } => {
                 if let Some(Question::Login { conn, sequence }) = self.questions.answered(request) {
-                    self.to_conn(
+                    self.tell_conn(
                         conn,
                         ToShard::LoginDecided { conn: conn.conn, sequence, decision },
                     );
@@ -273,7 +211,8 @@ impl Gateway {
                 if let Some(Question::Login { conn, .. } | Question::Register { conn, .. }) =
                     self.questions.peek(request)
                 {
-                    self.to_conn(*conn, ToShard::LoginQueued { conn: conn.conn, place });
+                    let conn = *conn;
+                    self.tell_conn(conn, ToShard::LoginQueued { conn: conn.conn, place });
                 }
             }
             GatewayMsg::RegisterDecided { request, decision } => {
@@ -281,7 +220,7 @@ impl Gateway {
                     self.questions.answered(request)
                 {
                     let conn_id = conn.conn;
-                    self.to_conn(
+                    self.tell_conn(
                         conn,
                         ToShard::RegisterDecided { conn: conn_id, sequence, decision },
                     );
@@ -315,7 +254,11 @@ impl Gateway {
             FromShard::Resume { conn, token_hash, last_sequence } => {
                 self.on_resume(conn, token_hash, last_sequence);
             }
-            FromShard::Lost { session, log, received } => self.on_lost(session, *log, received),
+            FromShard::Lost { session, conn, log, received } => {
+                self.on_lost(session, conn, log, received);
+            }
+            FromShard::Undelivered { session, packet } => self.deliver(session, packet),
+            FromShard::Missing { session } => self.on_missing(session),
             FromShard::Logout { session } => self.on_logout(session),
         }
     }
@@ -337,7 +280,7 @@ impl Gateway {
             sent.is_ok()
         });
         if !sent {
-            self.to_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
+            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
         }
     }
 
@@ -347,7 +290,7 @@ impl Gateway {
         if before.is_some_and(|before| before.origin != frame.frame.origin) {
             self.on_zone_restarted(frame.frame.zone);
         }
-        self.to_all_shards(|| ToShard::Frame(frame.clone()));
+        self.post.frame(|| ToShard::Frame(frame.clone()));
     }
 
     /// A frame that came over a wire: rebuilt here, or asked for as a whole.
@@ -379,59 +322,41 @@ impl Gateway {
         for question in self.questions.expired(now) {
             let (Question::Login { conn, sequence } | Question::Register { conn, sequence }) =
                 question;
-            self.to_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
+            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
         }
         self.end_overdue(now);
+        self.tend_absent(now);
         for (state, count) in self.sessions.by_state() {
             gauge!("throng_sessions", "state" => state).set(count as f64);
         }
     }
 
-    fn on_deliver_many(&mut self, keys: Vec<crate::ids::SessionKey>, packet: crate::msg::Outgoing) {
+    /// A private packet: to the shard, or kept for the resume.
+    fn deliver(&mut self, key: SessionKey, packet: Outgoing) {
         let keep = self.shared.config.resume_packets;
-        let mut by_shard: Vec<Vec<crate::ids::SessionKey>> = vec![Vec::new(); self.shards.len()];
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Delivery::ToShard(shard, packet) = session.deliver(packet, keep) {
+            self.post.packets(shard, ToShard::Packet { session: key, packet });
+        }
+    }
+
+    fn on_deliver_many(&mut self, keys: Vec<SessionKey>, packet: Outgoing) {
+        let keep = self.shared.config.resume_packets;
+        let mut by_shard: Vec<Vec<SessionKey>> = vec![Vec::new(); self.post.shards()];
         for key in keys {
-            let Some(entry) = self.sessions.get_mut(key) else { continue };
-            match entry.shard() {
-                Some(shard) => by_shard[shard].push(key),
-                None => entry.deliver(&self.shards, packet.clone(), keep),
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            if let Delivery::ToShard(shard, _) = session.deliver(packet.clone(), keep) {
+                by_shard[shard].push(key);
             }
         }
         for (shard, sessions) in by_shard.into_iter().enumerate() {
             if !sessions.is_empty() {
-                self.to_shard(shard, ToShard::Packets { sessions, packet: packet.clone() });
+                self.post.packets(shard, ToShard::Packets { sessions, packet: packet.clone() });
             }
         }
     }
 
-    fn to_conn(&self, conn: ConnRef, message: ToShard) {
-        self.to_shard(conn.shard, message);
-    }
-
-    /// Sends to a shard; one that is full drops it and says so.
-    fn to_shard(&self, shard: usize, message: ToShard) {
-        if self.shards.send(shard, message).is_err() {
-            metrics::counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
-        }
-    }
-
-    fn to_all_shards(&self, message: impl Fn() -> ToShard) {
-        for shard in 0..self.shards.len() {
-            self.to_shard(shard, message());
-        }
-    }
-
-    /// The process stops: clients are told, players leave.
-    async fn drain(mut self) {
-        info!(sessions = self.sessions.len(), "gateway drains");
-        let message = "the server is shutting down";
-        self.to_all_shards(|| ToShard::EndAll {
-            reason: DisconnectReason::DisconnectShutdown,
-            message: message.to_owned(),
-        });
-        for key in self.sessions.keys() {
-            self.release(key);
-        }
-        tokio::time::sleep(DRAIN_NOTICE).await;
+    fn tell_conn(&mut self, conn: ConnRef, message: ToShard) {
+        self.post.shard(conn.shard, message);
     }
 }

@@ -70,15 +70,18 @@ impl SentCounts {
         count.set(count.get() + 1);
     }
 
-    /// Adds what was counted since the last call to the metrics.
-    pub(super) fn publish(&self) {
+    /// Adds what was counted since the last call to the metrics; gives the sum.
+    pub(super) fn publish(&self) -> u64 {
+        let mut sum = 0;
         for (rule, count) in table::TABLE.iter().zip(&self.0) {
             let count = count.take();
+            sum += count;
             if count > 0 {
                 counter!("throng_packets_total", "direction" => "out", "type" => rule.name)
                     .increment(count);
             }
         }
+        sum
     }
 }
 

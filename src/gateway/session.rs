@@ -65,6 +65,8 @@ pub(super) struct Playing {
     pub told: Option<(ZoneId, Tick)>,
     /// Whether the next view must be a whole one.
     pub reset: bool,
+    /// Frames of its zone in a row in which its player was not.
+    pub absent: u32,
 }
 
 impl Conn {

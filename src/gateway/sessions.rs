@@ -7,26 +7,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
-use metrics::counter;
+use tokio::task::JoinHandle;
 use tracing::debug;
 
 use super::outlet::ReliableLog;
-use super::talk::{ConnRef, ToShard};
+use super::talk::ConnRef;
 use crate::ids::{PlayerId, SessionKey, TicketUse, ZoneId};
 use crate::msg::Outgoing;
 use crate::names::Name;
-use crate::net::Shards;
 
 /// Where a session is in its life.
 pub(super) enum Stage {
     /// A client waits to be let in.
     Entering(Box<Entering>),
     /// A shard has it.
-    Attached { shard: usize },
+    Attached { conn: ConnRef },
     /// Its connection is gone; the character stands.
     Detached { since: Instant, log: Box<ReliableLog>, received: u64 },
     /// Another connection takes it over; the old shard was asked to give it back.
-    Reattaching { to: ConnRef, last_sequence: u64, since: Instant },
+    Reattaching {
+        from: ConnRef,
+        to: ConnRef,
+        last_sequence: u64,
+        since: Instant,
+        /// Reliable packets that came meanwhile.
+        missed: Vec<Outgoing>,
+    },
     /// The player has another session now, here or elsewhere; kept until that is sure.
     Displaced { since: Instant },
 }
@@ -53,7 +59,29 @@ pub(super) struct Session {
     pub token_hash: Option<[u8; 32]>,
     /// Where the player stands, or was asked to be let in.
     pub zone: Option<ZoneId>,
+    /// Its player is being brought in again.
+    pub absence: Option<Absence>,
+    /// The last write of its resume token.
+    pub token_stored: Option<JoinHandle<()>>,
     pub stage: Stage,
+}
+
+/// A player that is not in its zone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    pub since: Instant,
+    /// When a zone was last asked to let it in.
+    pub asked: Instant,
+}
+
+/// What became of a packet for a session.
+pub(super) enum Delivery {
+    /// It is for the shard.
+    ToShard(usize, Outgoing),
+    /// It waits for the resume.
+    Kept,
+    /// There is nobody to get it.
+    Dropped,
 }
 
 /// All sessions of this gateway.
@@ -68,25 +96,31 @@ impl Session {
     /// The shard that has it.
     pub(super) fn shard(&self) -> Option<usize> {
         match self.stage {
-            Stage::Attached { shard } => Some(shard),
+            Stage::Attached { conn } => Some(conn.shard),
             _ => None,
         }
     }
 
-    /// Sends a packet on, or keeps it for the resume.
-    pub(super) fn deliver(&mut self, shards: &Shards<ToShard>, packet: Outgoing, keep: usize) {
+    /// Whether a zone has, or should have, its player.
+    pub(super) fn has_player(&self) -> bool {
+        match self.stage {
+            Stage::Attached { .. } | Stage::Detached { .. } | Stage::Reattaching { .. } => true,
+            Stage::Entering(_) | Stage::Displaced { .. } => false,
+        }
+    }
+
+    /// Says where a packet goes, or keeps it for the resume.
+    pub(super) fn deliver(&mut self, packet: Outgoing, keep: usize) -> Delivery {
         match &mut self.stage {
-            Stage::Attached { shard } => {
-                let message = ToShard::Packet { session: self.key, packet };
-                if shards.send(*shard, message).is_err() {
-                    counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
-                }
-            }
+            Stage::Attached { conn } => return Delivery::ToShard(conn.shard, packet),
             Stage::Detached { log, .. } => log.push(None, packet, keep),
+            Stage::Reattaching { missed, .. } if missed.len() < keep => missed.push(packet),
             Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
-                debug!(player = %self.player, "a packet for a session between connections");
+                debug!(player = %self.player, "a packet for a session without a client");
+                return Delivery::Dropped;
             }
         }
+        Delivery::Kept
     }
 }
 

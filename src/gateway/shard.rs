@@ -4,22 +4,22 @@
 //! All calls come from the shard's own thread. What a client sends is in `inbound.rs`, what a
 //! zone's tick sends in `fanout.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use metrics::{Counter, Histogram, counter, histogram};
-use smallvec::SmallVec;
 use tracing::debug;
 
 use super::Shared;
-use super::fanout::{Feed, Scratch, Tally};
-use super::inbound::Traffic;
-use super::outlet::{Outlet, ReliableLog, SentCounts};
-use super::pace::{ByteBudget, Strikes};
-use super::session::{Conn, Playing, State};
-use super::talk::{FromShard, How, Opening, ToShard};
+use super::fanout::{Scratch, Tally};
+use super::feed::Feed;
+use super::outlet::{Outlet, SentCounts};
+use super::pace::Strikes;
+use super::session::{Conn, State};
+use super::talk::{FromShard, ToShard};
+use super::traffic::Traffic;
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
 use crate::msg::Outgoing;
@@ -27,9 +27,8 @@ use crate::msg::login::{GameServer, LoginDecision};
 use crate::net::rate::RateGate;
 use crate::net::{CloseReason, ConnId, FrameFault, Framing, Io, Peer, Service, Written};
 use crate::proto::{DisconnectReason, ErrorCode};
-use crate::protocol::server;
 use crate::protocol::text::TextView;
-use crate::tick::TICK_MS;
+use crate::protocol::{server, table};
 
 /// One shard's connections and sessions.
 pub struct GatewayService {
@@ -38,7 +37,7 @@ pub struct GatewayService {
     pub(super) conns: Vec<Option<Box<Conn>>>,
     free: Vec<usize>,
     by_conn: HashMap<ConnId, usize, RandomState>,
-    by_session: HashMap<SessionKey, usize, RandomState>,
+    pub(super) by_session: HashMap<SessionKey, usize, RandomState>,
     pub(super) feeds: BTreeMap<ZoneId, Feed>,
     /// Connections with an interest in a zone, by place.
     pub(super) watchers: BTreeMap<ZoneId, Vec<usize>>,
@@ -46,7 +45,7 @@ pub struct GatewayService {
     pub(super) tally: Tally,
     pub(super) traffic: Traffic,
     /// Reports that the session manager had no room for; sent again every second.
-    unreported: Vec<FromShard>,
+    unreported: VecDeque<FromShard>,
     pub(super) servers: std::sync::Arc<Vec<GameServer>>,
     /// Packets of each type that went out; shared with every outlet of this thread.
     sent: Rc<SentCounts>,
@@ -75,7 +74,7 @@ impl GatewayService {
             scratch: Scratch::default(),
             tally: Tally::default(),
             traffic: Traffic::default(),
-            unreported: Vec::new(),
+            unreported: VecDeque::new(),
             servers: std::sync::Arc::default(),
             sent: Rc::default(),
             meters: Meters {
@@ -95,15 +94,29 @@ impl GatewayService {
         self.conns.get_mut(place)?.as_deref_mut()
     }
 
-    fn session_conn(&mut self, session: SessionKey) -> Option<&mut Conn> {
+    pub(super) fn session_conn(&mut self, session: SessionKey) -> Option<&mut Conn> {
         let place = *self.by_session.get(&session)?;
         self.conns.get_mut(place)?.as_deref_mut()
     }
 
     /// Tells the session manager; what it has no room for now is kept and sent again.
+    /// In order, so that a session's end never comes before its beginning.
     pub(super) fn report(&mut self, report: FromShard) {
-        if let Err(error) = self.shared.reports.try_send(report) {
-            self.unreported.push(error.into_inner());
+        self.report_again();
+        if !self.unreported.is_empty() {
+            self.unreported.push_back(report);
+        } else if let Err(error) = self.shared.reports.try_send(report) {
+            self.unreported.push_back(error.into_inner());
+        }
+    }
+
+    /// Reports what found no room before. Requests of clients wait here too, but each client has
+    /// one at most, and asks no other before that is answered.
+    fn report_again(&mut self) {
+        while let Some(report) = self.unreported.pop_front() {
+            if let Err(error) = self.shared.reports.try_send(report) {
+                return self.unreported.push_front(error.into_inner());
+            }
         }
     }
 
@@ -116,7 +129,13 @@ impl GatewayService {
 
     /// Sends a packet with the next tick; at once where no tick will come.
     fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
-        let Some(conn) = self.session_conn(session) else { return };
+        let Some(conn) = self.session_conn(session) else {
+            // Its connection was lost a moment ago: the session manager keeps it for the resume.
+            if table::rule(packet.kind).reliable {
+                self.report(FromShard::Undelivered { session, packet: packet.clone() });
+            }
+            return;
+        };
         conn.outlet.emit_packet(&mut conn.pending, packet);
         if conn.pending.len() > limits::COMPRESS_OVER * 16 {
             flush(io, conn);
@@ -144,130 +163,6 @@ impl GatewayService {
         io.close(conn, CloseReason::Service);
     }
 
-    /// A session begins, or goes on, on a connection of this shard.
-    fn on_opening(&mut self, io: &mut Io<'_>, opening: Opening) {
-        let Some(place) = self.place(opening.conn) else {
-            // The client gave up meanwhile: the session's connection is lost before it began.
-            let (log, received) = match opening.how {
-                How::Entered { .. } => (Box::default(), 0),
-                How::Resumed { log, received, .. } => (log, received),
-            };
-            return self.report(FromShard::Lost { session: opening.session, log, received });
-        };
-        let Opening { session, session_id, token, player, zone, how, .. } = opening;
-        let config = &self.shared.config;
-        let ticks = 1_000.0 / TICK_MS as f32;
-        let mut eye = crate::geometry::Point::default();
-        let Some(Some(conn)) = self.conns.get_mut(place) else { return };
-        let mut log = Box::new(ReliableLog::default());
-        let mut missed = Vec::new();
-        match how {
-            How::Entered { state, guild } => {
-                eye = state.pose.at;
-                let content = &self.shared.content;
-                let answer =
-                    server::enter_world_response(&state, &guild, content, session_id, &token);
-                conn.outlet.emit_packet(&mut conn.pending, &answer);
-            }
-            How::Resumed { log: old, last_sequence, received } => {
-                let lost;
-                (missed, lost) = old.missed(last_sequence);
-                let count = missed.len() as u32;
-                let answer =
-                    server::resume_response(player, session_id, &token, count, lost, received);
-                conn.outlet.emit_packet(&mut conn.pending, &answer);
-                log = Box::default();
-            }
-        }
-        conn.outlet.log = Some(log);
-        for packet in &missed {
-            conn.outlet.emit_packet(&mut conn.pending, packet);
-        }
-        conn.state = State::InWorld(Box::new(Playing {
-            session,
-            player,
-            zone,
-            handle: None,
-            eye,
-            views: SmallVec::new(),
-            budget: ByteBudget::new(config.bandwidth, config.bandwidth_peak, ticks),
-            told: None,
-            reset: true,
-        }));
-        flush(io, conn);
-        let id = conn.id;
-        io.authenticated(id);
-        io.limit_frames(id, limits::CLIENT_FRAME_MAX);
-        self.by_session.insert(session, place);
-        self.watch(zone, place);
-    }
-
-    fn watch(&mut self, zone: ZoneId, place: usize) {
-        let watchers = self.watchers.entry(zone).or_default();
-        if !watchers.contains(&place) {
-            watchers.push(place);
-        }
-    }
-
-    fn on_zone_moved(&mut self, session: SessionKey, zone: ZoneId) {
-        let Some(&place) = self.by_session.get(&session) else { return };
-        let Some(Some(conn)) = self.conns.get_mut(place) else { return };
-        let conn = &mut **conn;
-        let State::InWorld(playing) = &mut conn.state else { return };
-        playing.zone = zone;
-        playing.handle = None;
-        if let Some(kind) = self.shared.content.zone(zone) {
-            conn.outlet.emit_packet(&mut conn.pending, &server::zone_enter(kind, false));
-        }
-        self.watch(zone, place);
-    }
-
-    /// Another connection takes a session over.
-    fn on_detach(&mut self, io: &mut Io<'_>, session: SessionKey) {
-        let Some(conn) = self.session_conn(session) else {
-            return self.report(FromShard::Lost { session, log: Box::default(), received: 0 });
-        };
-        let id = conn.id;
-        let reason = DisconnectReason::DisconnectLoggedInElsewhere;
-        self.send_away(io, id, reason, "the session goes on over another connection");
-        self.lose_session(id);
-    }
-
-    /// Gives a connection's session back to the session manager.
-    fn lose_session(&mut self, conn: ConnId) {
-        let Some(conn) = self.conn(conn) else { return };
-        let received = conn.received;
-        let log = conn.outlet.log.take().unwrap_or_default();
-        if let State::InWorld(playing) = std::mem::replace(&mut conn.state, State::Closing) {
-            let session = playing.session;
-            self.by_session.remove(&session);
-            self.report(FromShard::Lost { session, log, received });
-        }
-    }
-
-    /// A session ends by its own wish: nothing of it is to be resumed.
-    pub(super) fn forget_session(&mut self, conn: ConnId, session: SessionKey) {
-        self.by_session.remove(&session);
-        if let Some(conn) = self.conn(conn) {
-            conn.state = State::Closing;
-        }
-    }
-
-    /// A session is over for good: nothing of it is reported.
-    fn end_session(
-        &mut self,
-        io: &mut Io<'_>,
-        session: SessionKey,
-        reason: DisconnectReason,
-        message: &str,
-    ) {
-        let Some(conn) = self.session_conn(session) else { return };
-        let id = conn.id;
-        conn.state = State::Closing;
-        self.by_session.remove(&session);
-        self.send_away(io, id, reason, message);
-    }
-
     /// A client's log-in was decided: a text client, which knows no tickets, enters at once.
     fn on_login_decided(
         &mut self,
@@ -277,6 +172,9 @@ impl GatewayService {
         decision: &LoginDecision,
     ) {
         let Some(client) = self.conn(conn) else { return };
+        if !matches!(client.state, State::Waiting { .. }) {
+            return;
+        }
         let accepted = matches!(decision, LoginDecision::Accepted { .. });
         client.state = if accepted { State::Authenticated } else { State::Fresh };
         if accepted {
@@ -331,7 +229,7 @@ impl GatewayService {
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
             ToShard::Open(opening) => self.on_opening(io, *opening),
             ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
-            ToShard::Detach { session } => self.on_detach(io, session),
+            ToShard::Detach { session, conn } => self.on_detach(io, session, conn),
             ToShard::End { session, reason, message } => {
                 self.end_session(io, session, reason, &message);
             }
@@ -357,7 +255,7 @@ impl GatewayService {
             let reason = DisconnectReason::DisconnectTimeout;
             match conn.state {
                 State::Fresh if now.saturating_duration_since(conn.opened) > auth => {
-                    Some((conn.id, reason, "log in within 10 seconds"))
+                    Some((conn.id, reason, "log in sooner after connecting"))
                 }
                 State::Closing => None,
                 _ if now.saturating_duration_since(conn.heard) > idle => {
@@ -379,8 +277,7 @@ impl GatewayService {
             let visible: usize = playing.views.iter().map(|view| view.count()).sum();
             self.meters.visible.record(visible as f64);
         }
-        self.traffic.publish();
-        self.sent.publish();
+        self.traffic.publish(self.sent.publish());
     }
 }
 
@@ -456,6 +353,7 @@ impl Service for GatewayService {
     }
 
     fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
+        self.report_again();
         for message in msgs.drain(..) {
             self.on_message(io, message);
         }
@@ -469,9 +367,7 @@ impl Service for GatewayService {
         for conn in self.conns.iter_mut().flatten() {
             flush(io, conn);
         }
-        for report in std::mem::take(&mut self.unreported) {
-            self.report(report);
-        }
+        self.report_again();
         self.publish_metrics();
     }
 }

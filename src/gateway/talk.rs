@@ -94,6 +94,8 @@ pub enum ToShard {
     Detach {
         /// Which.
         session: SessionKey,
+        /// From which connection.
+        conn: ConnId,
     },
     /// The session is over.
     End {
@@ -185,10 +187,24 @@ pub enum FromShard {
     Lost {
         /// Which.
         session: SessionKey,
+        /// The connection; another one may have the session by now.
+        conn: ConnRef,
         /// What it may have missed.
         log: Box<ReliableLog>,
         /// Highest client sequence read.
         received: u64,
+    },
+    /// A reliable packet came for a session that the shard does not have any more.
+    Undelivered {
+        /// Whose.
+        session: SessionKey,
+        /// What.
+        packet: Outgoing,
+    },
+    /// A session's player has not been in its zone's frames for a while.
+    Missing {
+        /// Which.
+        session: SessionKey,
     },
     /// A player has logged out.
     Logout {

@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod directory;
+pub mod kept;
 pub mod pending;
 
 use std::fmt;
@@ -126,6 +127,12 @@ impl<M> Inbox<M> {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.receiver.is_empty()
+    }
+
+    /// Takes no more messages: senders learn that the role has ended. What is there already can
+    /// still be read.
+    pub fn close(&mut self) {
+        self.receiver.close();
     }
 
     /// A message that is there now; for threads that must not wait.

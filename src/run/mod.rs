@@ -71,6 +71,8 @@ struct Inboxes {
 
 /// Every role in this process, wired directly.
 fn wire(loopback: bool, server: ServerId) -> (Wiring, Inboxes) {
+    // All roles are in this process.
+    metrics::gauge!("throng_links_up").set(0.0);
     let (master, master_inbox) = inbox(limits::MASTER_INBOX, loopback);
     let (login, login_inbox) = inbox(limits::LOGIN_INBOX, loopback);
     let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);

@@ -94,7 +94,7 @@ pub const METRICS: &[Metric] = &[
     gauge("throng_outbound_queue_bytes", B, &[], "Bytes that wait for clients' sockets."),
     counter("throng_slow_clients_cut_total", None, &[], "Connections ended because the client read too slowly."),
     histogram("throng_packet_handling_seconds", S, &[], "Time to decode, check and pass on a client's packet."),
-    histogram("throng_round_trip_seconds", S, &[], "From a packet to its client's next answer to it, as clients report."),
+    histogram("throng_round_trip_seconds", S, &[], "From sending a view to the client's strike at something in it."),
 
     histogram("throng_login_seconds", S, &["request", "result"], "From a log-in or registration to its answer."),
     gauge("throng_login_queue_depth", None, &[], "Log-ins and registrations in progress."),
@@ -135,8 +135,8 @@ pub const METRICS: &[Metric] = &[
     histogram("throng_commit_group_size", None, &[], "Writes that shared a commit."),
     gauge("throng_database_queue_depth", None, &[], "Writes that wait for the store's writer."),
     histogram("throng_database_queue_seconds", S, &[], "How long a write waited for its transaction to begin."),
-    gauge("throng_save_queue_depth", None, &[], "Players whose save waits for the store."),
-    gauge("throng_save_queue_age_seconds", S, &[], "How long the oldest of them has waited."),
+    gauge("throng_save_queue_depth", None, &["zone"], "Players whose save waits for the store."),
+    gauge("throng_save_queue_age_seconds", S, &["zone"], "How long the oldest of them has waited."),
 ];
 
 /// Tells the recorder every metric's unit and meaning.

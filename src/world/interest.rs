@@ -22,6 +22,9 @@ const FAR_PERIODS: std::ops::RangeInclusive<u64> = 20..=40;
 /// Records a tick that the farthest may take: what 30 KB/s leaves after the two nearer tiers.
 const FAR_RECORDS: usize = 70;
 
+/// How far the first of a tier moves on from tick to tick; a prime, to reach them all.
+const STRIDE: usize = 7_919;
+
 /// A set of handles.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bits(Vec<u64>);
@@ -220,25 +223,27 @@ impl View {
         }
         let far_period = (total.saturating_sub(far_from).div_ceil(FAR_RECORDS) as u64)
             .clamp(*FAR_PERIODS.start(), *FAR_PERIODS.end());
+        let (near, middle) = (total.min(NEAR_COUNT), total.min(far_from));
+        let tiers = [(0..near, 1), (near..middle, MIDDLE_PERIOD), (middle..total, far_period)];
         let (mut told, mut shed) = (0, 0);
-        for (rank, &(_, place)) in look.near.iter().enumerate() {
-            let handle = frame.packed[place as usize].handle();
-            let period = match rank {
-                _ if rank < NEAR_COUNT => 1,
-                _ if rank < far_from => MIDDLE_PERIOD,
-                _ => far_period,
-            };
-            let turn = (frame.tick.0 + u64::from(handle.0)).is_multiple_of(period);
-            if !turn || !self.owed.get(handle) {
-                continue;
+        for (ranks, period) in tiers {
+            // Each time another is the first, so that none is shed for ever.
+            let first = (frame.tick.0 as usize).wrapping_mul(STRIDE) % ranks.len().max(1);
+            let (later, sooner) = look.near[ranks].split_at(first);
+            for &(_, place) in sooner.iter().chain(later) {
+                let handle = frame.packed[place as usize].handle();
+                let turn = (frame.tick.0 + u64::from(handle.0)).is_multiple_of(period);
+                if !turn || !self.owed.get(handle) {
+                    continue;
+                }
+                if told == most {
+                    shed += 1;
+                    continue;
+                }
+                self.owed.unset(handle);
+                told += 1;
+                tell(place as usize);
             }
-            if told == most {
-                shed += 1;
-                continue;
-            }
-            self.owed.unset(handle);
-            told += 1;
-            tell(place as usize);
         }
         shed
     }
@@ -331,6 +336,27 @@ mod tests {
         }
         assert_eq!(told.len(), 100);
         assert!(told[&0] == 40 && told[&99] >= 7, "near every tick, middle at 4 Hz: {told:?}");
+    }
+
+    #[test]
+    fn however_little_fits_nobody_is_left_out() {
+        for count in [40u16, 100] {
+            let places: BTreeMap<u16, (f32, f32)> = (0..count).map(|h| (h, (10.0, 10.0))).collect();
+            let eye = Point { x: 10.0, y: 10.0 };
+            let moved: BTreeSet<u16> = (0..count).collect();
+            let mut look = Look::default();
+            let mut view = View::new(&frame(1, &places, &moved));
+            let mut told = BTreeSet::new();
+            for tick in 1..600 {
+                let frame = frame(tick, &places, &moved);
+                view.fold(&frame, eye, usize::MAX, &mut look);
+                let most = if count > 50 { 52 } else { 5 };
+                view.tell(&frame, &mut look, most, |place| {
+                    told.insert(frame.packed[place].handle().0);
+                });
+            }
+            assert_eq!(told.len(), usize::from(count));
+        }
     }
 
     #[test]

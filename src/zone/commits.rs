@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use super::ZoneServer;
 use super::players::Entering;
-use crate::ids::{Epoch, OperationId, PlayerId, ServerId, SessionRef, TicketUse};
+use crate::ids::{Epoch, OperationId, PlayerId, ServerId, SessionRef, TicketUse, ZoneId};
 use crate::store::record::Claim;
 use crate::store::{Store, StoreError};
 use crate::tick::now;
@@ -56,11 +56,12 @@ pub(super) struct Saves {
     next_save: Instant,
     /// Calls under way.
     in_flight: usize,
-    saving: bool,
+    /// Players in the save under way; 0: none is.
+    saving: usize,
     counting: bool,
-    /// States that could not be saved yet, and since when.
+    /// States that could not be saved yet, and since when the oldest waits.
     unsaved: BTreeMap<PlayerId, PlayerState>,
-    unsaved_since: Option<Instant>,
+    saving_since: Option<Instant>,
     counts: BTreeMap<(PlayerId, &'static str), u64>,
     /// A batch of counts that was sent and not yet answered for; sent again under the same id.
     sent_counts: Option<(OperationId, Vec<Count>)>,
@@ -72,6 +73,7 @@ impl Saves {
     pub(super) fn new(
         store: Store,
         runtime: Runtime,
+        zone: ZoneId,
         origin: u64,
         seconds: u64,
     ) -> (Self, mpsc::Receiver<Completion>) {
@@ -87,14 +89,14 @@ impl Saves {
             interval,
             next_save: now() + interval,
             in_flight: 0,
-            saving: false,
+            saving: 0,
             counting: false,
             unsaved: BTreeMap::new(),
-            unsaved_since: None,
+            saving_since: None,
             counts: BTreeMap::new(),
             sent_counts: None,
-            depth: gauge!("throng_save_queue_depth"),
-            age: gauge!("throng_save_queue_age_seconds"),
+            depth: gauge!("throng_save_queue_depth", "zone" => zone.to_string()),
+            age: gauge!("throng_save_queue_age_seconds", "zone" => zone.to_string()),
         };
         (saves, receiver)
     }
@@ -168,10 +170,11 @@ impl Saves {
     }
 
     fn save(&mut self) {
-        if self.saving || self.unsaved.is_empty() {
+        if self.saving > 0 || self.unsaved.is_empty() {
             return;
         }
-        self.saving = true;
+        self.saving_since.get_or_insert_with(now);
+        self.saving = self.unsaved.len();
         let states: Vec<PlayerState> = std::mem::take(&mut self.unsaved).into_values().collect();
         let store = self.store.clone();
         self.call(async move {
@@ -199,6 +202,13 @@ impl Saves {
         }
     }
 
+    /// Tells the metrics what waits for the store: what was not taken, and what is being saved.
+    pub(super) fn publish(&self) {
+        self.depth.set((self.unsaved.len() + self.saving) as f64);
+        let age = self.saving_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        self.age.set(age);
+    }
+
     /// Keeps states that were not saved, unless there are newer ones.
     fn keep(&mut self, states: Vec<PlayerState>, epochs: impl Fn(PlayerId) -> Option<Epoch>) {
         for state in states {
@@ -220,9 +230,6 @@ impl ZoneServer {
         for state in self.world.take_unsaved() {
             self.saves.unsaved.insert(state.id, state);
         }
-        self.saves.depth.set(self.saves.unsaved.len() as f64);
-        let age = self.saves.unsaved_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        self.saves.age.set(age);
         self.saves.save();
         self.saves.send_counts();
     }
@@ -247,17 +254,16 @@ impl ZoneServer {
     }
 
     fn on_saved(&mut self, states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError>) {
-        self.saves.saving = false;
+        self.saves.saving = 0;
         match result {
             Ok(refused) => {
-                self.saves.unsaved_since = None;
-                for player in refused {
-                    self.on_lost_ownership(player);
+                self.saves.saving_since = None;
+                for state in states.iter().filter(|state| refused.contains(&state.id)) {
+                    self.on_lost_ownership(state.id, state.epoch);
                 }
             }
             Err(error) => {
                 warn!(%error, players = states.len(), "players were not saved; will try again");
-                self.saves.unsaved_since.get_or_insert_with(now);
                 let world = &self.world;
                 self.saves.keep(states, |player| world.player(player).map(|state| state.epoch));
             }

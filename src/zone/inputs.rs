@@ -1,6 +1,6 @@
 //! What comes into a zone: its inbox, drained at the start of each tick.
 
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::ZoneServer;
 use crate::ids::{PlayerId, SessionRef};
@@ -48,22 +48,10 @@ impl ZoneServer {
         if self.players.session(player) == Some(session) {
             self.world.apply(Command::Act { player, request, action });
         } else if let Some(zone) = self.players.departed_to(player) {
-            self.send_to_zone(zone, ZoneMsg::Act { player, session, request, action });
+            // Worth nothing later: dropped, and counted, if the neighbour has no room.
+            let _ = self.post.zone_now(zone, ZoneMsg::Act { player, session, request, action });
         } else {
             debug!(%player, "an action of a player who is not here");
         }
-    }
-
-    /// Sends to a neighbour; what cannot be delivered is counted and logged, never waited for.
-    pub(super) fn send_to_zone(&self, zone: crate::ids::ZoneId, message: ZoneMsg) -> bool {
-        let sent = match self.peers.zones.get(zone) {
-            Some(outbox) => outbox.send(message).map_err(|problem| problem.to_string()),
-            None => Err("no server has it".to_owned()),
-        };
-        if let Err(problem) = &sent {
-            metrics::counter!("throng_refusals_total", "reason" => "zone_inbox_full").increment(1);
-            warn!(to = %zone, %problem, "a message to a neighbouring zone was lost");
-        }
-        sent.is_ok()
     }
 }

@@ -10,7 +10,10 @@ mod commits;
 mod events;
 mod inputs;
 mod players;
+mod post;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,6 +38,7 @@ use clock::{Clock, Round};
 use commits::{Completion, Saves};
 use events::EventManager;
 use players::Players;
+use post::Post;
 use sync::SyncService;
 
 /// `[zone]` of the configuration.
@@ -145,7 +149,7 @@ struct ZoneServer {
     content: Arc<Content>,
     inbox: Inbox<ZoneMsg>,
     completions: mpsc::Receiver<Completion>,
-    peers: Peers,
+    post: Post,
     stop: CancellationToken,
     clock: Clock,
     world: World,
@@ -172,8 +176,8 @@ impl Gauges {
             tick_seconds: histogram!("throng_zone_tick_seconds", "zone" => zone.clone()),
             players: gauge!("throng_zone_players", "zone" => zone.clone()),
             npcs: gauge!("throng_zone_npcs", "zone" => zone.clone()),
-            items: gauge!("throng_zone_items", "zone" => zone),
-            inbox: gauge!("throng_inbox_depth", "role" => "zone"),
+            items: gauge!("throng_zone_items", "zone" => zone.clone()),
+            inbox: gauge!("throng_inbox_depth", "role" => format!("zone-{zone}")),
         }
     }
 }
@@ -183,7 +187,7 @@ impl ZoneServer {
         let Start { zone, server, config, content, inbox, peers, store, phase, stop } = start;
         let origin = rand::random();
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
-        let (saves, completions) = Saves::new(store, runtime, origin, config.save_seconds);
+        let (saves, completions) = Saves::new(store, runtime, zone, origin, config.save_seconds);
         Self {
             clock: Clock::start(zone, phase, &config),
             world: World::new(zone, content.clone(), origin, seed),
@@ -197,7 +201,7 @@ impl ZoneServer {
             content,
             inbox,
             completions,
-            peers,
+            post: Post::new(peers),
             stop,
             saves,
         }
@@ -218,6 +222,7 @@ impl ZoneServer {
     /// One tick, in order.
     fn tick(&mut self) {
         let began = tick::now();
+        self.post.send_again();
         self.take_inputs();
         self.take_completions();
         self.world.lose_time(self.clock.take_lost_ms());
@@ -238,6 +243,7 @@ impl ZoneServer {
             self.gauges.npcs.set(population.npcs as f64);
             self.gauges.items.set(population.items as f64);
             self.gauges.inbox.set(self.inbox.len() as f64);
+            self.saves.publish();
         }
     }
 
@@ -253,16 +259,13 @@ impl ZoneServer {
                 Effect::Left { state } => self.on_left(*state),
                 Effect::Strike { zones, strike } => self.on_strike_out(&zones, strike),
                 Effect::StrikeRefused { zone, player, request, refusal } => {
-                    self.send_to_zone(zone, ZoneMsg::StrikeRefused { player, request, refusal });
+                    self.post.zone(zone, ZoneMsg::StrikeRefused { player, request, refusal });
                 }
                 Effect::Credit { zone, player, credit } => {
-                    self.send_to_zone(zone, ZoneMsg::Credit { player, credit });
+                    self.post.zone(zone, ZoneMsg::Credit { player, credit });
                 }
                 Effect::WarKill { id, killer, victim } => {
-                    let message = ChatMsg::WarKill { id, killer, victim };
-                    if let Err(problem) = self.peers.chat.send(message) {
-                        error!(%problem, operation = %id, "a war kill could not be told to chat");
-                    }
+                    self.post.chat(ChatMsg::WarKill { id, killer, victim });
                 }
                 Effect::Count { player, counter, by } => self.saves.count(player, counter, by),
                 Effect::Kick { player, reason } => self.on_kick(player, reason),
@@ -270,19 +273,33 @@ impl ZoneServer {
         }
     }
 
-    /// The last round: everybody is saved and released, then the thread may end.
-    fn empty_out(&mut self) {
+    /// The last rounds: everybody is saved and released, then the thread may end. Who was on the
+    /// way here, from the store or from a neighbour that stops too, still arrives and leaves.
+    fn empty_out(mut self) {
         let deadline = tick::now() + LAST_SAVES;
-        for player in self.players.all() {
-            self.world.apply(crate::world::command::Command::Leave { player });
-        }
+        let mut next_step = tick::now();
+        let mut open = true;
         loop {
-            self.world.step();
-            self.carry_out_effects();
+            self.post.send_again();
+            self.take_inputs();
             self.take_completions();
+            for player in self.players.all() {
+                self.let_leave(player);
+            }
+            if tick::now() >= next_step {
+                next_step += tick::TICK;
+                self.world.step();
+            }
+            self.carry_out_effects();
             self.saves.send_counts();
-            if self.saves.is_idle() && self.players.is_empty() {
-                return;
+            if self.saves.is_idle() && self.players.is_empty() && self.inbox.is_empty() {
+                if !open {
+                    return;
+                }
+                // From here on neighbours keep what they have; what is on its way is taken in.
+                open = false;
+                self.inbox.close();
+                continue;
             }
             if tick::now() >= deadline {
                 error!(left = self.players.len(), "zone stops with players unsaved");

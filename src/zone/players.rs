@@ -11,12 +11,13 @@ use tracing::{debug, info, info_span, warn};
 use super::ZoneServer;
 use super::border::Departure;
 use super::commits::Claimed;
-use crate::ids::{PlayerId, SessionRef, TicketUse, ZoneId};
+use crate::ids::{Epoch, PlayerId, SessionRef, TicketUse, ZoneId};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::store::StoreError;
+use crate::store::record::Claim;
 use crate::tick::now;
 use crate::world::command::{Command, Notice, PlayerState};
 
@@ -34,9 +35,9 @@ pub(super) struct Entering {
 #[derive(Default)]
 pub(super) struct Players {
     bound: BTreeMap<PlayerId, SessionRef>,
-    /// Asked the store for them; the newest request counts.
-    claiming: BTreeMap<PlayerId, Entering>,
-    /// Being saved for the last time; a request that waits for that.
+    /// Asked the store for them; the newest request counts. None: nobody wants it any more.
+    claiming: BTreeMap<PlayerId, Option<Entering>>,
+    /// On their way out, up to the end of their last save; a request that waits for that.
     leaving: BTreeMap<PlayerId, Option<Entering>>,
     departed: BTreeMap<PlayerId, Departure>,
 }
@@ -50,6 +51,10 @@ impl Players {
         self.bound.insert(player, session);
     }
 
+    pub(super) fn unbind(&mut self, player: PlayerId) {
+        self.bound.remove(&player);
+    }
+
     pub(super) fn all(&self) -> Vec<PlayerId> {
         self.bound.keys().copied().collect()
     }
@@ -59,7 +64,7 @@ impl Players {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bound.is_empty() && self.leaving.is_empty()
+        self.bound.is_empty() && self.leaving.is_empty() && self.claiming.is_empty()
     }
 
     pub(super) fn depart(&mut self, player: PlayerId, departure: Departure) {
@@ -98,30 +103,32 @@ impl ZoneServer {
         let entering = Entering { session, ticket };
         if let Some(waiting) = self.players.leaving.get_mut(&player) {
             debug!("waits for the last save");
-            *waiting = Some(entering);
+            let older = waiting.replace(entering);
+            self.give_up(older.filter(|older| older.session != session));
         } else if let Some(zone) = self.players.departed_to(player) {
-            self.send_to_zone(zone, ZoneMsg::Enter { player, session, ticket });
+            self.post.zone(zone, ZoneMsg::Enter { player, session, ticket });
         } else if self.players.bound.contains_key(&player) {
             match ticket {
                 Some(ticket) => self.saves.use_ticket(player, session, ticket),
                 None => self.attach(player, session),
             }
+        } else if let Some(newest) = self.players.claiming.get_mut(&player) {
+            *newest = Some(entering);
         } else if self.players.bound.len() >= self.config.max_players {
             self.refuse_entry(session, EnterRefusal::Full);
         } else {
-            let asked = self.players.claiming.insert(player, entering).is_some();
-            if !asked {
-                self.saves.claim(player, self.server, entering);
-            }
+            self.players.claiming.insert(player, Some(entering));
+            self.saves.claim(player, self.server, entering);
         }
     }
 
     /// The store has answered a claim.
     pub(super) fn on_claimed(&mut self, claimed: Claimed) {
         let Claimed { player, entering, result } = claimed;
-        let newest = self.players.claiming.remove(&player).unwrap_or(entering);
-        if newest.session != entering.session {
-            self.refuse_entry(entering.session, EnterRefusal::Unavailable);
+        let session = entering.session;
+        let newest = self.players.claiming.remove(&player).flatten();
+        if newest.is_none_or(|newest| newest.session != session) {
+            return self.on_claimed_in_vain(claimed.player, session, newest, result);
         }
         let state = match result {
             Ok(claim) => claim.state,
@@ -133,7 +140,7 @@ impl ZoneServer {
                         EnterRefusal::Unavailable
                     }
                 };
-                return self.refuse_entry(newest.session, reason);
+                return self.refuse_entry(session, reason);
             }
         };
         let owner = self.content.zone_at(state.pose.at).map(|zone| zone.id);
@@ -141,13 +148,36 @@ impl ZoneServer {
             && other != self.zone
         {
             // It was moved since the gateway looked: give it back for the other zone.
-            self.refuse_entry(newest.session, EnterRefusal::Elsewhere(other));
-            self.players.leaving.insert(player, None);
-            return self.saves.release(state);
+            self.refuse_entry(session, EnterRefusal::Elsewhere(other));
+            return self.on_left(state);
         }
-        self.players.bind(player, newest.session);
+        self.players.bind(player, session);
         self.world.apply(Command::Enter { state: Box::new(state) });
-        self.confirm_entry(player, newest.session);
+        self.confirm_entry(player, session);
+    }
+
+    /// The session for which a player was claimed has given up. A newer one claims for itself, with
+    /// a ticket of its own; if there is none, the player goes back.
+    fn on_claimed_in_vain(
+        &mut self,
+        player: PlayerId,
+        session: SessionRef,
+        newest: Option<Entering>,
+        result: Result<Claim, StoreError>,
+    ) {
+        self.refuse_entry(session, EnterRefusal::Unavailable);
+        if let Some(newest) = newest {
+            self.players.claiming.insert(player, Some(newest));
+            self.saves.claim(player, self.server, newest);
+        } else if let Ok(claim) = result {
+            self.on_left(claim.state);
+        }
+    }
+
+    fn give_up(&mut self, older: Option<Entering>) {
+        if let Some(older) = older {
+            self.refuse_entry(older.session, EnterRefusal::Unavailable);
+        }
     }
 
     /// A used-up ticket lets a new session have a player that stands here.
@@ -158,8 +188,7 @@ impl ZoneServer {
         result: Result<(), StoreError>,
     ) {
         match result {
-            Ok(()) if self.players.bound.contains_key(&player) => self.attach(player, session),
-            // It left while the ticket was looked at: it comes in like anybody else.
+            // It may have left or crossed a border while the ticket was looked at.
             Ok(()) => self.on_enter(player, session, None),
             Err(StoreError::TicketUsed) => self.refuse_entry(session, EnterRefusal::TicketUsed),
             Err(error) => {
@@ -170,11 +199,13 @@ impl ZoneServer {
     }
 
     fn attach(&mut self, player: PlayerId, session: SessionRef) {
-        info!(%player, "player goes on with another session");
-        self.players.bind(player, session);
-        // A new client counts its moves from the beginning.
-        if let Some(state) = self.world.player(player) {
-            self.world.apply(Command::Enter { state: Box::new(state) });
+        if self.players.session(player) != Some(session) {
+            info!(%player, "player goes on with another session");
+            self.players.bind(player, session);
+            // A new client counts its moves from the beginning.
+            if let Some(state) = self.world.player(player) {
+                self.world.apply(Command::Enter { state: Box::new(state) });
+            }
         }
         self.confirm_entry(player, session);
     }
@@ -189,31 +220,44 @@ impl ZoneServer {
         let zone = self.zone;
         let entered =
             GatewayMsg::Entered { session: session.key, state: Box::new(state), zone, guild };
-        self.tell_gateway(session, entered);
-        self.tell_master(MasterMsg::Located { player, session, zone });
+        self.post.gateway(session, entered);
+        self.post.master(MasterMsg::Located { player, session, zone });
     }
 
-    fn refuse_entry(&self, session: SessionRef, reason: EnterRefusal) {
-        self.tell_gateway(session, GatewayMsg::EnterRefused { session: session.key, reason });
+    fn refuse_entry(&mut self, session: SessionRef, reason: EnterRefusal) {
+        self.post.gateway(session, GatewayMsg::EnterRefused { session: session.key, reason });
     }
 
     /// A session is over: its player leaves, unless another session has it by now.
     pub(super) fn on_leave(&mut self, player: PlayerId, session: SessionRef) {
         if self.players.session(player) == Some(session) {
+            return self.let_leave(player);
+        }
+        if let Some(zone) = self.players.departed_to(player) {
+            self.post.zone(zone, ZoneMsg::Leave { player, session });
+        }
+        let Players { claiming, leaving, .. } = &mut self.players;
+        let waiting = claiming.get_mut(&player).into_iter().chain(leaving.get_mut(&player));
+        for waiting in waiting {
+            // It ended before its player came in.
+            let _ = waiting.take_if(|entering| entering.session == session);
+        }
+    }
+
+    /// A player leaves: from now on it is nobody's, and who wants it waits for its last save. The
+    /// world holds it until the store has decided what it asked for.
+    pub(super) fn let_leave(&mut self, player: PlayerId) {
+        self.players.bound.remove(&player);
+        if self.world.player(player).is_some() {
+            self.players.leaving.entry(player).or_insert(None);
             self.world.apply(Command::Leave { player });
-        } else if let Some(zone) = self.players.departed_to(player) {
-            self.send_to_zone(zone, ZoneMsg::Leave { player, session });
-        } else if let Some(entering) = self.players.claiming.get(&player)
-            && entering.session == session
-        {
-            debug!(%player, "session ended before its player came in");
         }
     }
 
     /// The world has let a leaving player go: save it for the last time.
     pub(super) fn on_left(&mut self, state: PlayerState) {
         self.players.bound.remove(&state.id);
-        self.players.leaving.insert(state.id, None);
+        self.players.leaving.entry(state.id).or_insert(None);
         self.saves.release(state);
     }
 
@@ -225,7 +269,10 @@ impl ZoneServer {
     }
 
     /// Another server owns a player that we thought ours: let it go at once, unsaved.
-    pub(super) fn on_lost_ownership(&mut self, player: PlayerId) {
+    pub(super) fn on_lost_ownership(&mut self, player: PlayerId, epoch: Epoch) {
+        if self.world.player(player).is_none_or(|state| state.epoch != epoch) {
+            return;
+        }
         warn!(%player, "another server owns the player; it leaves");
         self.on_kick(player, "another server has taken over");
     }
@@ -239,8 +286,8 @@ impl ZoneServer {
             reason: DisconnectReason::DisconnectKicked,
             message: reason.to_owned(),
         };
-        self.tell_gateway(session, kick);
-        self.world.apply(Command::Leave { player });
+        self.post.gateway(session, kick);
+        self.let_leave(player);
     }
 
     /// Tells one player what only it is told.
@@ -248,21 +295,6 @@ impl ZoneServer {
         let Some(session) = self.players.session(player) else { return };
         let level = self.world.level(player);
         let packet = server::notice(&notice, level, &self.content);
-        self.tell_gateway(session, GatewayMsg::Deliver { session: session.key, packet });
-    }
-
-    pub(super) fn tell_gateway(&self, session: SessionRef, message: GatewayMsg) {
-        let Some(outbox) = self.peers.gateways.get(session.gateway) else { return };
-        if let Err(problem) = outbox.send(message) {
-            metrics::counter!("throng_refusals_total", "reason" => "gateway_inbox_full")
-                .increment(1);
-            warn!(gateway = %session.gateway, %problem, "a message to a gateway was lost");
-        }
-    }
-
-    pub(super) fn tell_master(&self, message: MasterMsg) {
-        if let Err(problem) = self.peers.master.send(message) {
-            debug!(%problem, "the master was not told");
-        }
+        self.post.packet(session, packet);
     }
 }

@@ -1,0 +1,129 @@
+//! How sessions end: by their player's wish, by a kick, by a time-out, by the end of the process.
+//!
+//! Runs in the gateway's task. Whatever ends a session passes [`Gateway::release`], which tells
+//! everybody who knows of it; the world lets the player go unless another session has it.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info};
+
+use super::Gateway;
+use super::sessions::Stage;
+use super::talk::ToShard;
+use crate::ids::SessionKey;
+use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
+use crate::proto::{DisconnectReason, ErrorCode};
+use crate::protocol::server;
+
+/// How long entering may take in all.
+const ENTER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a displaced session's character may go without its new session.
+const DISPLACED_FOR: Duration = Duration::from_secs(12);
+/// How long a draining gateway gives its shards to tell their clients.
+const DRAIN_NOTICE: Duration = Duration::from_millis(200);
+
+impl Gateway {
+    /// A player has logged out.
+    pub(super) fn on_logout(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get(key) {
+            info!(player = %session.player, "player logs out");
+            self.release(key);
+        }
+    }
+
+    /// A session must end.
+    pub(super) fn on_kick(&mut self, key: SessionKey, reason: DisconnectReason, message: String) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        info!(player = %session.player, ?reason, message, "session ends");
+        match &session.stage {
+            Stage::Entering(entering) => {
+                let conn = entering.conn;
+                let code = ErrorCode::ErrorAlreadyLoggedIn;
+                let packet = match entering.resumes {
+                    None => server::enter_world_refused(code, &message),
+                    Some(_) => server::resume_refused(code, &message),
+                };
+                self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
+            }
+            Stage::Attached { conn } => {
+                let shard = conn.shard;
+                self.post.shard(shard, ToShard::End { session: key, reason, message });
+            }
+            Stage::Reattaching { to, .. } => {
+                let to = *to;
+                self.refuse_resume(to, &message);
+            }
+            Stage::Detached { .. } | Stage::Displaced { .. } => {}
+        }
+        if reason == DisconnectReason::DisconnectLoggedInElsewhere {
+            // The character stays for the new session; if that never comes, it leaves.
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.stage = Stage::Displaced { since: crate::tick::now() };
+                session.absence = None;
+            }
+        } else {
+            self.release(key);
+        }
+    }
+
+    /// Ends a session: its player leaves the world unless another session has it.
+    pub(super) fn release(&mut self, key: SessionKey) {
+        let session_ref = self.session_ref(key);
+        let Some(session) = self.sessions.remove(key) else { return };
+        let player = session.player;
+        if let Stage::Reattaching { to, .. } = session.stage {
+            self.refuse_resume(to, "the session has ended");
+        }
+        if let Some(zone) = session.zone {
+            self.post.zone(zone, ZoneMsg::Leave { player, session: session_ref });
+        }
+        self.post.chat(ChatMsg::Left { player, session: session_ref });
+        self.post.master(MasterMsg::Released { player, session: session_ref });
+        let (store, stored) = (self.store.clone(), session.token_stored);
+        tokio::spawn(async move {
+            // Only then is there one to be dropped.
+            if let Some(stored) = stored {
+                let _ = stored.await;
+            }
+            if let Err(error) = store.drop_resume(session_ref).await {
+                debug!(%error, "resume token stays until it expires");
+            }
+        });
+    }
+
+    /// Ends what has waited too long in its stage.
+    pub(super) fn end_overdue(&mut self, now: Instant) {
+        let stands = Duration::from_secs(self.shared.config.resume_seconds);
+        let overdue: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| match &session.stage {
+                Stage::Entering(entering) => now - entering.since > ENTER_WITHIN,
+                Stage::Attached { .. } => false,
+                Stage::Detached { since, .. } => now - *since > stands,
+                Stage::Reattaching { since, .. } => now - *since > ENTER_WITHIN,
+                Stage::Displaced { since } => now - *since > DISPLACED_FOR,
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in overdue {
+            self.fail_entry(key, ErrorCode::ErrorUnavailable, "entering took too long; try again");
+            self.release(key);
+        }
+    }
+
+    /// The process stops: clients are told, players leave.
+    pub(super) async fn drain(mut self) {
+        info!(sessions = self.sessions.len(), "gateway drains");
+        let message = "the server is shutting down";
+        self.post.all_shards(|| ToShard::EndAll {
+            reason: DisconnectReason::DisconnectShutdown,
+            message: message.to_owned(),
+        });
+        for key in self.sessions.keys() {
+            self.release(key);
+        }
+        tokio::time::sleep(DRAIN_NOTICE).await;
+        self.post.send_again();
+    }
+}

@@ -1,0 +1,129 @@
+//! What the session manager sends: to shards, zones, chat and the master.
+//!
+//! Who is where and whose must arrive, so it waits here when an inbox is full and goes again soon,
+//! in order. Frames, and packets behind a long wait, are dropped and counted: what is seen comes
+//! again with the next frame.
+
+use std::collections::BTreeMap;
+
+use metrics::counter;
+use tracing::warn;
+
+use super::{Peers, ToShard};
+use crate::ids::ZoneId;
+use crate::link::kept::Kept;
+use crate::link::{Outbox, SendError, Wire};
+use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
+use crate::net::Shards;
+
+/// Packets wait behind a shard's other messages only as long as fewer than these wait.
+const PACKETS_WAIT: usize = 4_096;
+
+/// The session manager's way out.
+pub(super) struct Post {
+    peers: Peers,
+    shards: Shards<ToShard>,
+    to_shards: Vec<Kept<ToShard>>,
+    to_zones: BTreeMap<ZoneId, Kept<ZoneMsg>>,
+    to_chat: Kept<ChatMsg>,
+    to_master: Kept<MasterMsg>,
+}
+
+impl Post {
+    pub(super) fn new(peers: Peers, shards: Shards<ToShard>) -> Self {
+        Self {
+            to_shards: (0..shards.len()).map(|_| Kept::default()).collect(),
+            to_zones: BTreeMap::new(),
+            to_chat: Kept::default(),
+            to_master: Kept::default(),
+            peers,
+            shards,
+        }
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.to_shards.len()
+    }
+
+    /// Tells a shard what it must know.
+    pub(super) fn shard(&mut self, shard: usize, message: ToShard) {
+        let shards = &self.shards;
+        if let Some(kept) = self.to_shards.get_mut(shard) {
+            // A shard's end is the process's; nothing tells it from a full inbox, nor needs to.
+            let _ = kept.send(message, |m| shards.send(shard, m).map_err(SendError::Full));
+        }
+    }
+
+    /// Tells every shard.
+    pub(super) fn all_shards(&mut self, message: impl Fn() -> ToShard) {
+        for shard in 0..self.to_shards.len() {
+            self.shard(shard, message());
+        }
+    }
+
+    /// Sends a shard packets for its clients, behind what it was told before.
+    pub(super) fn packets(&mut self, shard: usize, message: ToShard) {
+        if self.to_shards.get(shard).is_some_and(|kept| kept.len() < PACKETS_WAIT) {
+            self.shard(shard, message);
+        } else {
+            counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
+        }
+    }
+
+    /// Sends every shard what it takes at once or not at all.
+    pub(super) fn frame(&mut self, message: impl Fn() -> ToShard) {
+        for (shard, kept) in self.to_shards.iter().enumerate() {
+            if !kept.is_empty() || self.shards.send(shard, message()).is_err() {
+                counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
+            }
+        }
+    }
+
+    /// Tells a zone what it must know. One that does not run is told nothing: it starts empty.
+    pub(super) fn zone(&mut self, zone: ZoneId, message: ZoneMsg) {
+        let outbox = self.peers.zones.get(zone);
+        let kept = self.to_zones.entry(zone).or_default();
+        let told = outbox.is_some_and(|to| kept.send(message, |message| to.send(message)).is_ok());
+        if !told {
+            warn!(%zone, "a zone does not run; it was not told");
+        }
+    }
+
+    /// Tells chat what it must know.
+    pub(super) fn chat(&mut self, message: ChatMsg) {
+        let outbox = &self.peers.chat;
+        if self.to_chat.send(message, |message| outbox.send(message)).is_err() {
+            warn!("chat has ended; it was not told");
+        }
+    }
+
+    /// Tells the master what it must know.
+    pub(super) fn master(&mut self, message: MasterMsg) {
+        let outbox = &self.peers.master;
+        if self.to_master.send(message, |message| outbox.send(message)).is_err() {
+            warn!("the master has ended; it was not told");
+        }
+    }
+
+    /// Sends again what found no room.
+    pub(super) fn send_again(&mut self) {
+        for (shard, kept) in self.to_shards.iter_mut().enumerate() {
+            kept.send_again(|message| self.shards.send(shard, message).map_err(SendError::Full));
+        }
+        for (zone, kept) in &mut self.to_zones {
+            if !kept.is_empty() {
+                again(kept, self.peers.zones.get(*zone).as_ref());
+            }
+        }
+        again(&mut self.to_chat, Some(&self.peers.chat));
+        again(&mut self.to_master, Some(&self.peers.master));
+    }
+}
+
+fn again<M: Wire>(kept: &mut Kept<M>, outbox: Option<&Outbox<M>>) {
+    kept.send_again(|message| match outbox {
+        Some(outbox) => outbox.send(message),
+        None => Err(SendError::Closed(message)),
+    });
+}

@@ -1,0 +1,222 @@
+//! What `throng loadtest` can be told on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::assertion::Assertions;
+use crate::limits;
+
+/// What the bots do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Walk in groups whose members see each other, and now and then fight, pick up and talk.
+    Wander,
+    /// Walk all in one place, everybody in view of everybody.
+    Crowd,
+    /// Log in (with hashing), enter and leave, over and over, at most 50 at once.
+    LoginStorm,
+    /// Talk in rooms, one room a group, each bot once in two seconds.
+    Chat,
+    /// Stay connected and send heartbeats only.
+    Idle,
+    /// Send small requests and await their answers: the bare way there and back.
+    Echo,
+}
+
+/// Options of `throng loadtest`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The server's host name or address
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
+    pub target: String,
+
+    /// The gateway's port
+    #[arg(long, default_value_t = 8081)]
+    pub port: u16,
+
+    /// The login port
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub login_port: u16,
+
+    /// How many bots
+    #[arg(long, default_value_t = 500, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub clients: u32,
+
+    /// How long is measured, after all bots are in and in their places (30s, 2m, 500ms)
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub duration: Duration,
+
+    /// Spread the bots' arrival over this time (0s: as fast as the login takes them)
+    #[arg(long, default_value = "0s", value_parser = duration, value_name = "TIME")]
+    pub ramp: Duration,
+
+    /// Longest wait until bots are in their places; then it is measured all the same
+    #[arg(long, default_value = "90s", value_parser = duration, value_name = "TIME")]
+    pub warm_up: Duration,
+
+    /// What the bots do
+    #[arg(long, value_enum, default_value_t = Scenario::Wander)]
+    pub scenario: Scenario,
+
+    /// Inputs per second and bot: moves, or requests of `echo`
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub rate: u32,
+
+    /// Bots that walk or talk together
+    #[arg(long, default_value_t = 50, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub group: u32,
+
+    /// Bytes of padding in each request of `echo`
+    #[arg(long, default_value_t = 32, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(0..=48))]
+    pub payload: u32,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Conditions for exit code 0, separated by commas: delivered>=99%,p99<100ms,errors=0.
+    /// Metrics: delivered, p50, p95, p99, p999, rtt_p50, rtt_p95, rtt_p99, rtt_p999, errors,
+    /// refusals, corrections, connected, late, cpu (% of one core), memory (MB)
+    #[arg(long, default_value = "", value_parser = Assertions::parse, value_name = "CONDITIONS",
+          hide_default_value = true)]
+    pub assert: Assertions,
+
+    /// Threads for the bots
+    #[arg(long, default_value_t = default_threads(), value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: u32,
+
+    /// Decides all chance
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+
+    /// What the bots' names begin with; accounts are kept and used again by the next run
+    #[arg(long, default_value = "bot", value_parser = prefix, value_name = "WORD")]
+    pub name_prefix: String,
+
+    /// Password of the bots' accounts
+    #[arg(long, default_value = "throng-loadtest", value_name = "WORD")]
+    pub password: String,
+
+    /// The login role's key: with it bots make their own tickets, without the cost of hashing.
+    /// If it cannot be read, they log in
+    #[arg(long, default_value = "throng-data/login.key", value_name = "FILE")]
+    pub key: PathBuf,
+}
+
+/// Digits after the prefix in a bot's name.
+const NAME_DIGITS: usize = 5;
+
+impl Options {
+    /// Whether bots walk in this scenario.
+    pub fn moves(&self) -> bool {
+        matches!(self.scenario, Scenario::Wander | Scenario::Crowd)
+    }
+
+    /// A bot's name.
+    pub fn name(&self, bot: usize) -> String {
+        format!("{}{bot:0NAME_DIGITS$}", self.name_prefix)
+    }
+
+    /// Whose name that is, if it is one of this run's bots.
+    pub fn bot_named(&self, name: &str) -> Option<usize> {
+        let digits = name.strip_prefix(self.name_prefix.as_str())?;
+        let number: usize = digits.parse().ok()?;
+        (digits.len() == NAME_DIGITS && number < self.clients as usize).then_some(number)
+    }
+
+    /// What no single option shows to be wrong.
+    ///
+    /// # Errors
+    /// Says which options don't go together.
+    pub fn check(&self) -> Result<(), String> {
+        if self.moves() && self.rate > 20 {
+            return Err(format!("--rate {}: a player moves at most 20 times a second", self.rate));
+        }
+        Ok(())
+    }
+}
+
+fn default_threads() -> u32 {
+    // Half of the machine is the server's, when it runs beside.
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() as u32 / 2).max(1))
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let most = limits::NAME_MAX - NAME_DIGITS;
+    let letters = text.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    if text.is_empty() || text.len() > most || !letters {
+        return Err(format!("1 to {most} of the letters a to z and '_'"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A time with its unit: `30s`, `2m`, `500ms`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("'{text}' is no time such as 30s"))?;
+    let seconds = match unit {
+        "ms" => number / 1_000.0,
+        "" | "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3_600.0,
+        _ => return Err(format!("'{unit}' is no unit of time: use ms, s, m or h")),
+    };
+    if seconds > 86_400.0 {
+        return Err("more than a day".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+pub(super) fn for_test(arguments: &[&str]) -> Options {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+    let words = std::iter::once("loadtest").chain(arguments.iter().copied());
+    Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("30s").unwrap(), Duration::from_secs(30));
+        assert_eq!(duration("1.5m").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(duration("7").unwrap(), Duration::from_secs(7));
+        for wrong in ["", "s", "3 weeks", "-1s", "1e9h", "99999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_known_by_its_name() {
+        let options = for_test(&["--clients", "20"]);
+        assert_eq!(options.name(7), "bot00007");
+        assert_eq!(options.bot_named("bot00007"), Some(7));
+        for other in ["bot00020", "bot7", "bob00007", "bot", "bot000007"] {
+            assert_eq!(options.bot_named(other), None, "{other}");
+        }
+        assert!(crate::names::Name::parse(&options.name(49_999)).is_ok());
+    }
+
+    #[test]
+    fn a_rate_that_no_player_may_have_is_refused() {
+        assert!(for_test(&["--rate", "21"]).check().is_err());
+        assert!(for_test(&["--rate", "21", "--scenario", "echo"]).check().is_ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! The server's processor time and memory as the operating system counts them, if it runs on this
+//! machine and lets us look. Linux only; elsewhere nothing is measured.
+
+use std::fs;
+
+/// Kernel clock ticks of a second; 100 on every Linux that is met.
+const CLOCK_TICKS: f64 = 100.0;
+/// `st` of a listening socket in `/proc/net/tcp`.
+const LISTENING: &str = "0A";
+
+/// A process on this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process(u32);
+
+impl Process {
+    /// Who listens on a TCP port here.
+    pub(super) fn listening_on(port: u16) -> Option<Self> {
+        let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+            fs::read_to_string(table).ok()?.lines().find_map(|line| listening_inode(line, port))
+        })?;
+        let wanted = format!("socket:[{inode}]");
+        fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let mut open = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+            open.any(|fd| {
+                fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())
+            })
+            .then_some(Self(pid))
+        })
+    }
+
+    /// User and system time so far, seconds.
+    pub(super) fn cpu_seconds(self) -> Option<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let user: f64 = fields.next()?.parse().ok()?;
+        let system: f64 = fields.next()?.parse().ok()?;
+        Some((user + system) / CLOCK_TICKS)
+    }
+
+    /// Resident memory, bytes.
+    pub(super) fn memory(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
+    }
+}
+
+/// The inode of a line of `/proc/net/tcp` if it is a socket that listens on `port`.
+fn listening_inode(line: &str, port: u16) -> Option<u64> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let local = fields.get(1)?.rsplit_once(':')?.1;
+    let listens = *fields.get(3)? == LISTENING && u16::from_str_radix(local, 16).ok()? == port;
+    if listens { fields.get(9)?.parse().ok() } else { None }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_of_this_process_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let process = Process::listening_on(listener.local_addr().unwrap().port()).unwrap();
+        assert_eq!(process.0, std::process::id());
+        assert!(process.cpu_seconds().is_some() && process.memory().unwrap() > 100_000);
+    }
+}
