@@ -3,11 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod accounts;
 mod borders;
-mod hostile;
+mod cheats;
+mod databases;
+mod floods;
+mod guilds;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
+mod malformed;
+mod operators;
+mod packets;
 mod play;
 mod player;
 #[path = "../common/postgres.rs"]
@@ -16,6 +23,8 @@ mod resume;
 mod server;
 mod text;
 mod text_commands;
+mod tls;
+mod websocket;
 mod wire;
 
 /// Runs each scenario in both topologies, as a test of its own.

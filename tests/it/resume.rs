@@ -8,12 +8,13 @@ use throng::token::TicketSigner;
 
 use crate::player::{PASSWORD, Player, refusal};
 use crate::scenarios;
-use crate::server::{Server, Topology, within};
+use crate::server::{Server, Topology, UNHURRIED, within};
 use crate::text::TextClient;
 use crate::wire::{Line, Raw};
 
 scenarios![
     what_was_missed_comes_once_and_in_order,
+    nothing_falls_between_two_connections,
     a_token_is_good_for_one_resumption,
     a_session_is_taken_over_while_its_old_connection_stands,
     a_session_outlives_a_crash_of_the_server,
@@ -63,6 +64,37 @@ async fn what_was_missed_comes_once_and_in_order(topology: Topology) {
     ann.hears("five").await;
     ann.say("I am back").await.unwrap();
     bob.hears("I am back").await;
+}
+
+async fn nothing_falls_between_two_connections(topology: Topology) {
+    let server = Server::start_with(topology, UNHURRIED);
+    let line = Line::to(server.address("gateway")).await;
+    let mut ann = Player::new_at(line.endpoint(), "Ann").await;
+    let mut bob = Player::new(&server, "Bob").await;
+    let mut heard = Vec::new();
+    for round in 0..12 {
+        line.cut();
+        // Nobody has noticed yet, somebody has, everybody has.
+        for part in 0..3 {
+            let text = format!("{round}.{part}");
+            bob.chat(ChatChannel::ChatWhisper, "Ann", &text).await.unwrap();
+        }
+        lost(&mut ann).await;
+        let resumed = within("a resumption", ann.reconnect()).await.unwrap();
+        assert!(!resumed.lost);
+        let last = format!("{round}.2");
+        ann.until(&last, |event| match event {
+            Event::Chat(chat) => {
+                heard.push(chat.text.clone());
+                (chat.text == last).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+    let said: Vec<String> =
+        (0..12).flat_map(|round| (0..3).map(move |part| format!("{round}.{part}"))).collect();
+    assert_eq!(heard, said, "each once, in order");
 }
 
 /// Waits until a client has noticed that its connection is gone.

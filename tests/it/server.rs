@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use throng::client::{Client, Endpoint};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 /// How messages travel between the roles.
@@ -51,7 +51,8 @@ impl Server {
         Self::start_with(topology, &[])
     }
 
-    /// Starts with settings on top, as `("section.key", "value")`.
+    /// Starts with settings on top, as `("section.key", "value")`; an empty value stands for the
+    /// key's own default.
     pub fn start_with(topology: Topology, settings: &[(&str, &str)]) -> Self {
         let given = [
             ("link.loopback", if topology == Topology::Loopback { "true" } else { "false" }),
@@ -61,8 +62,12 @@ impl Server {
             ("zone.seed", "7"),
             ("world.file", WORLD),
         ];
-        let all = given.iter().chain(settings);
-        let all = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let all: BTreeMap<String, String> = given
+            .iter()
+            .chain(settings)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let all = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let folder = Arc::new(TempDir::new().expect("a temporary folder"));
         Self::spawn(folder, all).unwrap_or_else(|said| panic!("the server did not come up: {said}"))
     }
@@ -123,14 +128,20 @@ impl Server {
         Client::connect(self.endpoint()).await.expect("a connection to the gateway")
     }
 
-    /// The operators' command line over the same data: its exit code and what it said.
-    pub async fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    /// The operators' command line over the same data, given a line to read: its exit code and
+    /// what it said.
+    pub async fn command(&self, arguments: &[&str], input: &str) -> (Option<i32>, String) {
         let mut command = tokio::process::Command::from(command(&self.folder));
         for (key, value) in &self.settings {
             command.env(variable(key), value);
         }
-        command.args(arguments);
-        let output = within("the command's end", command.output()).await.expect("it starts");
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("a piped input");
+        // One that reads nothing may have ended already.
+        let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
+        drop(stdin);
+        let output = within("the command's end", child.wait_with_output()).await.expect("an end");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
@@ -165,6 +176,11 @@ impl Server {
         self.ended().await;
     }
 
+    fn end_now(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
@@ -179,9 +195,9 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "what a failing test has to say")]
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end_now();
         let log = self.log();
         if std::thread::panicking() {
             eprintln!("--- server log ---\n{log}");
@@ -231,12 +247,6 @@ fn addresses(banner: impl BufRead) -> BTreeMap<String, SocketAddr> {
 /// An endpoint without TLS.
 pub fn plain(address: SocketAddr) -> Endpoint {
     Endpoint::plain(address.ip().to_string(), address.port())
-}
-
-/// A name that no other test of this run uses.
-pub fn name(stem: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{stem}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits for `work`, or fails saying what did not come.

@@ -116,13 +116,15 @@ pub struct Raw {
     pub came: BTreeSet<i32>,
     /// Types that were sent.
     pub sent: BTreeSet<i32>,
+    /// What was refused last, for a failure's words.
+    last_error: Option<proto::Error>,
 }
 
 impl Raw {
     /// Connects.
     pub async fn open(endpoint: &Endpoint) -> Self {
         let connection = Connection::open(endpoint).await.expect("a connection");
-        Self { connection, came: BTreeSet::new(), sent: BTreeSet::new() }
+        Self { connection, came: BTreeSet::new(), sent: BTreeSet::new(), last_error: None }
     }
 
     /// Sends one message; gives its sequence.
@@ -147,10 +149,15 @@ impl Raw {
         within(what, async {
             loop {
                 let packet = self.connection.receive().await;
-                let packet = packet.unwrap_or_else(|error| panic!("{error} before {what}"));
+                let packet = packet.unwrap_or_else(|error| {
+                    panic!("{error} before {what}; last refused: {:?}", self.last_error)
+                });
                 self.came.insert(packet.kind);
                 let event = Event::decode(packet.kind, packet.payload.clone());
                 let event = event.expect("a payload of its type");
+                if let Event::Error(error) = &event {
+                    self.last_error = Some(error.clone());
+                }
                 if fits(&packet, &event) {
                     return event;
                 }
@@ -235,9 +242,8 @@ impl Bytes {
                     self.read.drain(..length);
                     return Some(event);
                 }
-                let mut part = [0; 16_384];
-                match self.stream.read(&mut part).await {
-                    Ok(count) if count > 0 => self.read.extend_from_slice(&part[..count]),
+                match self.stream.read_buf(&mut self.read).await {
+                    Ok(count) if count > 0 => {}
                     _ => return None,
                 }
             }
