@@ -159,7 +159,6 @@ impl GatewayService {
 
     fn refuse(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, refused: &Refused) {
         let Refused { rejected, retry_after_ms, strike } = refused;
-        self.traffic.refused(rejected.code);
         let packet = server::error(rejected.code, &rejected.message, sequence, *retry_after_ms);
         self.send_now(io, conn, &packet);
         let strikes = self.shared.config.strikes;

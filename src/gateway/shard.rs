@@ -122,6 +122,7 @@ impl GatewayService {
 
     /// Sends a packet at once, behind what waits for the next tick.
     pub(super) fn send_now(&mut self, io: &mut Io<'_>, conn: ConnId, packet: &Outgoing) {
+        self.traffic.told(packet);
         let Some(conn) = self.conn(conn) else { return };
         conn.outlet.emit_packet(&mut conn.pending, packet);
         flush(io, conn);
@@ -129,6 +130,7 @@ impl GatewayService {
 
     /// Sends a packet with the next tick; at once where no tick will come.
     fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
+        self.traffic.told(packet);
         let Some(conn) = self.session_conn(session) else {
             // Its connection was lost a moment ago: the session manager keeps it for the resume.
             if table::rule(packet.kind).reliable {
@@ -333,7 +335,6 @@ impl Service for GatewayService {
             FrameFault::TooLong { .. } => ErrorCode::ErrorTooLarge,
             FrameFault::Empty | FrameFault::NotUtf8 => ErrorCode::ErrorMalformed,
         };
-        self.traffic.refused(code);
         self.send_now(io, conn, &server::error(code, &fault.to_string(), 0, 0));
     }
 

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{Gauge, Histogram, counter, gauge, histogram};
+use prost::Message;
 
-use crate::proto::ErrorCode;
+use crate::msg::Outgoing;
+use crate::proto::{Error, ErrorCode, PacketType};
 
 /// One shard's counts since the last second.
 pub(super) struct Traffic {
@@ -64,7 +66,17 @@ impl Traffic {
         self.handling += took;
     }
 
-    /// An ERROR is sent.
+    /// A packet goes out: an ERROR is counted, whichever role it comes from. They are rare enough
+    /// to look into.
+    pub(super) fn told(&mut self, packet: &Outgoing) {
+        if packet.kind == PacketType::Error
+            && let Ok(error) = Error::decode(packet.payload.clone())
+        {
+            self.refused(error.code());
+        }
+    }
+
+    /// Something was refused.
     pub(super) fn refused(&mut self, code: ErrorCode) {
         *self.errors.entry(code.as_str_name()).or_default() += 1;
     }
