@@ -37,7 +37,10 @@ fn banner(config: &Config, addresses: &Addresses) -> String {
         .iter()
         .map(|zone| format!("{} {}{}", zone.id, zone.name, if zone.pvp { " (PvP)" } else { "" }))
         .collect();
-    let (web, host) = (http.port(), "127.0.0.1");
+    let page = format!("{scheme}://127.0.0.1:{}", http.port());
+    let lines = format!("nc 127.0.0.1 {}", text.port());
+    // As it was called, so that the line can be typed as it stands.
+    let program = std::env::args().next().unwrap_or_else(|| "throng".into());
     format!(
         "throng {version} is running\n  \
            login    {login}{tls}\n  \
@@ -48,12 +51,11 @@ fn banner(config: &Config, addresses: &Addresses) -> String {
            zones    {zones}\n  \
            data     {data}\n\
          try\n  \
-           open     {scheme}://{host}:{web}        play in a browser\n  \
-           nc {host} {text_port}              then: REGISTER name password\n  \
-           throng loadtest --clients 100 --duration 10s\n",
+           {page:<30} to play in a browser\n  \
+           {lines:<30} then: REGISTER name password\n  \
+           {program} loadtest --clients 100 --duration 10s\n",
         version = env!("CARGO_PKG_VERSION"),
         zones = zones.join(", "),
         data = config.data_dir.display(),
-        text_port = text.port(),
     )
 }

@@ -1,6 +1,8 @@
 //! What the pages promise, checked against the repository and the program: links lead somewhere,
 //! named files are there, commands and flags exist, ports and keys have the stated defaults.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The client in Python that the README quotes, run against the real program.
 
+#![allow(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

