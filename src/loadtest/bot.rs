@@ -487,9 +487,8 @@ impl Bot {
         let run = &self.desk.run;
         let player = entity.kind() == EntityKind::EntityPlayer && entity.entity_id != self.player;
         // Only where bots walk are their places due to those who see them.
-        let bot = (player && run.options.moves())
-            .then(|| run.options.bot_named(&entity.name))
-            .flatten();
+        let bot =
+            (player && run.options.moves()).then(|| run.options.bot_named(&entity.name)).flatten();
         if let Some(book) = &mut self.book {
             book.enter(&entity, bot, run.ledger.nanos(now()), &run.ledger);
         }

@@ -165,6 +165,8 @@ async fn a_session_outlives_a_crash_of_the_server(topology: Topology) {
     let line = Line::to(server.address("gateway")).await;
     let mut ann = Player::new_at(line.endpoint(), "Ann").await;
     let session = ann.session().unwrap().session_id.clone();
+    // The token is stored beside the entry; what is written later and acknowledged proves it.
+    ann.guild(&proto::GuildCreateRequest { name: "Pack".into() }).await.unwrap();
     server.kill().await;
     lost(&mut ann).await;
     server.start_again();
