@@ -1,6 +1,13 @@
 //! The protocol reference against the protocol: whatever `proto/` and the type table say must be
 //! in `docs/protocol.md`, under the right heading.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

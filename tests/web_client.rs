@@ -1,5 +1,12 @@
 //! The web client's codec against the server's definitions and bytes, in node.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};

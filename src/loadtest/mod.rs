@@ -10,6 +10,7 @@ mod bot;
 mod course;
 mod entry;
 mod fleet;
+mod hearing;
 mod ledger;
 mod options;
 mod process;

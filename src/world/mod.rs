@@ -26,6 +26,7 @@ pub mod rules;
 mod skill;
 #[cfg(test)]
 mod tests;
+pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use metrics::{Counter, counter};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, SendError};
@@ -80,7 +80,7 @@ impl SyncService {
                     true
                 }
                 Err(SendError::Closed(_)) => {
-                    warn!(%gateway, "gateway is gone");
+                    debug!(%gateway, "gateway is gone");
                     false
                 }
             }
