@@ -71,7 +71,7 @@ pub enum AppearanceChange {
     /// As before.
     #[default]
     None,
-    /// Whoever sees it from now on gets the new one (health, which events tell the others).
+    /// Whoever sees it from now on gets the new one (health that is lost, which events tell the others).
     Quiet,
     /// Everybody who sees it gets the new one (new here, level, guild, death, return, speed).
     Announce,
@@ -138,7 +138,8 @@ impl Entity {
         let given = amount.min(self.appearance.max_health.saturating_sub(self.appearance.health));
         if given > 0 {
             self.appearance.health += given;
-            self.mark(AppearanceChange::Quiet);
+            // No event tells of it: whoever sees the entity, itself among them, is told this way.
+            self.mark(AppearanceChange::Announce);
             if let Some(player) = self.player_mut() {
                 player.unsaved = true;
             }
