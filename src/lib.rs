@@ -1,6 +1,16 @@
 //! Throng, an MMO game server: one binary, five roles.
 //!
-//! The map of this crate, from the ground up; imports run downhill only.
+//! The map of this crate, from the ground up; imports run downhill only (`tests/floors.rs` keeps it
+//! so), and roles never import each other. `ARCHITECTURE.md` tells the whole story.
+//!
+//! - floor 0, vocabulary: [`ids`], [`limits`], [`geometry`], [`tick`], [`role`], [`names`]
+//! - floor 1: [`world`], the pure rules; [`store`], what outlives the process
+//! - floor 2, bytes and talk: [`proto`], [`protocol`], [`msg`], [`token`]
+//! - floor 3, how things travel: [`link`] between roles, [`net`] to clients
+//! - floor 4, the roles: [`master`], [`login`], [`gateway`], [`zone`], [`chat`]
+//! - floor 5, composition: [`config`], [`cli`], [`telemetry`], [`admin`], [`web`], [`run`] and what
+//!   they need
+//! - beside the house: [`client`] for Rust games, [`loadtest`] with its bots
 
 pub mod geometry;
 pub mod ids;

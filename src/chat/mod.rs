@@ -139,6 +139,10 @@ pub async fn run(
             }
         }
     }
+    // The zones have ended by now: their last war kills are in the inbox.
+    while let Some(message) = inbox.try_recv() {
+        chat.on_message(message);
+    }
     // What is being committed is still told to those whom it concerns.
     let finish = async {
         while chat.queue.in_flight() > 0 {

@@ -12,6 +12,7 @@ mod guilds;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
+mod loadtest;
 mod malformed;
 mod operators;
 mod packets;

@@ -1,0 +1,62 @@
+//! `throng loadtest` against a real server: what it promises on its command line.
+
+use crate::scenarios;
+use crate::server::{Server, Topology};
+
+scenarios!(
+    bots_play_and_report,
+    bots_talk_in_rooms,
+    a_condition_that_does_not_hold_shows_in_the_exit_code,
+    a_server_that_is_not_there_is_said_so,
+);
+
+async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
+    let port = server.address("gateway").port().to_string();
+    let key = server.data().join("login.key").display().to_string();
+    let mut line = vec!["loadtest", "--port", &port, "--key", &key, "--warm-up", "5s"];
+    line.extend(arguments);
+    server.command(&line, "").await
+}
+
+async fn bots_play_and_report(topology: Topology) {
+    let server = Server::start(topology);
+    let run =
+        ["--clients", "12", "--duration", "2s", "--json", "--assert", "errors=0,connected=12"];
+    let (code, said) = bots(&server, &run).await;
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(said.trim()).expect("a JSON report");
+    assert_eq!(report["connected"], 12);
+    assert!(report["updates_per_second"].as_f64().unwrap() > 0.0, "{said}");
+    assert!(report["latency"]["count"].as_u64().unwrap() > 0, "{said}");
+    // The second run comes in with tickets of its own making: nobody is registered again.
+    let (code, said) = bots(&server, &run).await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+async fn bots_talk_in_rooms(topology: Topology) {
+    let server = Server::start(topology);
+    let run = ["--clients", "6", "--group", "6", "--scenario", "chat", "--duration", "5s"];
+    let (code, said) = bots(&server, &[&run[..], &["--assert", "delivered=100%"]].concat()).await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+async fn a_condition_that_does_not_hold_shows_in_the_exit_code(topology: Topology) {
+    let server = Server::start(topology);
+    let run = ["--clients", "2", "--duration", "500ms", "--assert", "connected>=3"];
+    let (code, said) = bots(&server, &run).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("FAILED"), "{said}");
+    let (code, said) = bots(&server, &["--assert", "delivered>=lots"]).await;
+    assert_eq!(code, Some(2), "{said}");
+}
+
+async fn a_server_that_is_not_there_is_said_so(topology: Topology) {
+    let server = Server::start(topology);
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free.to_string();
+    let run = ["loadtest", "--port", &port, "--clients", "1", "--duration", "500ms"];
+    let (code, said) = server.command(&run, "").await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nobody came in"), "{said}");
+}
