@@ -20,6 +20,8 @@ use crate::role::Roles;
 
 /// A command could not do what it should.
 const FAILED: u8 = 1;
+/// There is nothing to test there, or the options don't go together; as for wrong usage.
+const UNUSABLE: u8 = 2;
 /// The configuration is not usable (sysexits.h: EX_CONFIG).
 const BAD_CONFIG: u8 = 78;
 
@@ -88,10 +90,10 @@ enum Command {
     },
     /// Let bots play against a running server, and report what they got
     #[command(
-        after_help = "Exits with 0 if the run was done and --assert holds, else with 1; 2 for \
-        wrong usage.\n\nExamples:\n  throng loadtest --clients 500 --duration 30s\n  throng loadtest \
-        --scenario crowd --clients 200 --json\n  throng loadtest --assert \
-        \"delivered>=99%,p99<100ms,errors=0\""
+        after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
+        with 2 if nobody could enter or the options are wrong.\n\nExamples:\n  throng loadtest \
+        --clients 500 --duration 30s\n  throng loadtest --scenario crowd --clients 200 \
+        --json\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
     )]
     Loadtest(Box<loadtest::Options>),
     /// Ask a running server whether it is healthy
@@ -110,6 +112,9 @@ enum Fault {
     Config(#[from] BadConfig),
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// The load test could not be done at all.
+    #[error("{0:#}")]
+    NoTest(anyhow::Error),
 }
 
 impl Cli {
@@ -122,6 +127,7 @@ impl Cli {
                 ExitCode::from(match fault {
                     Fault::Config(_) => BAD_CONFIG,
                     Fault::Failed(_) => FAILED,
+                    Fault::NoTest(_) => UNUSABLE,
                 })
             }
         }
@@ -134,7 +140,7 @@ impl Cli {
         }
         // Bots look at a server from outside, as any client does.
         if let Some(Command::Loadtest(options)) = self.command {
-            return Ok(run_loadtest(*options)?);
+            return run_loadtest(*options);
         }
         let config = self.settings.load()?;
         match self.command {
@@ -149,12 +155,14 @@ impl Cli {
     }
 }
 
-fn run_loadtest(options: loadtest::Options) -> anyhow::Result<()> {
+fn run_loadtest(options: loadtest::Options) -> Result<(), Fault> {
     let json = options.json;
-    let report = loadtest::run(options)?;
-    let text = if json { report.json()? } else { report.to_string() };
+    let report = loadtest::run(options).map_err(Fault::NoTest)?;
+    let text = if json { report.json().map_err(anyhow::Error::from)? } else { report.to_string() };
     say(text.trim_end());
-    anyhow::ensure!(report.passed(), "a condition of --assert does not hold");
+    if !report.passed() {
+        return Err(Fault::Failed(anyhow::anyhow!("a condition of --assert does not hold")));
+    }
     Ok(())
 }
 

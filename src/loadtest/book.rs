@@ -7,7 +7,7 @@
 //! sent in the last 200 ms is not due any more, unless it came. At the end everything sent is due.
 //! So the share falls as soon as the server sheds, stalls, or forgets somebody.
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 
 use super::ledger::{Ledger, place_key};
 use crate::geometry::{Point, Rect};
@@ -121,7 +121,10 @@ impl Book {
                 }
             }
         };
-        self.known.insert(place, Known { id, what });
+        let replaced = self.known.insert(place, Known { id, what });
+        if let Some(Known { what: What::Bot(account), .. }) = replaced {
+            self.settle(account, now, ledger);
+        }
     }
 
     /// An entity has gone out of the view of `zone`.
@@ -172,6 +175,11 @@ impl Book {
             return None;
         }
         self.speakers.get_mut(&bot)?.credit(number, now, ledger)
+    }
+
+    /// How many entities are in view.
+    pub fn in_view(&self) -> usize {
+        self.places.len()
     }
 
     /// The nearest thing of a kind within `reach` metres of `here` that can be acted on.
@@ -226,13 +234,6 @@ impl Book {
     }
 }
 
-impl Book {
-    /// An empty one.
-    pub fn new() -> Self {
-        Self { known: HashMap::new(), places: HashMap::new(), ..Self::default() }
-    }
-}
-
 fn unpack(packed: u64, origin: Point) -> Point {
     let Point { x: min_x, y: min_y } = origin;
     PackedPosition(packed).pose(&Rect { min_x, min_y, max_x: min_x, max_y: min_y }).at
@@ -257,7 +258,7 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let start = tick::now();
-            let mut scene = Self { start, ledger: Ledger::new(4, start), book: Book::new() };
+            let mut scene = Self { start, ledger: Ledger::new(4, start), book: Book::default() };
             scene.enter(1, 1);
             scene.enter(2, 2);
             scene.book.open(&scene.ledger);

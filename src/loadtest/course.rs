@@ -79,8 +79,26 @@ impl Course {
     }
 }
 
-/// The posts of all bots, and whether groups are out of each other's sight there.
-pub fn posts(options: &Options, middle: Point, zone: &Rect) -> (Vec<Point>, bool) {
+/// The posts of all bots.
+#[derive(Debug)]
+pub struct Posts {
+    /// What they lie around.
+    pub middle: Point,
+    /// By bot.
+    pub places: Vec<Point>,
+    /// Whether groups are out of each other's sight there.
+    pub isolated: bool,
+}
+
+impl Posts {
+    /// Those around `middle`.
+    pub fn around(options: &Options, middle: Point, zone: &Rect) -> Self {
+        let (places, isolated) = posts(options, middle, zone);
+        Self { middle, places, isolated }
+    }
+}
+
+fn posts(options: &Options, middle: Point, zone: &Rect) -> (Vec<Point>, bool) {
     let clients = options.clients as usize;
     if options.scenario == Scenario::Crowd {
         let inner = Rect {

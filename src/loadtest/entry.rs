@@ -2,34 +2,50 @@
 //! else by logging in, registering first where the account is not there yet.
 //!
 //! A password costs the server 18 ms of hashing, so ids are remembered beside the key (never
-//! secrets) and the next run needs no log-in. A ticket that the server does not take is a stale
-//! memory: the bot then logs in for real.
+//! secrets) and the next run needs no log-in. A ticket that the server does not take, or that
+//! turns out to be somebody else's, is a stale memory: the bot then logs in for real.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::options::Options;
 use crate::client::{Client, ClientError, Endpoint};
+use crate::geometry::Point;
 use crate::ids::PlayerId;
 use crate::names::Name;
-use crate::proto;
+use crate::proto::{self, ErrorCode};
 use crate::tick::unix_millis;
 use crate::token::TicketSigner;
 
-/// The file of remembered ids, beside the key.
+/// The file of what is remembered, beside the key.
 const REMEMBERED: &str = "loadtest-accounts.json";
 /// What bots say they play on.
 const DEVICE: &str = "loadtest";
+/// Pause before the next try if a busy server names none.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is kept from one run to the next.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Memory {
+    /// What the bots' posts lay around, so that the next run finds them in their places.
+    middle: Option<[f32; 2]>,
+    /// Player ids by name.
+    ids: BTreeMap<String, u64>,
+}
 
 /// The way in for all bots of a run.
 pub(super) struct Door {
-    endpoint: Endpoint,
+    login: Endpoint,
+    game: Endpoint,
     password: String,
     signer: Option<TicketSigner>,
     remembered: PathBuf,
-    ids: Mutex<BTreeMap<String, u64>>,
+    memory: Mutex<Memory>,
 }
 
 /// A bot that is in the world.
@@ -41,14 +57,16 @@ pub(super) struct Inside {
 impl Door {
     pub(super) fn new(options: &Options) -> Self {
         let remembered = options.key.with_file_name(REMEMBERED);
+        // Only read: a key made here would be taken by the server for its own.
         let signer = options.key.is_file().then(|| TicketSigner::load_or_create(&options.key).ok());
-        let ids = std::fs::read_to_string(&remembered).ok();
+        let memory = std::fs::read(&remembered).ok();
         Self {
-            endpoint: Endpoint::plain(options.target.clone(), options.port),
+            login: Endpoint::plain(options.target.clone(), options.login_port),
+            game: Endpoint::plain(options.target.clone(), options.port),
             password: options.password.clone(),
             signer: signer.flatten(),
-            ids: Mutex::new(
-                ids.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            memory: Mutex::new(
+                memory.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default(),
             ),
             remembered,
         }
@@ -60,50 +78,79 @@ impl Door {
     /// What the server said, or the network.
     pub(super) async fn enter(&self, name: &str) -> Result<Inside, ClientError> {
         if let Some(ticket) = self.minted(name) {
-            let mut client = Client::connect(self.endpoint.clone()).await?;
-            match client.enter(&ticket).await {
-                Ok(entered) => return inside(client, entered),
-                Err(error) if error.code().is_some() => {
-                    self.ids.lock().remove(name);
+            match self.use_ticket(&ticket).await {
+                Ok(inside) if inside.player.name == name => return Ok(inside),
+                // Somebody else's id, from another world's memory: leave that character alone.
+                Ok(stranger) => drop(stranger.client.logout().await),
+                Err(error) if error.code().is_none() || pause_after(&error).is_some() => {
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                Err(_) => {}
+            }
+            self.memory.lock().ids.remove(name);
+        }
+        if let Some(player) = self.register(name).await? {
+            self.memory.lock().ids.insert(name.to_owned(), player.0);
+            if let Some(ticket) = self.minted(name) {
+                return self.use_ticket(&ticket).await;
             }
         }
-        let (mut client, ticket) = self.log_in(name).await?;
-        let entered = client.enter(&ticket).await?;
-        inside(client, entered)
+        self.log_in(name).await
     }
 
-    /// Logs in with the password, registering first if need be.
+    /// Logs in with the password and enters; the account is there.
     ///
     /// # Errors
     /// What the server said, or the network.
-    pub(super) async fn log_in(&self, name: &str) -> Result<(Client, String), ClientError> {
-        let mut client = Client::connect(self.endpoint.clone()).await?;
-        let known = self.ids.lock().contains_key(name);
-        if !known {
-            match client.register(name, &self.password).await {
-                Ok(_) => {}
-                Err(error) if error.code() == Some(proto::ErrorCode::ErrorNameTaken) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    pub(super) async fn log_in(&self, name: &str) -> Result<Inside, ClientError> {
+        let mut client = Client::connect(self.login.clone()).await?;
         let login = client.login(name, &self.password).await?;
-        self.ids.lock().insert(name.to_owned(), login.player_id);
-        Ok((client, login.session_token))
+        // Before the next one opens: the server counts an address's connections.
+        drop(client);
+        self.memory.lock().ids.insert(name.to_owned(), login.player_id);
+        self.use_ticket(&login.session_token).await
+    }
+
+    /// Makes sure of an account; none: it was there already.
+    ///
+    /// # Errors
+    /// What the server said, or the network.
+    pub(super) async fn register(&self, name: &str) -> Result<Option<PlayerId>, ClientError> {
+        let mut client = Client::connect(self.login.clone()).await?;
+        match client.register(name, &self.password).await {
+            Ok(player) => Ok(Some(player)),
+            Err(error) if error.code() == Some(ErrorCode::ErrorNameTaken) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn use_ticket(&self, ticket: &str) -> Result<Inside, ClientError> {
+        let mut client = Client::connect(self.game.clone()).await?;
+        let entered = client.enter(ticket).await?;
+        let player = entered
+            .player
+            .ok_or_else(|| ClientError::Protocol("entered without a player".to_owned()))?;
+        Ok(Inside { client, player })
     }
 
     fn minted(&self, name: &str) -> Option<String> {
         let signer = self.signer.as_ref()?;
-        let player = PlayerId(*self.ids.lock().get(name)?);
+        let player = PlayerId(*self.memory.lock().ids.get(name)?);
         signer.sign(player, &Name::parse(name).ok()?, DEVICE, unix_millis()).ok()
     }
 
-    /// Remembers ids for the next run, if they can be of use there.
-    pub(super) fn remember(&self) {
+    /// What the last run's posts lay around.
+    pub(super) fn middle(&self) -> Option<Point> {
+        self.memory.lock().middle.map(|[x, y]| Point { x, y })
+    }
+
+    /// Remembers for the next run, if that can be of use there.
+    pub(super) fn remember(&self, middle: Option<Point>) {
+        let mut memory = self.memory.lock();
+        memory.middle = middle.map(|at| [at.x, at.y]).or(memory.middle);
         if self.signer.is_some()
             && self.remembered.parent().is_some_and(Path::is_dir)
-            && let Ok(text) = serde_json::to_string(&*self.ids.lock())
+            && let Ok(text) = serde_json::to_string(&*memory)
         {
             // The next run logs in instead.
             let _ = std::fs::write(&self.remembered, text);
@@ -111,9 +158,21 @@ impl Door {
     }
 }
 
-fn inside(client: Client, entered: proto::EnterWorldResponse) -> Result<Inside, ClientError> {
-    let player = entered
-        .player
-        .ok_or_else(|| ClientError::Protocol("ENTER_WORLD_RESPONSE without a player".to_owned()))?;
-    Ok(Inside { client, player })
+/// How long to wait before asking a busy server again; none: asking again is no use.
+pub(super) fn pause_after(error: &ClientError) -> Option<Duration> {
+    match error {
+        ClientError::Refused { code, retry_after, .. } => matches!(
+            code,
+            ErrorCode::ErrorRateLimited
+                | ErrorCode::ErrorUnavailable
+                | ErrorCode::ErrorLoginThrottled
+                | ErrorCode::ErrorNoServers
+        )
+        .then(|| retry_after.unwrap_or(BUSY_PAUSE)),
+        // A server closes what is beyond its limits; there may be room in a moment.
+        ClientError::Io(_) | ClientError::Closed | ClientError::Disconnected { .. } => {
+            Some(BUSY_PAUSE)
+        }
+        _ => None,
+    }
 }

@@ -1,10 +1,9 @@
-//! All bots of a run: threads, phases, the line that shows how it goes.
+//! All bots of a run: threads, phases, and who comes in when.
 //!
 //! The calling thread only waits and prints; each other thread runs its share of the bots on a
 //! runtime of its own.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -14,22 +13,23 @@ use anyhow::{Context, bail};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use super::bot::{Bot, Desk, Done};
-use super::entry::{Door, Inside};
+use super::bot::{Bot, Desk};
+use super::course::Posts;
+use super::entry::{Door, Inside, pause_after};
 use super::ledger::Ledger;
 use super::options::{Options, Scenario};
 use super::process::Process;
-use super::report::Report;
+use super::progress::Progress;
+use super::report::{Machine, Report};
 use super::storm;
-use super::tally::{Live, Phase, Tally, count};
+use super::tally::{Live, Phase, Tally};
 use crate::client::ClientError;
-use crate::geometry::Point;
 use crate::tick::now;
 
-/// Bots that come in at once: the server lets an address hold so many strangers.
-const AT_THE_DOOR: usize = 50;
-/// How often a bot tries to come in.
-const ENTRY_TRIES: u32 = 3;
+/// Bots that come in at once: less than half of the strangers that a server lets an address hold.
+const AT_THE_DOOR: usize = 40;
+/// How long a bot asks a busy server for entry.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// One bot in so many watches, once there are many.
 const WATCH_EVERY: usize = 8;
 /// Up to so many bots all watch.
@@ -40,14 +40,13 @@ const DRAIN: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_secs(30);
 /// Bytes that a bot reads at once.
 const READ_BUFFER: usize = 64 * 1024;
-const BAR: usize = 24;
 
 /// What all bots of a run share.
 pub(super) struct Run {
     pub options: Options,
     pub live: Live,
     pub ledger: Ledger,
-    pub posts: OnceLock<(Vec<Point>, bool)>,
+    pub posts: OnceLock<Posts>,
     pub watch_every: usize,
     pub door: Door,
     pub gate: Semaphore,
@@ -74,20 +73,9 @@ pub(super) fn run(options: Options) -> anyhow::Result<Report> {
     let fleet = fleet.collect::<Result<Vec<_>, _>>().context("no threads for the bots")?;
     let mut progress = Progress::new(&run);
     settle(&run, &mut progress);
-    let server = Process::listening_on(run.options.port);
-    let cpu_before = server.and_then(Process::cpu_seconds);
-    let began = now();
-    run.live.go_on(Phase::Measure);
-    while began.elapsed() < run.options.duration {
-        let share = began.elapsed().as_secs_f64() / run.options.duration.as_secs_f64();
-        let left = run.options.duration.saturating_sub(began.elapsed());
-        pause(left.min(Duration::from_millis(250)));
-        progress.show("measuring", share);
-    }
-    let measured = began.elapsed();
-    let cpu_after = server.and_then(Process::cpu_seconds);
-    run.live.go_on(Phase::Drain);
+    let (measured, machine) = measure(&run, &mut progress);
     let connected = run.live.inside.load(Relaxed);
+    run.live.go_on(Phase::Drain);
     pause(DRAIN);
     run.live.go_on(Phase::End);
     progress.clear();
@@ -99,16 +87,38 @@ pub(super) fn run(options: Options) -> anyhow::Result<Report> {
             Err(_) => bail!("a thread of bots has panicked"),
         }
     }
-    run.door.remember();
-    let failed = run.live.failed.load(Relaxed);
-    if connected == 0 && run.options.scenario != Scenario::LoginStorm {
-        let reasons: Vec<&str> = tally.errors.keys().map(String::as_str).collect();
-        bail!("nobody came in ({failed} tried): {}", reasons.join("; "));
+    run.door.remember(run.posts.get().map(|posts| posts.middle));
+    if connected == 0 {
+        let reasons = tally.errors.keys().chain(tally.disconnects.keys());
+        let reasons: Vec<&str> = reasons.map(String::as_str).collect();
+        bail!("no bot is in the world: {}", reasons.join("; "));
     }
-    let cpu =
-        cpu_before.zip(cpu_after).map(|(before, after)| (after - before) / measured.as_secs_f64());
-    let memory = server.and_then(Process::memory);
-    Ok(Report::new(&run, tally, measured, connected, cpu, memory))
+    Ok(Report::new(&run, tally, measured, connected, machine))
+}
+
+/// Lets the bots play for the time that counts; gives how long that was, and what it has cost.
+fn measure(run: &Run, progress: &mut Progress<'_>) -> (Duration, Machine) {
+    let Options { target, port, duration, .. } = &run.options;
+    let server = Process::listening_on(target, *port);
+    let used = |process: Option<Process>| process.and_then(Process::cpu_seconds);
+    let before = (used(server), used(Some(Process::own())));
+    let began = now();
+    run.live.go_on(Phase::Measure);
+    while began.elapsed() < *duration && run.live.inside.load(Relaxed) > 0 {
+        let left = duration.saturating_sub(began.elapsed());
+        pause(left.min(Duration::from_millis(250)));
+        progress.show("measuring", began.elapsed().as_secs_f64() / duration.as_secs_f64());
+    }
+    let measured = began.elapsed();
+    let share = |before: Option<f64>, after: Option<f64>| {
+        before.zip(after).map(|(before, after)| (after - before) / measured.as_secs_f64())
+    };
+    let machine = Machine {
+        server_cpu: share(before.0, used(server)),
+        server_memory: server.and_then(Process::memory),
+        bots_cpu: share(before.1, used(Some(Process::own()))),
+    };
+    (measured, machine)
 }
 
 /// Waits until all bots are in and in their places, or no more of them will be.
@@ -176,81 +186,29 @@ async fn live(index: usize, desk: Rc<Desk>) {
         Ok(inside) => inside,
         Err(error) => {
             run.live.failed.fetch_add(1, Relaxed);
-            return count(&mut desk.tally.borrow_mut().errors, &format!("entry: {error}"));
+            return desk.fault(&format!("entry: {error}"));
         }
     };
     run.live.inside.fetch_add(1, Relaxed);
-    let Some(bot) = Bot::new(index, desk.clone(), inside) else { return };
-    if let Done::Lost(reason) = bot.play().await {
-        run.live.inside.fetch_sub(1, Relaxed);
-        run.live.failed.fetch_add(1, Relaxed);
-        let mut tally = desk.tally.borrow_mut();
-        count(&mut tally.errors, "lost connection");
-        count(&mut tally.disconnects, &reason);
+    if let Some(bot) = Bot::new(index, desk, inside) {
+        bot.play().await;
     }
 }
 
 /// Comes in when the door is free; what a busy server refuses is tried again after a while.
 async fn come_in(index: usize, run: &Run) -> Result<Inside, ClientError> {
     let name = run.options.name(index);
-    let mut tries = 0;
+    let until = now() + PATIENCE;
     loop {
         let place = run.gate.acquire().await;
         let outcome = run.door.enter(&name).await;
         drop(place);
-        tries += 1;
-        match outcome {
-            Err(_) if tries < ENTRY_TRIES && run.live.phase() == Phase::Settle => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+        let again = outcome.as_ref().err().and_then(pause_after);
+        match again {
+            Some(wait) if now() + wait < until && run.live.phase() == Phase::Settle => {
+                tokio::time::sleep(wait).await;
             }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// The line that shows how it goes; nothing where nobody looks.
-struct Progress<'a> {
-    run: &'a Run,
-    last: Instant,
-    counted: (u64, u64, u64),
-    shown: bool,
-}
-
-impl<'a> Progress<'a> {
-    fn new(run: &'a Run) -> Self {
-        Self { run, last: now(), counted: (0, 0, 0), shown: std::io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, what: &str, share: f64) {
-        let seconds = self.last.elapsed().as_secs_f64();
-        if !self.shown || seconds < 0.9 {
-            return;
-        }
-        let live = &self.run.live;
-        let count = (
-            live.packets_in.load(Relaxed),
-            live.updates_in.load(Relaxed),
-            live.packets_out.load(Relaxed),
-        );
-        let per_second = |new: u64, old: u64| (new - old) as f64 / seconds;
-        let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
-        let line = format!(
-            "\r\x1b[2K{what:>10} [{}{}] {:>5} in  {:>8.0} packets/s in  {:>9.0} updates/s in  {:>7.0} packets/s out",
-            "#".repeat(filled),
-            "-".repeat(BAR - filled),
-            live.inside.load(Relaxed),
-            per_second(count.0, self.counted.0),
-            per_second(count.1, self.counted.1),
-            per_second(count.2, self.counted.2),
-        );
-        (self.last, self.counted) = (now(), count);
-        // A closed standard error is no fault of the test's.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
-
-    fn clear(&self) {
-        if self.shown {
-            let _ = std::io::stderr().write_all(b"\r\x1b[2K");
+            _ => return outcome,
         }
     }
 }

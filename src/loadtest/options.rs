@@ -15,7 +15,7 @@ pub enum Scenario {
     Wander,
     /// Walk all in one place, everybody in view of everybody.
     Crowd,
-    /// Log in (with hashing), enter and leave, over and over, at most 50 at once.
+    /// Log in (with hashing), enter and leave, over and over, at most 40 at once.
     LoginStorm,
     /// Talk in rooms, one room a group, each bot once in two seconds.
     Chat,

@@ -2,6 +2,7 @@
 //! machine and lets us look. Linux only; elsewhere nothing is measured.
 
 use std::fs;
+use std::net::ToSocketAddrs;
 
 /// Kernel clock ticks of a second; 100 on every Linux that is met.
 const CLOCK_TICKS: f64 = 100.0;
@@ -13,8 +14,14 @@ const LISTENING: &str = "0A";
 pub(super) struct Process(u32);
 
 impl Process {
-    /// Who listens on a TCP port here.
-    pub(super) fn listening_on(port: u16) -> Option<Self> {
+    /// This one.
+    pub(super) fn own() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Who listens on a TCP port here, if `host` is this machine.
+    pub(super) fn listening_on(host: &str, port: u16) -> Option<Self> {
+        (host, port).to_socket_addrs().ok()?.find(|address| address.ip().is_loopback())?;
         let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
             fs::read_to_string(table).ok()?.lines().find_map(|line| listening_inode(line, port))
         })?;
@@ -61,8 +68,10 @@ mod tests {
     #[test]
     fn a_listener_of_this_process_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let process = Process::listening_on(listener.local_addr().unwrap().port()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let process = Process::listening_on("127.0.0.1", port).unwrap();
         assert_eq!(process.0, std::process::id());
         assert!(process.cpu_seconds().is_some() && process.memory().unwrap() > 100_000);
+        assert!(Process::listening_on("192.0.2.1", port).is_none(), "another machine's");
     }
 }

@@ -38,6 +38,18 @@ pub struct Flow {
     pub bytes_per_second_per_client: f64,
 }
 
+/// What the machine spent on it; none: it was not to be seen.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Machine {
+    /// The server's processor time, share of one core.
+    pub server_cpu: Option<f64>,
+    /// The server's resident memory, bytes.
+    pub server_memory: Option<u64>,
+    /// The bots' own processor time, share of one core. Near the number of threads the bots
+    /// are the bottleneck, and the latencies theirs.
+    pub bots_cpu: Option<f64>,
+}
+
 /// The whole report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -58,6 +70,8 @@ pub struct Report {
     pub into: Flow,
     /// Position updates of single entities a second, all bots together.
     pub updates_per_second: f64,
+    /// Moves sent a second, all bots together.
+    pub moves_per_second: f64,
     /// Entities in a watcher's view at the end, on average; none: nobody watched.
     pub visible: Option<f64>,
     /// What was due at the watchers.
@@ -68,7 +82,7 @@ pub struct Report {
     pub latency: Quantiles,
     /// Heartbeats there and back.
     pub round_trip: Quantiles,
-    /// Inputs that the bots themselves sent late.
+    /// Inputs that the bots themselves sent late, or not at all.
     pub late: u64,
     /// Positions that the server did not accept.
     pub corrections: u64,
@@ -78,10 +92,11 @@ pub struct Report {
     pub refusals: BTreeMap<String, u64>,
     /// Lost connections by what was said.
     pub disconnects: BTreeMap<String, u64>,
-    /// The server's processor time, share of one core; none: it is not on this machine.
-    pub server_cpu: Option<f64>,
-    /// The server's resident memory, bytes.
-    pub server_memory: Option<u64>,
+    /// Processor time and memory.
+    #[serde(flatten)]
+    pub machine: Machine,
+    /// Whether groups were out of each other's sight; false: the zone is too small for that.
+    pub groups_isolated: bool,
     /// What became of `--assert`.
     pub verdicts: Vec<Verdict>,
 }
@@ -119,8 +134,7 @@ impl Report {
         tally: Tally,
         measured: Duration,
         connected: u64,
-        server_cpu: Option<f64>,
-        server_memory: Option<u64>,
+        machine: Machine,
     ) -> Self {
         let seconds = measured.as_secs_f64();
         let clients = f64::from(run.options.clients);
@@ -146,6 +160,7 @@ impl Report {
             out: flow(tally.packets_out, tally.bytes_out),
             into: flow(tally.packets_in, tally.bytes_in),
             updates_per_second: tally.updates_in as f64 / seconds,
+            moves_per_second: tally.updates_out as f64 / seconds,
             visible: (watchers > 0).then(|| seen as f64 / watchers as f64),
             expected: tally.expected,
             delivered: tally.delivered,
@@ -156,8 +171,8 @@ impl Report {
             errors: tally.errors,
             refusals: tally.refusals,
             disconnects: tally.disconnects,
-            server_cpu,
-            server_memory,
+            machine,
+            groups_isolated: run.posts.get().is_none_or(|posts| posts.isolated),
             verdicts: Vec::new(),
         };
         report.verdicts = run.options.assert.judge(|metric| report.measured(metric));
@@ -178,8 +193,8 @@ impl Report {
             Metric::Corrections => Some(self.corrections as f64),
             Metric::Connected => Some(self.connected as f64),
             Metric::Late => Some(self.late as f64),
-            Metric::Cpu => self.server_cpu,
-            Metric::Memory => self.server_memory.map(|bytes| bytes as f64),
+            Metric::Cpu => self.machine.server_cpu,
+            Metric::Memory => self.machine.server_memory.map(|bytes| bytes as f64),
         }
     }
 
@@ -204,50 +219,75 @@ impl fmt::Display for Report {
             f,
             "{scenario}: {connected} of {clients} bots, {seconds:.1} s, {rate} inputs/s each"
         )?;
-        let flow = |name: &str, flow: &Flow| {
-            format!(
-                "  {name:<12}{:>10.0} packets/s   {:>8.0} bytes/s per client",
-                flow.packets_per_second, flow.bytes_per_second_per_client
-            )
-        };
-        writeln!(f, "{}", flow("to server", &self.out))?;
-        writeln!(f, "{}", flow("to clients", &self.into))?;
-        let visible =
-            self.visible.map_or(String::new(), |v| format!("   {v:>8.1} entities in view"));
-        writeln!(f, "  {:<12}{:>10.0} per second{visible}", "updates", self.updates_per_second)?;
-        if self.expected > 0 {
-            let share = self.delivered as f64 / self.expected as f64 * 100.0;
-            let (delivered, expected) = (self.delivered, self.expected);
+        self.write_flows(f)?;
+        self.write_times(f)?;
+        self.write_machine(f)?;
+        for (name, counts) in
+            [("errors", &self.errors), ("refusals", &self.refusals), ("lost", &self.disconnects)]
+        {
+            writeln!(f, "  {name:<12}{}", listed(counts))?;
+        }
+        for Verdict { condition, actual, passed } in &self.verdicts {
+            let word = if *passed { "ok" } else { "FAILED" };
+            writeln!(f, "  {word:<12}{condition} ({actual})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_flows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, flow, updates) in [
+            ("to server", &self.out, self.moves_per_second),
+            ("to clients", &self.into, self.updates_per_second),
+        ] {
+            let Flow { packets_per_second, bytes_per_second_per_client } = flow;
             writeln!(
                 f,
-                "  {:<12}{share:>9.2} %   {delivered} of {expected} due at the watchers",
-                "delivered"
+                "  {name:<12}{packets_per_second:>10.0} packets/s  {updates:>10.0} moves/s  \
+                 {bytes_per_second_per_client:>8.0} bytes/s per client"
             )?;
+        }
+        let Some(visible) = self.visible else { return Ok(()) };
+        let note = if self.groups_isolated { "" } else { "; groups see each other: small zone" };
+        writeln!(f, "  {:<12}{visible:>10.1} entities on average{note}", "in view")
+    }
+
+    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.expected > 0 {
+            let share = self.delivered as f64 / self.expected as f64 * 100.0;
+            let what = match self.scenario.as_str() {
+                "wander" | "crowd" => "inputs of bots in a watcher's view whose place came there",
+                "chat" => "messages in a watcher's room that came there",
+                "login-storm" => "log-ins that ended in the world",
+                _ => "requests that were answered",
+            };
+            let (delivered, expected) = (self.delivered, self.expected);
+            writeln!(f, "  {:<12}{share:>10.2} %   {delivered} of {expected} {what}", "delivered")?;
         }
         for (name, quantiles) in [("latency", &self.latency), ("round trip", &self.round_trip)] {
             if quantiles.count > 0 {
                 let Quantiles { p50_ms, p95_ms, p99_ms, p999_ms, max_ms, .. } = quantiles;
                 writeln!(
                     f,
-                    "  {name:<12}p50 {p50_ms:.1}  p95 {p95_ms:.1}  p99 {p99_ms:.1}  p99.9 {p999_ms:.1}  max {max_ms:.1} ms"
+                    "  {name:<12}{:>10} {p50_ms:.2}  p95 {p95_ms:.2}  p99 {p99_ms:.2}  \
+                     p99.9 {p999_ms:.2}  max {max_ms:.2} ms",
+                    "p50"
                 )?;
             }
         }
-        if let (Some(cpu), Some(memory)) = (self.server_cpu, self.server_memory) {
-            let megabytes = memory as f64 / 1e6;
-            writeln!(f, "  {:<12}{:>9.0} % of a core   {megabytes:.0} MB", "server", cpu * 100.0)?;
-        }
-        for (name, counts) in
-            [("errors", &self.errors), ("refusals", &self.refusals), ("lost", &self.disconnects)]
-        {
-            writeln!(f, "  {name:<12}{}", listed(counts))?;
-        }
-        writeln!(f, "  {:<12}{} late inputs, {} corrections", "bots", self.late, self.corrections)?;
-        for Verdict { condition, actual, passed } in &self.verdicts {
-            let word = if *passed { "ok" } else { "FAILED" };
-            writeln!(f, "  {word:<12}{condition} ({actual})")?;
-        }
         Ok(())
+    }
+
+    fn write_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { server_cpu, server_memory, bots_cpu } = self.machine;
+        if let (Some(cpu), Some(memory)) = (server_cpu, server_memory) {
+            let (cpu, megabytes) = (cpu * 100.0, memory as f64 / 1e6);
+            writeln!(f, "  {:<12}{cpu:>10.0} % of a core   {megabytes:.0} MB", "server")?;
+        }
+        let cpu = bots_cpu.map_or(String::new(), |cpu| format!("{:.0} % of a core", cpu * 100.0));
+        let (late, corrections) = (self.late, self.corrections);
+        writeln!(f, "  {:<12}{cpu:>21}   {late} late inputs, {corrections} corrections", "bots")
     }
 }
 

@@ -1,21 +1,27 @@
 //! The `login-storm`: log in with a password, enter, leave, over and over.
 //!
 //! What is measured is the time from the connection to the world; how many are at it at once is
-//! the fleet's gate.
+//! the fleet's gate. Accounts are made before measuring begins.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::bot::Desk;
-use super::tally::{Phase, count, note};
+use super::entry::pause_after;
+use super::tally::{Phase, note};
 use crate::client::ClientError;
 use crate::tick::now;
 
 /// One bot's storm, until the run is over.
 pub(super) async fn rage(index: usize, desk: Rc<Desk>) {
     let run = desk.run.clone();
-    run.live.arrived.fetch_add(1, Relaxed);
     let name = run.options.name(index);
+    if let Err(error) = make_account(&desk, &name).await {
+        run.live.failed.fetch_add(1, Relaxed);
+        return desk.fault(&format!("registration: {error}"));
+    }
+    run.live.inside.fetch_add(1, Relaxed);
+    run.live.arrived.fetch_add(1, Relaxed);
     while run.live.phase() < Phase::Drain {
         let Ok(_place) = run.gate.acquire().await else { return };
         if run.live.phase() >= Phase::Drain {
@@ -24,27 +30,34 @@ pub(super) async fn rage(index: usize, desk: Rc<Desk>) {
         let measured = run.live.phase() == Phase::Measure;
         let began = now();
         let outcome = enter_and_leave(&desk, &name).await;
-        run.live.packets_out.fetch_add(4, Relaxed);
-        if !measured {
-            continue;
+        run.live.packets_out.fetch_add(3, Relaxed);
+        let took = began.elapsed();
+        if let Err(error) = &outcome {
+            desk.fault(&error.code().map_or(error.to_string(), |code| code.as_str_name().into()));
         }
-        let mut tally = desk.tally.borrow_mut();
-        tally.expected += 1;
-        match outcome {
-            Ok(()) => {
-                tally.delivered += 1;
-                note(&mut tally.latency, began.elapsed());
-            }
-            Err(error) => match error.code() {
-                Some(code) => count(&mut tally.errors, code.as_str_name()),
-                None => count(&mut tally.errors, &error.to_string()),
-            },
+        if measured {
+            let mut tally = desk.tally.borrow_mut();
+            tally.expected += 1;
+            tally.delivered += u64::from(outcome.is_ok());
+            run.live.slowest.fetch_max(took.as_nanos() as u64, Relaxed);
+            note(&mut tally.latency, took);
+        }
+    }
+}
+
+async fn make_account(desk: &Desk, name: &str) -> Result<(), ClientError> {
+    let run = &desk.run;
+    loop {
+        let place = run.gate.acquire().await;
+        let outcome = run.door.register(name).await;
+        drop(place);
+        match outcome.as_ref().err().and_then(pause_after) {
+            Some(wait) if run.live.phase() == Phase::Settle => tokio::time::sleep(wait).await,
+            _ => return outcome.map(|_| ()),
         }
     }
 }
 
 async fn enter_and_leave(desk: &Desk, name: &str) -> Result<(), ClientError> {
-    let (mut client, ticket) = desk.run.door.log_in(name).await?;
-    client.enter(&ticket).await?;
-    client.logout().await
+    desk.run.door.log_in(name).await?.client.logout().await
 }

@@ -32,8 +32,12 @@ pub(super) struct Live {
     pub failed: AtomicU64,
     pub arrived: AtomicU64,
     pub packets_in: AtomicU64,
+    pub bytes_in: AtomicU64,
     pub updates_in: AtomicU64,
     pub packets_out: AtomicU64,
+    pub errors: AtomicU64,
+    /// The longest latency since the progress line was last shown, nanoseconds.
+    pub slowest: AtomicU64,
 }
 
 impl Live {
@@ -51,7 +55,7 @@ impl Live {
     }
 }
 
-/// What one thread's bots have counted while measuring.
+/// What one thread's bots have counted while measuring; faults: in the whole run.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub packets_in: u64,
@@ -59,6 +63,8 @@ pub(super) struct Tally {
     pub updates_in: u64,
     pub packets_out: u64,
     pub bytes_out: u64,
+    /// Own moves among the packets.
+    pub updates_out: u64,
     pub late: u64,
     pub corrections: u64,
     pub expected: u64,
@@ -80,6 +86,7 @@ impl Default for Tally {
             updates_in: 0,
             packets_out: 0,
             bytes_out: 0,
+            updates_out: 0,
             late: 0,
             corrections: 0,
             expected: 0,
@@ -122,6 +129,7 @@ impl Tally {
         self.updates_in += other.updates_in;
         self.packets_out += other.packets_out;
         self.bytes_out += other.bytes_out;
+        self.updates_out += other.updates_out;
         self.late += other.late;
         self.corrections += other.corrections;
         self.expected += other.expected;

@@ -13,7 +13,9 @@ scenarios!(
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let port = server.address("gateway").port().to_string();
     let key = server.data().join("login.key").display().to_string();
-    let mut line = vec!["loadtest", "--port", &port, "--key", &key, "--warm-up", "5s"];
+    let login = server.address("login").port().to_string();
+    let mut line = vec!["loadtest", "--port", &port, "--login-port", &login, "--key", &key];
+    line.extend(["--warm-up", "5s"]);
     line.extend(arguments);
     server.command(&line, "").await
 }
@@ -55,8 +57,8 @@ async fn a_server_that_is_not_there_is_said_so(topology: Topology) {
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let port = free.to_string();
-    let run = ["loadtest", "--port", &port, "--clients", "1", "--duration", "500ms"];
+    let run = ["loadtest", "--port", &port, "--login-port", &port, "--clients", "1"];
     let (code, said) = server.command(&run, "").await;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("nobody came in"), "{said}");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("cannot connect"), "{said}");
 }

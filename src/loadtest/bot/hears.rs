@@ -1,71 +1,73 @@
-//! What a bot does with what it hears: counts it, and, if it watches, keeps its account.
-//!
-//! The other half of `bot.rs`, called when its socket is readable.
+//! What a bot makes of the server's packets: mostly it counts, and a watcher looks closer.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use prost::Message;
 
-use super::bot::{Bot, TALK};
-use super::options::Scenario;
-use super::scan;
-use super::tally::{Phase, count, note};
+use super::{Bot, SPREAD, TALK};
 use crate::geometry::{Point, Rect};
 use crate::limits;
+use crate::loadtest::options::Scenario;
+use crate::loadtest::scan;
+use crate::loadtest::tally::{Phase, count, note};
 use crate::proto::{self, EntityKind, ErrorCode, PacketType};
 use crate::protocol::packet;
 use crate::tick::now;
 
 /// How long a bot rests after its place was refused: longer than being dead lasts.
 const REST: Duration = Duration::from_secs(6);
-/// Codes from here on are refusals by the game's rules, not faults.
-const RULES_FROM: i32 = 40;
 
 impl Bot {
-    /// Reads what is there.
-    pub(super) fn read(&mut self) -> std::io::Result<()> {
-        let desk = self.desk.clone();
-        let mut buffer = desk.buffer.borrow_mut();
-        loop {
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) if self.unread.is_empty() => {
-                    let taken = self.take(&buffer[..read]);
-                    self.unread.extend_from_slice(&buffer[taken..read]);
-                }
-                Ok(read) => {
-                    self.unread.extend_from_slice(&buffer[..read]);
-                    self.take_unread();
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
+    /// Takes what came with the answer that let the bot in.
+    pub(super) fn take_unread(&mut self) {
+        let partial = std::mem::take(&mut self.wire.partial);
+        let taken = self.take(&partial);
+        self.wire.partial.extend_from_slice(&partial[taken..]);
     }
 
-    /// Takes the whole packets of what was read before.
-    pub(super) fn take_unread(&mut self) {
-        let unread = std::mem::take(&mut self.unread);
-        let taken = self.take(&unread);
-        self.unread = unread[taken..].to_vec();
+    /// Takes the first `read` bytes of the shared buffer.
+    pub(super) fn take_read(&mut self, buffer: &[u8], read: usize) {
+        self.desk.run.live.bytes_in.fetch_add(read as u64, Relaxed);
+        if self.wire.partial.is_empty() {
+            let taken = self.take(&buffer[..read]);
+            self.wire.partial.extend_from_slice(&buffer[taken..read]);
+        } else {
+            let mut partial = std::mem::take(&mut self.wire.partial);
+            partial.extend_from_slice(&buffer[..read]);
+            let taken = self.take(&partial);
+            partial.drain(..taken);
+            self.wire.partial = partial;
+        }
     }
 
     /// Takes every whole packet; gives the bytes they were.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        while let Ok(Some(body)) = packet::first_frame(&bytes[taken..], limits::SERVER_FRAME_MAX) {
+        let mut packets = 0;
+        loop {
+            let body = match packet::first_frame(&bytes[taken..], limits::SERVER_FRAME_MAX) {
+                Ok(Some(body)) => body,
+                Ok(None) => break,
+                Err(_) => {
+                    // Nothing after it can be understood.
+                    self.desk.fault("impossible frame");
+                    taken = bytes.len();
+                    break;
+                }
+            };
             taken += packet::LENGTH_BYTES + body.len();
-            self.desk.run.live.packets_in.fetch_add(1, Relaxed);
-            if self.phase == Phase::Measure {
-                let mut tally = self.desk.tally.borrow_mut();
-                tally.packets_in += 1;
-                tally.bytes_in += (packet::LENGTH_BYTES + body.len()) as u64;
-            }
+            packets += 1;
             match packet::decode(body, limits::SERVER_FRAME_MAX) {
                 Ok((header, payload)) => self.on_packet(header.kind, &payload),
-                Err(_) => count(&mut self.desk.tally.borrow_mut().errors, "undecodable packet"),
+                Err(_) => self.desk.fault("undecodable packet"),
             }
+        }
+        self.desk.run.live.packets_in.fetch_add(packets, Relaxed);
+        if self.phase == Phase::Measure {
+            let mut tally = self.desk.tally.borrow_mut();
+            tally.packets_in += packets;
+            tally.bytes_in += taken as u64;
         }
         taken
     }
@@ -81,6 +83,7 @@ impl Bot {
             Ok(PacketType::ChatMessage) => self.on_chat(payload),
             Ok(PacketType::RoomMembers | PacketType::RoomJoin) if !self.settled => self.on_room(),
             Ok(PacketType::Error) => self.on_error(payload),
+            Ok(PacketType::LogoutResponse) => self.logged_out = true,
             Ok(PacketType::DisconnectNotice) => {
                 if let Ok(notice) = proto::DisconnectNotice::decode(payload) {
                     self.notice = Some(notice.message);
@@ -96,20 +99,21 @@ impl Bot {
 
     fn on_positions(&mut self, payload: &[u8]) {
         let Some(positions) = scan::positions(payload) else {
-            return count(&mut self.desk.tally.borrow_mut().errors, "unreadable positions");
+            return self.desk.fault("unreadable positions");
         };
-        let run = self.desk.run.clone();
+        let (measures, run) = (self.measures(), &self.desk.run);
         run.live.updates_in.fetch_add(positions.len() as u64, Relaxed);
         if self.phase == Phase::Measure {
             self.desk.tally.borrow_mut().updates_in += positions.len() as u64;
         }
-        let measures = self.measures();
         let Some(book) = &mut self.book else { return };
         let now = run.ledger.nanos(now());
+        let mut tally = self.desk.tally.borrow_mut();
         for packed in positions.iter() {
             let latency = book.record(positions.zone, packed, now, &run.ledger);
             if let (true, Some(nanos)) = (measures, latency) {
-                note(&mut self.desk.tally.borrow_mut().latency, Duration::from_nanos(nanos));
+                run.live.slowest.fetch_max(nanos, Relaxed);
+                note(&mut tally.latency, Duration::from_nanos(nanos));
             }
         }
     }
@@ -121,7 +125,6 @@ impl Bot {
         let ledger = &self.desk.run.ledger;
         if let (true, Some(book)) = (reset, &mut self.book) {
             book.reset(ledger.nanos(now()), ledger);
-            self.in_view.clear();
         }
     }
 
@@ -135,7 +138,6 @@ impl Bot {
         if let Some(book) = &mut self.book {
             book.enter(&entity, bot, run.ledger.nanos(now()), &run.ledger);
         }
-        self.in_view.insert(entity.entity_id);
     }
 
     fn on_leave(&mut self, payload: &[u8]) {
@@ -144,19 +146,20 @@ impl Bot {
         if let Some(book) = &mut self.book {
             book.leave(leave.entity_id, leave.zone_id, ledger.nanos(now()), ledger);
         }
-        self.in_view.remove(&leave.entity_id);
     }
 
     fn on_heartbeat(&mut self, payload: &[u8]) {
-        if !self.measures() {
+        let sent = scan::number(payload, 1);
+        // An answer to what was sent before measuring began tells nothing about it.
+        if !self.measures() || sent < self.measured_from {
             return;
         }
-        let sent = scan::number(payload, 1);
         let took = self.desk.run.ledger.nanos(now()).saturating_sub(sent);
         let mut tally = self.desk.tally.borrow_mut();
         note(&mut tally.round_trip, Duration::from_nanos(took));
-        if self.scenario() == Scenario::Echo && tally.delivered < tally.expected {
+        if self.awaits_beats() {
             tally.delivered += 1;
+            self.desk.run.live.slowest.fetch_max(took, Relaxed);
             note(&mut tally.latency, Duration::from_nanos(took));
         }
     }
@@ -186,42 +189,55 @@ impl Bot {
                 book.hear(bot, &run.ledger);
             }
         }
-        self.next_talk = now() + TALK.mul_f64((self.index as f64 * 0.618_034).fract());
+        self.next_talk = now() + TALK.mul_f64((self.index as f64 * SPREAD).fract());
         self.settle();
     }
 
     fn on_chat(&mut self, payload: &[u8]) {
-        if self.scenario() != Scenario::Chat || self.book.is_none() {
+        if self.scenario() != Scenario::Chat {
             return;
         }
-        let run = self.desk.run.clone();
+        let Some(book) = &mut self.book else { return };
+        let run = &self.desk.run;
         let Ok(message) = proto::ChatMessage::decode(payload) else { return };
         let (Some(bot), Ok(number)) =
             (run.options.bot_named(&message.sender), message.text.parse::<u64>())
         else {
             return;
         };
-        let measures = self.measures();
-        let Some(book) = &mut self.book else { return };
-        let latency = book.heard(bot, number, run.ledger.nanos(now()), &run.ledger);
-        if let (true, Some(nanos)) = (measures && bot != self.index, latency) {
+        if let Some(nanos) = book.heard(bot, number, run.ledger.nanos(now()), &run.ledger) {
+            run.live.slowest.fetch_max(nanos, Relaxed);
             note(&mut self.desk.tally.borrow_mut().latency, Duration::from_nanos(nanos));
         }
     }
 
     fn on_error(&mut self, payload: &[u8]) {
         let Ok(error) = proto::Error::decode(payload) else { return };
-        // Joining a room that is not made yet is tried again.
-        let joining = self.scenario() == Scenario::Chat && !self.settled;
-        if self.phase != Phase::Measure || joining {
+        // Joining a room that is not made yet, or making one that is, is tried again.
+        if self.scenario() == Scenario::Chat && !self.settled {
             return;
         }
-        let code = ErrorCode::try_from(error.code).map_or("UNKNOWN", |code| code.as_str_name());
-        let mut tally = self.desk.tally.borrow_mut();
-        if error.code >= RULES_FROM {
-            count(&mut tally.refusals, code);
+        let code = error.code();
+        let name = code.as_str_name();
+        if is_rule(code) {
+            count(&mut self.desk.tally.borrow_mut().refusals, name);
         } else {
-            count(&mut tally.errors, code);
+            self.desk.fault(name);
         }
     }
+}
+
+/// Whether an honest player meets this now and then: two reach for one thing, a target dies or
+/// walks off, one has died oneself.
+fn is_rule(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ErrorNoSuchTarget
+            | ErrorCode::ErrorOutOfRange
+            | ErrorCode::ErrorCooldown
+            | ErrorCode::ErrorDead
+            | ErrorCode::ErrorTargetDead
+            | ErrorCode::ErrorNotAllowed
+            | ErrorCode::ErrorInventoryFull
+    )
 }
