@@ -3,22 +3,28 @@
 //! Roles never call each other; they send these through an `Outbox`. Whatever is in here has a wire
 //! form in `link/codec.rs`, so there are no channels, handles or borrowed data.
 
+pub mod address;
 pub mod chat;
 pub mod frame;
 pub mod gateway;
+pub mod host;
 pub mod login;
 pub mod master;
 pub mod mirror;
+pub mod node;
 pub mod zone;
 
 use bytes::Bytes;
 
 use crate::proto::PacketType;
 
+pub use address::Address;
 pub use chat::ChatMsg;
 pub use gateway::GatewayMsg;
+pub use host::HostMsg;
 pub use login::LoginMsg;
 pub use master::MasterMsg;
+pub use node::NodeMsg;
 pub use zone::ZoneMsg;
 
 /// One packet for a client, its payload encoded once for however many get it.

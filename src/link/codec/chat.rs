@@ -1,7 +1,7 @@
 //! `ChatMsg` on the wire.
 
 use super::reading::{self, At, present};
-use super::shared::{NOTHING, put_key, put_operation, put_rank, put_session};
+use super::shared::{NOTHING, put_key, put_names, put_operation, put_rank, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::{PlayerId, RequestId};
 use crate::link::Wire;
@@ -22,12 +22,13 @@ use wire::zone_change::Change;
 impl Wire for ChatMsg {
     fn encode(&self) -> Vec<u8> {
         enveloped(match self {
-            ChatMsg::Joined { player, name, session, zone } => {
+            ChatMsg::Joined { player, name, session, zone, rooms } => {
                 let joined = wire::PresenceJoined {
                     player_id: player.0,
                     name: put_key(name),
                     session: Some(put_session(session)),
                     zone_id: zone.0.into(),
+                    rooms: put_names(rooms),
                 };
                 Body::Presence(wire::Presence { presence: Some(Presence::Joined(joined)) })
             }
@@ -119,7 +120,9 @@ impl Wire for ChatMsg {
             | Body::SessionControl(_)
             | Body::Watch(_)
             | Body::Combat(_)
-            | Body::LoginExchange(_) => Err(not_for("ChatMsg")),
+            | Body::LoginExchange(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("ChatMsg")),
         }
     }
 }
@@ -130,13 +133,14 @@ fn put_talk(player: PlayerId, request: u64, talk: talk::Talk) -> Body {
 
 fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
     match presence {
-        Presence::Joined(wire::PresenceJoined { player_id, name, session, zone_id }) => {
+        Presence::Joined(wire::PresenceJoined { player_id, name, session, zone_id, rooms }) => {
             const NAME: &str = "PresenceJoined";
             Ok(ChatMsg::Joined {
                 player: reading::player(At(NAME, "player_id"), player_id)?,
                 name: name.into(),
                 session: reading::session(At(NAME, "session"), session)?,
                 zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
+                rooms: reading::names(At(NAME, "rooms"), rooms)?,
             })
         }
         Presence::Left(wire::PresenceEnded { player_id, session }) => Ok(ChatMsg::Left {
@@ -147,7 +151,8 @@ fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
         | Presence::Released(_)
         | Presence::WhereIs(_)
         | Presence::Granted(_)
-        | Presence::Found(_) => Err(not_for("ChatMsg")),
+        | Presence::Found(_)
+        | Presence::Present(_) => Err(not_for("ChatMsg")),
     }
 }
 
@@ -157,7 +162,9 @@ fn read_change(change: Change) -> Result<ChatMsg, DecodeError> {
             player: reading::player(At("PlayerRelocated", "player_id"), player_id)?,
             zone: reading::zone(At("PlayerRelocated", "zone_id"), zone_id)?,
         }),
-        Change::Arrived(_) | Change::Moved(_) | Change::Located(_) => Err(not_for("ChatMsg")),
+        Change::Arrived(_) | Change::NotArrived(_) | Change::Moved(_) | Change::Located(_) => {
+            Err(not_for("ChatMsg"))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::RequestId;
 use crate::link::Wire;
 use crate::msg::MasterMsg;
-use crate::msg::master::ServerStatus;
+use crate::msg::master::{PresentSession, ServerStatus};
 use crate::proto::link as wire;
 use wire::envelope::Body;
 use wire::presence::Presence;
@@ -25,6 +25,10 @@ impl Wire for MasterMsg {
                     session: Some(put_session(session)),
                     device: device.clone(),
                 }))
+            }
+            MasterMsg::Present { sessions } => {
+                let sessions = sessions.iter().map(put_present).collect();
+                presence(Presence::Present(wire::PresentSessions { sessions }))
             }
             MasterMsg::Located { player, session, zone } => {
                 let located = wire::PlayerLocated {
@@ -55,9 +59,10 @@ impl Wire for MasterMsg {
             Body::ZoneChange(wire::ZoneChange { change }) => {
                 match present(At("ZoneChange", "change"), change)? {
                     Change::Located(located) => read_located(located),
-                    Change::Arrived(_) | Change::Moved(_) | Change::Relocated(_) => {
-                        Err(not_for("MasterMsg"))
-                    }
+                    Change::Arrived(_)
+                    | Change::NotArrived(_)
+                    | Change::Moved(_)
+                    | Change::Relocated(_) => Err(not_for("MasterMsg")),
                 }
             }
             Body::Presence(wire::Presence { presence }) => {
@@ -76,7 +81,9 @@ impl Wire for MasterMsg {
             | Body::Watch(_)
             | Body::Combat(_)
             | Body::Talk(_)
-            | Body::LoginExchange(_) => Err(not_for("MasterMsg")),
+            | Body::LoginExchange(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("MasterMsg")),
         }
     }
 }
@@ -112,10 +119,37 @@ fn read_presence(presence: Presence) -> Result<MasterMsg, DecodeError> {
                 player: reading::player(At("PresenceQuestion", "player_id"), player_id)?,
             })
         }
+        Presence::Present(wire::PresentSessions { sessions }) => {
+            Ok(MasterMsg::Present { sessions: each(sessions, read_present)? })
+        }
         Presence::Joined(_) | Presence::Left(_) | Presence::Granted(_) | Presence::Found(_) => {
             Err(not_for("MasterMsg"))
         }
     }
+}
+
+fn put_present(present: &PresentSession) -> wire::PresentSession {
+    let PresentSession { player, name, session, device, zone } = present;
+    wire::PresentSession {
+        player_id: player.0,
+        name: put_key(name),
+        session: Some(put_session(session)),
+        device: device.clone(),
+        zone_id: zone.map(|zone| zone.0.into()),
+    }
+}
+
+fn read_present(present: wire::PresentSession) -> Result<PresentSession, DecodeError> {
+    const NAME: &str = "PresentSession";
+    let wire::PresentSession { player_id, name, session, device, zone_id } = present;
+    let zone = zone_id.map(|id| reading::zone(At(NAME, "zone_id"), id));
+    Ok(PresentSession {
+        player: reading::player(At(NAME, "player_id"), player_id)?,
+        name: name.into(),
+        session: reading::session(At(NAME, "session"), session)?,
+        device,
+        zone: zone.transpose()?,
+    })
 }
 
 fn put_status(status: &ServerStatus) -> wire::ServerStatus {
@@ -134,6 +168,9 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         memory,
         zones,
         draining,
+        link_port,
+        started_at,
+        links,
     } = status;
     wire::ServerStatus {
         server_id: server.0,
@@ -153,6 +190,9 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
             .map(|(zone, players)| wire::ZonePlayers { zone_id: zone.0.into(), players: *players })
             .collect(),
         draining: *draining,
+        link_port: (*link_port).into(),
+        started_at: *started_at,
+        links: *links,
     }
 }
 
@@ -173,6 +213,9 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         memory,
         zones,
         draining,
+        link_port,
+        started_at,
+        links,
     } = status;
     Ok(ServerStatus {
         server: reading::server(At(NAME, "server_id"), server_id)?,
@@ -191,5 +234,8 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
             Ok((reading::zone(At("ZonePlayers", "zone_id"), zone_id)?, players))
         })?,
         draining,
+        link_port: reading::port(At(NAME, "link_port"), link_port)?,
+        started_at,
+        links,
     })
 }

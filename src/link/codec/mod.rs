@@ -11,16 +11,21 @@ mod combat;
 mod decisions;
 mod frame;
 mod gateway;
+mod host;
 mod login;
 mod master;
+mod node;
 mod reading;
 mod shared;
+mod transfer;
 mod zone;
 
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod samples_nodes;
 
 use prost::Message;
 
