@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::geometry::{Point, Rect};
     use crate::ids::ZoneId;
-    use crate::msg::frame::Descriptors;
+    use crate::msg::frame::{Descriptors, WireBytes};
     use crate::world::frame::Frame;
 
     fn frame(tick: u64) -> Arc<EncodedFrame> {
@@ -84,6 +84,7 @@ mod tests {
             described: vec![],
             announced: vec![Handle(tick as u16)],
             events: vec![],
+            wire: WireBytes::default(),
         })
     }
 

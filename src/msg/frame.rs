@@ -2,7 +2,7 @@
 //! gateway shard, never changed. Over a link goes a [`FrameDelta`] of it, from which the gateway
 //! makes a frame again (`mirror.rs`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -31,6 +31,26 @@ pub struct EncodedFrame {
     pub announced: Vec<Handle>,
     /// What has happened since the last frame, in order.
     pub events: Vec<FrameEvent>,
+    /// What links carry of it, once one has asked.
+    pub wire: WireBytes,
+}
+
+/// The bytes that links carry of a frame: made at most once, however many of them it crosses.
+#[derive(Debug, Default)]
+pub struct WireBytes(OnceLock<Bytes>);
+
+impl WireBytes {
+    /// The bytes; made now if nobody has asked before.
+    pub fn get_or_make(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        self.0.get_or_init(make).clone()
+    }
+}
+
+impl Clone for WireBytes {
+    /// A copy of a frame may be changed, so its bytes are not those of the first.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// One event, encoded.

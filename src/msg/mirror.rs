@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::geometry::Rect;
 use crate::ids::{EntityId, ZoneId};
-use crate::msg::frame::{Descriptors, EncodedFrame, FrameDelta, FrameEvent};
+use crate::msg::frame::{Descriptors, EncodedFrame, FrameDelta, FrameEvent, WireBytes};
 use crate::tick::Tick;
 use crate::world::entity::Handle;
 use crate::world::frame::{Frame, PackedPosition};
@@ -205,6 +205,7 @@ impl FrameMirror {
             described,
             announced,
             events,
+            wire: WireBytes::default(),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Roles never call each other; they send these through an `Outbox`. Whatever is in here has a wire
 //! form in `link/codec.rs`, so there are no channels, handles or borrowed data.
 
-pub mod address;
 pub mod chat;
 pub mod frame;
 pub mod gateway;
@@ -18,7 +17,6 @@ use bytes::Bytes;
 
 use crate::proto::PacketType;
 
-pub use address::Address;
 pub use chat::ChatMsg;
 pub use gateway::GatewayMsg;
 pub use host::HostMsg;

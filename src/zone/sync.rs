@@ -12,7 +12,7 @@ use tracing::debug;
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, SendError};
 use crate::msg::GatewayMsg;
-use crate::msg::frame::{Descriptors, EncodedFrame, FrameDelta, FrameEvent};
+use crate::msg::frame::{Descriptors, EncodedFrame, FrameDelta, FrameEvent, WireBytes};
 use crate::protocol::server;
 use crate::world::content::{Content, ZoneKind};
 use crate::world::entity::{AppearanceChange, Handle};
@@ -117,6 +117,7 @@ impl SyncService {
             described,
             announced,
             events: std::mem::take(&mut self.events),
+            wire: WireBytes::default(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `ChatMsg` on the wire.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, present};
 use super::shared::{NOTHING, put_key, put_names, put_operation, put_rank, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::{PlayerId, RequestId};
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::ChatMsg;
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::names::Name;
@@ -20,7 +22,7 @@ use wire::talk;
 use wire::zone_change::Change;
 
 impl Wire for ChatMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         enveloped(match self {
             ChatMsg::Joined { player, name, session, zone, rooms } => {
                 let joined = wire::PresenceJoined {
@@ -82,7 +84,11 @@ impl Wire for ChatMsg {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        Delivery::Reliable
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::Talk(talk) => read_talk(talk),
             Body::Presence(wire::Presence { presence }) => {

@@ -98,3 +98,39 @@ fn read_event(event: wire::FrameEvent) -> Result<FrameEvent, DecodeError> {
     let place = present(At(NAME, "at"), at)?;
     Ok(FrameEvent { at: reading::point(At(NAME, "at"), place)?, audience, kind, payload })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::geometry::Rect;
+    use crate::ids::ZoneId;
+    use crate::link::Wire;
+    use crate::msg::GatewayMsg;
+    use crate::msg::frame::{Descriptors, EncodedFrame, WireBytes};
+    use crate::tick::Tick;
+    use crate::world::frame::Frame;
+
+    #[test]
+    fn a_frame_is_encoded_once_for_all_its_links() {
+        let bounds = Rect { min_x: 0.0, min_y: 0.0, max_x: 100.0, max_y: 100.0 };
+        let frame = Arc::new(EncodedFrame {
+            frame: Frame::empty(ZoneId(1), 7, Tick(3), bounds),
+            descriptors: Descriptors::default(),
+            entered: vec![],
+            left: vec![],
+            described: vec![],
+            announced: vec![],
+            events: vec![],
+            wire: WireBytes::default(),
+        });
+        let first = GatewayMsg::Frame(frame.clone()).encode();
+        let second = GatewayMsg::Frame(frame.clone()).encode();
+        assert_eq!(first.as_ptr(), second.as_ptr());
+
+        let mut later = EncodedFrame::clone(&frame);
+        later.frame.tick = Tick(4);
+        let later = GatewayMsg::Frame(Arc::new(later)).encode();
+        assert_ne!(later, first, "a changed copy has bytes of its own");
+    }
+}

@@ -1,13 +1,15 @@
 //! `GatewayMsg` on the wire, frames among it: a `Frame` travels as what has changed since the tick
 //! before and comes out as a `FrameDelta`.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, present};
 use super::shared::{
     self, NOTHING, put_key, put_names, put_packet, put_player, put_role, put_servers, servers,
 };
 use super::{DecodeError, body_of, decisions, enveloped, frame, not_for};
 use crate::ids::{RequestId, SessionKey};
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::GatewayMsg;
 use crate::msg::frame::FrameDelta;
 use crate::msg::gateway::EnterRefusal;
@@ -21,9 +23,12 @@ use wire::session_refused::Reason;
 use wire::zone_change::Change;
 
 impl Wire for GatewayMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         enveloped(match self {
-            GatewayMsg::Frame(frame) => Body::Frame(frame::put(&FrameDelta::of(frame, false))),
+            GatewayMsg::Frame(frame) => {
+                let delta = || Body::Frame(frame::put(&FrameDelta::of(frame, false)));
+                return frame.wire.get_or_make(|| enveloped(delta()));
+            }
             GatewayMsg::FrameDelta(delta) => Body::Frame(frame::put(delta)),
             GatewayMsg::Deliver { session, packet } => Body::Delivery(wire::Delivery {
                 session_key: session.0,
@@ -95,7 +100,17 @@ impl Wire for GatewayMsg {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        match self {
+            GatewayMsg::Frame(_)
+            | GatewayMsg::FrameDelta(_)
+            | GatewayMsg::Servers(_)
+            | GatewayMsg::LoginQueued { .. } => Delivery::Droppable,
+            _ => Delivery::Reliable,
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::Frame(frame) => Ok(GatewayMsg::FrameDelta(Box::new(frame::read(frame)?))),
             Body::Delivery(wire::Delivery { session_key, packet }) => Ok(GatewayMsg::Deliver {

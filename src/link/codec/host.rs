@@ -1,10 +1,12 @@
 //! `HostMsg` on the wire.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, each, present};
 use super::shared::put_operation;
 use super::{DecodeError, body_of, enveloped, not_for, transfer};
 use crate::ids::Epoch;
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::HostMsg;
 use crate::msg::host::{Traveller, ZoneOffer};
 use crate::proto::link as wire;
@@ -12,7 +14,7 @@ use wire::envelope::Body;
 use wire::hosting::Hosting;
 
 impl Wire for HostMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         let hosting = match self {
             HostMsg::Run { zone } => Hosting::Run(zone.0.into()),
             HostMsg::Move { zone, to } => {
@@ -35,7 +37,11 @@ impl Wire for HostMsg {
         enveloped(Body::Hosting(wire::Hosting { hosting: Some(hosting) }))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        Delivery::Reliable
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let Body::Hosting(wire::Hosting { hosting }) = body_of(bytes)? else {
             return Err(not_for("HostMsg"));
         };

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use super::reading::{self, At, present};
 use super::shared::{put_servers, servers};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::RequestId;
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::LoginMsg;
 use crate::msg::login::Credentials;
 use crate::proto::link as wire;
@@ -15,7 +17,7 @@ use wire::login_exchange::Exchange;
 use wire::presence::Presence;
 
 impl Wire for LoginMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         let exchange = |request: &RequestId, exchange| {
             Body::LoginExchange(wire::LoginExchange {
                 request_id: request.0,
@@ -50,7 +52,14 @@ impl Wire for LoginMsg {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        match self {
+            LoginMsg::Servers(_) => Delivery::Droppable,
+            _ => Delivery::Reliable,
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::LoginExchange(wire::LoginExchange { request_id, exchange }) => {
                 let exchange = present(At("LoginExchange", "exchange"), exchange)?;

@@ -1,10 +1,12 @@
 //! `MasterMsg` on the wire.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, each, present};
 use super::shared::{put_key, put_role, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::RequestId;
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::MasterMsg;
 use crate::msg::master::{PresentSession, ServerStatus};
 use crate::proto::link as wire;
@@ -13,7 +15,7 @@ use wire::presence::Presence;
 use wire::zone_change::Change;
 
 impl Wire for MasterMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         let presence = |presence| Body::Presence(wire::Presence { presence: Some(presence) });
         enveloped(match self {
             MasterMsg::Status(status) => Body::ServerStatus(put_status(status)),
@@ -53,7 +55,14 @@ impl Wire for MasterMsg {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        match self {
+            MasterMsg::Status(_) => Delivery::Droppable,
+            _ => Delivery::Reliable,
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::ServerStatus(status) => Ok(MasterMsg::Status(Box::new(read_status(status)?))),
             Body::ZoneChange(wire::ZoneChange { change }) => {

@@ -27,6 +27,7 @@ mod samples;
 #[cfg(test)]
 mod samples_nodes;
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::proto::link as wire;
@@ -51,7 +52,7 @@ pub enum DecodeError {
 }
 
 /// An envelope of its own around `body`.
-fn enveloped(body: Body) -> Vec<u8> {
+fn enveloped(body: Body) -> Bytes {
     let envelope = wire::Envelope {
         message_id: 0,
         source_server_id: 0,
@@ -60,11 +61,11 @@ fn enveloped(body: Body) -> Vec<u8> {
         target: None,
         body: Some(body),
     };
-    envelope.encode_to_vec()
+    envelope.encode_to_vec().into()
 }
 
 /// The body of an envelope.
-fn body_of(bytes: &[u8]) -> Result<Body, DecodeError> {
+fn body_of(bytes: Bytes) -> Result<Body, DecodeError> {
     let wire::Envelope {
         message_id: _,
         source_server_id: _,

@@ -1,9 +1,11 @@
 //! `NodeMsg` on the wire.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, each, present};
 use super::shared::{NOTHING, put_role};
 use super::{DecodeError, body_of, enveloped, not_for};
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::NodeMsg;
 use crate::msg::node::{HostedZone, Introduction, Member};
 use crate::proto::link as wire;
@@ -14,7 +16,7 @@ use wire::node::Node;
 const TICKET_KEY: usize = 32;
 
 impl Wire for NodeMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         let node = match self {
             NodeMsg::Members(members) => {
                 Node::Members(wire::Members { members: members.iter().map(put_member).collect() })
@@ -25,7 +27,11 @@ impl Wire for NodeMsg {
         enveloped(Body::Node(wire::Node { node: Some(node) }))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        Delivery::Reliable
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let Body::Node(wire::Node { node }) = body_of(bytes)? else {
             return Err(not_for("NodeMsg"));
         };

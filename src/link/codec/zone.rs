@@ -1,19 +1,22 @@
 //! `ZoneMsg` on the wire.
 
+use bytes::Bytes;
+
 use super::reading::{self, At, each, present};
 use super::shared::{self, put_guild, put_operation, put_session, put_ticket};
 use super::{DecodeError, action, body_of, combat, enveloped, not_for, transfer};
 use crate::ids::{GuildId, SessionKey, SessionRef};
-use crate::link::Wire;
+use crate::link::{Delivery, Wire};
 use crate::msg::ZoneMsg;
 use crate::proto::link as wire;
+use crate::world::command::Action;
 use wire::envelope::Body;
 use wire::guild_message::Message;
 use wire::session_control::Control;
 use wire::zone_change::Change;
 
 impl Wire for ZoneMsg {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Bytes {
         enveloped(match self {
             ZoneMsg::Watch { gateway } => {
                 Body::Watch(wire::Watch { gateway: gateway.0, ends: false })
@@ -80,7 +83,16 @@ impl Wire for ZoneMsg {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn delivery(&self) -> Delivery {
+        match self {
+            ZoneMsg::Act { action: Action::Move { .. } | Action::MoveTo { .. }, .. } => {
+                Delivery::Droppable
+            }
+            _ => Delivery::Reliable,
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::Input(input) => read_input(input),
             Body::PlayerTransfer(transfer) => read_arrive(transfer),

@@ -116,6 +116,7 @@ impl Zone {
             described,
             announced,
             events,
+            wire: WireBytes::default(),
         }
     }
 }
