@@ -19,6 +19,11 @@ impl Process {
         Self(std::process::id())
     }
 
+    /// A child of this one.
+    pub(super) fn of(pid: u32) -> Self {
+        Self(pid)
+    }
+
     /// Who listens on a TCP port here, if `host` is this machine.
     pub(super) fn listening_on(host: &str, port: u16) -> Option<Self> {
         (host, port).to_socket_addrs().ok()?.find(|address| address.ip().is_loopback())?;
