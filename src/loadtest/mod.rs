@@ -58,7 +58,9 @@ pub fn run(options: Options) -> anyhow::Result<Report> {
     let plan = bare::Plan::of(&options);
     let mut report = if options.start {
         let own = start(&options, cores.as_ref())?;
-        fleet::run(own.aim(options), Some(&own))?
+        let mut report = fleet::run(own.aim(options), Some(&own))?;
+        report.server_said = own.said();
+        report
     } else {
         fleet::run(options, None)?
     };

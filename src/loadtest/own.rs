@@ -140,12 +140,17 @@ impl OwnServer {
         Process::of(self.child.id())
     }
 
+    /// The last lines of its log, which has warnings and errors only.
+    pub(super) fn said(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.log()).unwrap_or_default();
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        lines[lines.len().saturating_sub(LOG_SHOWN)..].to_vec()
+    }
+
     fn last_words(&mut self) -> String {
         // It has closed its output: it is ending.
         let _ = self.child.wait();
-        let log = fs::read_to_string(self.folder.log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_SHOWN)..].join("; ")
+        self.said().join("; ")
     }
 
     fn ended_by(&mut self, until: Instant) -> bool {

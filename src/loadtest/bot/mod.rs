@@ -176,7 +176,7 @@ impl Bot {
 
     /// Its moment, which was `due`, has come. Gives the next one; none: it is gone for good.
     pub(super) fn turn(&mut self, due: Instant, now: Instant) -> Option<Instant> {
-        self.change_phase();
+        self.change_phase(now);
         let over = self.phase == Phase::End;
         match self.stage {
             Stage::Playing if over => {
@@ -283,14 +283,14 @@ impl Bot {
     }
 
     /// Sees whether the run has gone on.
-    fn change_phase(&mut self) {
+    fn change_phase(&mut self, now: Instant) {
         let phase = self.desk.phase.get();
         if phase == self.phase {
             return;
         }
         if self.phase < Phase::Measure {
             let ledger = &self.desk.run.ledger;
-            self.measured_from = ledger.nanos(now());
+            self.measured_from = ledger.nanos(now);
             if let Some(book) = &mut self.book {
                 book.open(self.measured_from, ledger);
             }

@@ -139,6 +139,8 @@ pub struct Report {
     pub bare: Option<Bare>,
     /// Server's processor time for a packet as a multiple of the bare loop's.
     pub ratio: Option<f64>,
+    /// The last warnings and errors of a server of the run's own.
+    pub server_said: Vec<String>,
     /// Whether groups were out of each other's sight; false: the zone is too small for that.
     pub groups_isolated: bool,
     /// What became of `--assert`.
@@ -229,6 +231,7 @@ impl Report {
             cost,
             bare: None,
             ratio: None,
+            server_said: Vec::new(),
             groups_isolated: run.posts.get().is_none_or(|posts| posts.isolated),
             verdicts: Vec::new(),
         };

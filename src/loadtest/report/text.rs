@@ -24,6 +24,9 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {name:<12}{}", listed(counts))?;
         }
+        for line in &self.server_said {
+            writeln!(f, "  {:<12}{line}", "server said")?;
+        }
         for Verdict { condition, actual, passed } in &self.verdicts {
             let word = if *passed { "ok" } else { "FAILED" };
             writeln!(f, "  {word:<12}{condition} ({actual})")?;
