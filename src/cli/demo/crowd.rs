@@ -212,9 +212,8 @@ impl Bot {
             client.send(&crate::proto::ChatSend { channel, target: String::new(), text }).await?;
         }
         let until = self.next_way.min(self.next_word);
-        match tokio::time::timeout_at(until.into(), client.next()).await {
-            Ok(event) => self.hear(&event?, client),
-            Err(_) => {}
+        if let Ok(event) = tokio::time::timeout_at(until.into(), client.next()).await {
+            self.hear(&event?, client);
         }
         Ok(())
     }
