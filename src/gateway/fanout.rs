@@ -33,8 +33,9 @@ const ENTER_COST: usize = 64;
 const NEWCOMERS_MIN: usize = 8;
 /// Frames after which a session's player that is not in them is looked for: 3 s.
 const ABSENT_TICKS: u32 = 60;
-/// Buffers of waiting packets larger than this are given back once empty.
-const PENDING_KEPT: usize = 4_096;
+/// Buffers of waiting packets larger than this are given back once empty: a few packets, for there
+/// is one for each session.
+pub(super) const PENDING_KEPT: usize = 512;
 
 /// Buffers that every session uses in turn.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use tracing::debug;
 
 use super::Shared;
-use super::fanout::{Scratch, Tally};
+use super::fanout::{PENDING_KEPT, Scratch, Tally};
 use super::feed::Feed;
 use super::outlet::{Outlet, Shelf};
 use super::pace::Strikes;
@@ -303,7 +303,7 @@ pub(super) fn flush(io: &mut Io<'_>, conn: &mut Conn) {
         io.close(conn.id, CloseReason::TooSlow);
     }
     conn.pending.clear();
-    if conn.pending.capacity() > limits::CLIENT_FRAME_MAX {
+    if conn.pending.capacity() > PENDING_KEPT {
         conn.pending = Vec::new();
     }
 }

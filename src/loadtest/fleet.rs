@@ -22,7 +22,7 @@ use super::entry::{Arrived, Door, Inside, pause_after};
 use super::ledger::Ledger;
 use super::options::Options;
 use super::own::OwnServer;
-use super::process::Process;
+use super::process::{Process, Spent};
 use super::progress::Progress;
 use super::report::{Machine, Report};
 use super::scrape::Look;
@@ -202,7 +202,7 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         None => Process::listening_on(target, *port),
     };
     let look = || own.and_then(OwnServer::admin).and_then(Look::at);
-    let used = |process: Option<Process>| process.and_then(Process::cpu_seconds);
+    let used = |process: Option<Process>| process.and_then(Process::spent);
     let looked = look();
     let before = (used(server), used(Some(Process::own())));
     let began = now();
@@ -214,14 +214,17 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         progress.show("measuring", began.elapsed().as_secs_f64() / duration.as_secs_f64());
     }
     let measured = began.elapsed();
-    let share = |before: Option<f64>, after: Option<f64>| {
-        before.zip(after).map(|(before, after)| (after - before) / measured.as_secs_f64())
+    let seconds = measured.as_secs_f64();
+    let share = |before: Option<Spent>, after: Option<Spent>| {
+        before.zip(after).map(|(before, after)| after.since(before, seconds))
     };
     let after = (used(server), used(Some(Process::own())));
+    let (server_spent, bots_spent) = (share(before.0, after.0), share(before.1, after.1));
     let machine = Machine {
-        server_cpu: share(before.0, after.0),
+        server_cpu: server_spent.map(|spent| spent.all),
+        server_kernel: server_spent.map(|spent| spent.kernel),
         server_memory: server.and_then(Process::memory),
-        bots_cpu: share(before.1, after.1),
+        bots_cpu: bots_spent.map(|spent| spent.all),
         came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
         empty_memory: own.and_then(|own| own.empty),
         ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),

@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::Traffic;
-use crate::loadtest::process::Process;
+use crate::loadtest::process::{Process, Spent};
 use crate::loadtest::tally::{histogram, note};
 use crate::tick::now;
 
@@ -25,8 +25,8 @@ const READ_BUFFER: usize = 64 * 1_024;
 /// What was counted.
 pub(super) struct Counted {
     pub seconds: f64,
-    /// The loop's processor time, seconds.
-    pub cpu: Option<f64>,
+    /// The loop's processor time, share of one core.
+    pub spent: Option<Spent>,
     pub sent: u64,
     pub came: u64,
     /// 50 % and 99 %, where requests are answered.
@@ -62,13 +62,13 @@ pub(super) fn run(
     let mut clients = Clients::connect(traffic, port)?;
     clients.play(WARM_UP)?;
     (clients.sent, clients.came, clients.measures) = (0, 0, true);
-    let (before, began) = (server.cpu_seconds(), now());
+    let (before, began) = (server.spent(), now());
     clients.play(duration)?;
-    let (seconds, after) = (began.elapsed().as_secs_f64(), server.cpu_seconds());
+    let (seconds, after) = (began.elapsed().as_secs_f64(), server.spent());
     let millis = |share: f64| clients.round_trip.value_at_quantile(share) as f64 / 1e3;
     Ok(Counted {
         seconds,
-        cpu: before.zip(after).map(|(before, after)| after - before),
+        spent: before.zip(after).map(|(before, after)| after.since(before, seconds)),
         sent: clients.sent,
         came: clients.came,
         round_trip_ms: traffic.answers.then(|| (millis(0.5), millis(0.99))),

@@ -32,6 +32,8 @@ const FRAME_MIN: f64 = 5.0;
 pub struct Bare {
     /// Its processor time, share of one core; none: it was not to be seen.
     pub cpu: Option<f64>,
+    /// What of that the kernel had.
+    pub kernel: Option<f64>,
     /// Microseconds of it for each packet that came.
     pub packet_us: Option<f64>,
     /// Share of the packets due that came.
@@ -125,8 +127,11 @@ pub(super) fn run(plan: &Plan, report: &Report, cores: Option<&Cores>) -> anyhow
         f64::from(plan.clients) * traffic.per_write * traffic.writes * counted.seconds
     };
     Ok(Bare {
-        cpu: counted.cpu.map(|cpu| cpu / counted.seconds),
-        packet_us: counted.cpu.map(|cpu| cpu * 1e6 / counted.came.max(1) as f64),
+        cpu: counted.spent.map(|spent| spent.all),
+        kernel: counted.spent.map(|spent| spent.kernel),
+        packet_us: counted
+            .spent
+            .map(|spent| spent.all * counted.seconds * 1e6 / counted.came.max(1) as f64),
         delivered: counted.came as f64 / due.max(1.0),
         packet_bytes: traffic.packet,
         packets_per_second: counted.came as f64 / counted.seconds / f64::from(plan.clients),

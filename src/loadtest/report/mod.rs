@@ -47,6 +47,8 @@ pub struct Flow {
 pub struct Machine {
     /// The server's processor time, share of one core.
     pub server_cpu: Option<f64>,
+    /// What of that the kernel had.
+    pub server_kernel: Option<f64>,
     /// The server's resident memory, bytes.
     pub server_memory: Option<u64>,
     /// The bots' own processor time, share of one core. Near the number of threads the bots

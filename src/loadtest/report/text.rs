@@ -95,10 +95,15 @@ impl Report {
     }
 
     fn write_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Machine { server_cpu, server_memory, bots_cpu, .. } = &self.machine;
+        let &Machine { server_cpu, server_kernel, server_memory, bots_cpu, .. } = &self.machine;
         if let (Some(cpu), Some(memory)) = (server_cpu, server_memory) {
             let (cpu, megabytes) = (cpu * 100.0, memory as f64 / 1e6);
-            writeln!(f, "  {:<12}{cpu:>10.0} % of a core   {megabytes:.0} MB", "server")?;
+            let kernel = server_kernel.unwrap_or(0.0) * 100.0;
+            writeln!(
+                f,
+                "  {:<12}{cpu:>10.1} % of a core   {kernel:.1} % in the kernel, {megabytes:.0} MB",
+                "server"
+            )?;
         }
         let cpu = bots_cpu.map_or(String::new(), |cpu| format!("{:.0} % of a core", cpu * 100.0));
         let (late, corrections) = (self.late, self.corrections);
@@ -134,14 +139,18 @@ impl Report {
 
     fn write_bare(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(bare) = &self.bare else { return Ok(()) };
-        let Bare { cpu, packet_us, delivered, .. } = bare;
-        let (cpu, delivered) = (cpu.unwrap_or(0.0) * 100.0, delivered * 100.0);
-        let packet = packet_us.unwrap_or(0.0);
+        let &Bare { cpu, kernel, packet_us, delivered, .. } = bare;
+        let (cpu, kernel) = (cpu.unwrap_or(0.0) * 100.0, kernel.unwrap_or(0.0) * 100.0);
+        let (packet, delivered) = (packet_us.unwrap_or(0.0), delivered * 100.0);
         writeln!(
             f,
-            "  {:<12}{cpu:>10.0} % of a core   {packet:.2} µs a packet, {delivered:.1} % came",
+            "  {:<12}{cpu:>10.1} % of a core   {kernel:.1} % in the kernel, {packet:.2} µs a \
+             packet, {delivered:.1} % came",
             "bare loop"
         )?;
+        if let Some((p50, p99)) = bare.round_trip_ms {
+            writeln!(f, "  {:<12}{:>10} {p50:.3}  p99 {p99:.3} ms", "", "p50")?;
+        }
         match self.ratio {
             Some(ratio) => writeln!(f, "  {:<12}{ratio:>10.2} x the bare loop", "ratio"),
             None => writeln!(f, "  {:<12}{:>10}", "ratio", "not measured"),
