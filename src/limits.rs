@@ -77,6 +77,10 @@ pub const CHAT_INBOX: usize = 8_192;
 pub const LOGIN_INBOX: usize = 1_024;
 /// Messages waiting for the master.
 pub const MASTER_INBOX: usize = 4_096;
+/// Messages waiting for a process itself.
+pub const NODE_INBOX: usize = 1_024;
+/// Messages waiting for a zone host: the parts of a few zones that are handed over.
+pub const HOST_INBOX: usize = 1_024;
 /// Messages waiting for one I/O shard.
 pub const SHARD_INBOX: usize = 16_384;
 /// Commands of one player kept while a hand-over between processes is under way.
