@@ -18,6 +18,7 @@ use crate::login::{self, LoginPort, PortMsg, PortRequest};
 use crate::net::tls::Tls;
 use crate::net::{Gate, Shards, spawn_shards};
 use crate::role::Role;
+use crate::token::TicketSigner;
 
 /// The client side of a gateway.
 pub(super) struct GatewaySide {
@@ -27,11 +28,11 @@ pub(super) struct GatewaySide {
     pub(super) http: TcpListener,
 }
 
-/// The client side of a login role. It has no port of its own where a gateway's clients are its
-/// only ones, but the port is always there: a client may choose.
+/// The client side of a login role.
 pub(super) struct LoginSide {
     pub(super) requests: mpsc::Receiver<PortRequest>,
     pub(super) shards: Shards<PortMsg>,
+    pub(super) signer: TicketSigner,
 }
 
 /// Everything that clients connect to.
@@ -54,8 +55,8 @@ impl Process {
             addresses: Addresses::default(),
         };
         clients.addresses.secure = clients.tls.is_some();
-        if self.roles.has(Role::Login) {
-            let side = self.login_side();
+        if let Some(signer) = &self.signer {
+            let side = self.login_side(signer.clone());
             let ports = Ports { process: self, gate: &clients.gate, tls: &clients.tls };
             let login = ports.packets(self.config.ports.login, "login", &side.shards)?;
             clients.addresses.login = Some(login);
@@ -90,14 +91,14 @@ impl Process {
         GatewaySide { shared, reports: reports_in, shards, http }
     }
 
-    fn login_side(&self) -> LoginSide {
+    fn login_side(&self, signer: TicketSigner) -> LoginSide {
         let (login_requests, requests) = mpsc::channel(login::REQUESTS_WAITING);
         let limits = self.config.net.connection_limits();
         let shards = spawn_shards(1, limits::SHARD_INBOX, limits, self.stops.shards.clone(), {
             let config = self.config.login.clone();
             move |index| LoginPort::new(&config, index, login_requests.clone())
         });
-        LoginSide { requests, shards }
+        LoginSide { requests, shards, signer }
     }
 
     fn gateway_shared(

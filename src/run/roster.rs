@@ -68,9 +68,9 @@ impl Roster {
         }
     }
 
-    /// Whether a process plays a role.
-    pub(super) fn plays(&self, server: ServerId, role: Role) -> bool {
-        self.members.get(&server).is_some_and(|member| member.roles.contains(&role))
+    /// See [`Self::hosts`].
+    pub(super) fn hosted(&self) -> &[HostedZone] {
+        self.members.get(&self.own).map_or(&[], |own| &own.zones)
     }
 
     /// Who is the one for a role that one process plays at a time: the youngest, since an older one
