@@ -17,8 +17,8 @@ use super::roster::{Roster, talk};
 use super::wiring::Wiring;
 use crate::ids::{ServerId, ZoneId};
 use crate::link::tcp::{LinkEvent, Links};
-use crate::link::{Address, Inbox, Outbox, Wire};
-use crate::msg::node::{HostedZone, Introduction, Member};
+use crate::link::{Address, Identity, Inbox, Member, Outbox, Wire};
+use crate::msg::node::{self, HostedZone, Introduction};
 use crate::msg::{GatewayMsg, MasterMsg, NodeMsg};
 use crate::role::{Role, Roles};
 use crate::token::TicketVerifier;
@@ -93,7 +93,11 @@ impl Cluster {
 
     fn on_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Up { server, roles, .. } => self.on_up(server, &roles),
+            LinkEvent::Up { identity, fresh, hold } => {
+                self.on_up(&identity, fresh);
+                // What it sends may come in now that its ways back are there.
+                drop(hold);
+            }
             LinkEvent::Down { server } => {
                 info!(%server, "a link is down; it will be tried again");
             }
@@ -101,9 +105,9 @@ impl Cluster {
         }
     }
 
-    fn on_up(&mut self, server: ServerId, roles: &Roles) {
-        let roles: Vec<Role> = roles.iter().collect();
-        if !self.roster.linked(server, &roles) {
+    fn on_up(&mut self, identity: &Identity, fresh: bool) {
+        let (server, roles) = (identity.server, identity.roles.iter().collect::<Vec<_>>());
+        if !self.roster.linked(server, &roles) && !fresh {
             return;
         }
         info!(%server, plays = %words(&roles), "linked with a server");
@@ -161,12 +165,12 @@ impl Cluster {
     }
 
     /// Links with whoever this process has something to say to.
-    fn on_members(&mut self, members: Vec<Member>) {
+    fn on_members(&mut self, members: Vec<node::Member>) {
         let Some(links) = &self.parts.links else { return };
         for member in members {
-            let Member { server, roles, host, port } = member;
-            if server != self.parts.server && talk(&self.parts.roles, &roles) {
-                links.connect(server, &host, port);
+            let node::Member { server, roles, host, port } = member;
+            if talk(&self.parts.roles, &roles) {
+                links.connect(Member { server, host, port });
             }
         }
     }

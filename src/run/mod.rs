@@ -13,13 +13,14 @@ mod roster;
 mod wiring;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -28,15 +29,18 @@ use crate::banner;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::ids::ServerId;
-use crate::link::tcp::{Hosted, LinkEvent, Links};
+use crate::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links};
+use crate::link::{Identity, Inbox};
+use crate::msg::NodeMsg;
 use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
 use crate::token::{TicketSigner, TicketVerifier};
-use crate::{admin, status};
+use crate::{admin, limits, master, zone};
+use clients::{Clients, GatewaySide};
 use cluster::Cluster;
 use ports::bind;
-use wiring::{Wiring, wire};
+use wiring::{Inboxes, Wiring, wire};
 
 /// How long a part of the process may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -65,6 +69,7 @@ struct Process {
     signer: Option<TicketSigner>,
     verifier: TicketVerifier,
     tasks: TaskTracker,
+    link_tasks: TaskTracker,
     stops: Stops,
 }
 
@@ -102,6 +107,7 @@ pub async fn run(
         signer,
         verifier,
         tasks: TaskTracker::new(),
+        link_tasks: TaskTracker::new(),
         stops: Stops::default(),
     };
     process.play(metrics, operator_token, stop).await
@@ -118,10 +124,10 @@ impl Process {
         let (wiring, inboxes) = wire(&self.roles, self.config.link.loopback, self.server);
         let operators = bind(self.config.ports.admin, "ports.admin").await?;
         let inner = Hosted::default();
-        let (links, events) = self.start_links(&inner).await?;
+        let (links, events) = self.start_links(&inner)?;
         let mut clients = self.open_to_clients(&wiring).await?;
         clients.addresses.admin = Some(operators.local_addr()?);
-        clients.addresses.link = links.as_ref().map(Links::address);
+        clients.addresses.link = links.as_ref().map(Links::local_addr);
         wiring.host(&inner);
 
         let readiness = admin::Readiness::new(self.roles.clone());
@@ -150,7 +156,6 @@ impl Process {
         stop.cancelled().await;
         info!("stopping");
         readiness.drain();
-        self.stops.draining.cancel();
         self.stops.listeners.cancel();
         self.stops.gateway.cancel();
         if let Some(gateway) = gateway {
@@ -165,8 +170,10 @@ impl Process {
         if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
             error!("some roles do not end; going on without them");
         }
-        if let Some(links) = links {
-            links.stop().await;
+        self.stops.links.cancel();
+        self.link_tasks.close();
+        if tokio::time::timeout(STOP_WITHIN, self.link_tasks.wait()).await.is_err() {
+            error!("some links do not end; going on without them");
         }
         self.stops.shards.cancel();
         for shards in shards {
@@ -176,3 +183,105 @@ impl Process {
         info!("stopped");
         Ok(())
     }
+
+    /// Links with the other processes; none where the whole world is this one.
+    fn start_links(
+        &self,
+        hosted: &Hosted,
+    ) -> anyhow::Result<(Option<Links>, mpsc::Receiver<LinkEvent>)> {
+        let (events_out, events) = mpsc::channel(limits::NODE_INBOX);
+        if self.roles.is_all() && self.store.is_ours_alone() {
+            return Ok((None, events));
+        }
+        let config = self.config.link.clone();
+        let secret = match &config.secret_file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read (link.secret_file)", path.display()))?,
+            None => self.data.secret("cluster.secret")?,
+        };
+        let links = tcp::start(tcp::Parts {
+            bind: self.address(self.config.ports.link),
+            secret: ClusterSecret::new(secret.trim())?,
+            identity: Identity {
+                server: self.server,
+                roles: self.roles.clone(),
+                host: self.config.ports.advertise.clone(),
+                port: self.config.ports.link,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            hosted: hosted.clone(),
+            events: events_out,
+            tasks: self.link_tasks.clone(),
+            stop: self.stops.links.clone(),
+            config: config.clone(),
+        })?;
+        for address in &config.master {
+            links.dial(address).map_err(|problem| anyhow::anyhow!("link.master: {problem}"))?;
+        }
+        Ok((Some(links), events))
+    }
+
+    /// Starts the roles that this process plays.
+    fn start(
+        &self,
+        wiring: &Wiring,
+        inner: &Hosted,
+        inboxes: Inboxes,
+        clients: &mut Clients,
+        hosting: watch::Sender<zone::host::Hosted>,
+    ) -> anyhow::Result<Running> {
+        let Inboxes { node, host, master, login, chat, gateway } = inboxes;
+        let mut running = Running { node, master: None, host: None, gateway: None, shards: vec![] };
+        running.master = master.map(|inbox| self.start_master(wiring, inbox));
+        if let Some(inbox) = chat {
+            self.start_chat(wiring, inbox);
+        }
+        running.host = host.map(|inbox| self.start_host(wiring, inner, inbox, hosting));
+        if let (Some(inbox), Some(side)) = (login, clients.login.take()) {
+            let shards = side.shards.clone();
+            running.shards.push(Box::pin(async move { shards.join().await }));
+            self.start_login(wiring, inbox, side);
+        }
+        if let (Some(inbox), Some(side)) = (gateway, clients.gateway.take()) {
+            let GatewaySide { shared, reports, shards, http } = side;
+            self.serve_http(http, shards.clone(), clients.gate.clone(), clients.tls.clone())?;
+            running.gateway = Some(self.start_gateway(inbox, shared, reports, shards.clone()));
+            running.shards.push(Box::pin(async move { shards.join().await }));
+        }
+        Ok(running)
+    }
+
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let net = &self.config.net;
+        let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
+            return Ok(None);
+        };
+        let limit = Duration::from_millis(net.tls_handshake_ms);
+        let tls = Tls::load(certificate, key, net.tls_handshakes, limit).context("net.tls")?;
+        Ok(Some(tls))
+    }
+
+    fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.config.ports.bind, port)
+    }
+}
+
+/// What starting the roles leaves for the others.
+struct Running {
+    node: Inbox<NodeMsg>,
+    /// The way to ask the master of this process.
+    master: Option<mpsc::Sender<master::query::Query>>,
+    host: Option<JoinHandle<()>>,
+    gateway: Option<JoinHandle<()>>,
+    /// Each ends with some I/O shards.
+    shards: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Waits for a part to end, but not for ever.
+async fn ended(what: &str, task: JoinHandle<()>) {
+    match tokio::time::timeout(STOP_WITHIN, task).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => error!(%problem, "the {what} has ended badly"),
+        Err(_) => error!("the {what} does not end; going on without it"),
+    }
+}

@@ -6,7 +6,8 @@
 
 use crate::ids::{ServerId, ZoneId};
 use crate::limits;
-use crate::link::{Directory, Inbox, Outbox, Switch, Wire, inbox};
+use crate::link::tcp::Hosted;
+use crate::link::{Address, Directory, Inbox, Outbox, Switch, Wire, inbox};
 use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
 use crate::role::{Role, Roles};
 
@@ -55,6 +56,25 @@ pub(super) struct Inboxes {
     pub(super) login: Option<Inbox<LoginMsg>>,
     pub(super) chat: Option<Inbox<ChatMsg>>,
     pub(super) gateway: Option<Inbox<GatewayMsg>>,
+}
+
+impl Wiring {
+    /// Lets the other processes send to the inboxes of this one.
+    pub(super) fn host(&self, links: &Hosted) {
+        let Own { node, host, master, login, chat, gateway } = self.own.clone();
+        links.insert(Address::Node, node);
+        admit(links, Address::Host, host);
+        admit(links, Address::Master, master);
+        admit(links, Address::Login, login);
+        admit(links, Address::Chat, chat);
+        admit(links, Address::Gateway, gateway);
+    }
+}
+
+fn admit<M: Wire>(links: &Hosted, address: Address, outbox: Option<Outbox<M>>) {
+    if let Some(outbox) = outbox {
+        links.insert(address, outbox);
+    }
 }
 
 /// An inbox if this process plays the role.
