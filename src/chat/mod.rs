@@ -177,7 +177,7 @@ impl Chat {
 
     fn on_message(&mut self, message: ChatMsg) {
         match message {
-            ChatMsg::Joined { player, name, session, zone } => {
+            ChatMsg::Joined { player, name, session, zone, rooms: _ } => {
                 self.on_joined(player, &name, session, zone);
             }
             ChatMsg::Moved { player, zone } => self.on_moved(player, zone),

@@ -13,12 +13,17 @@ use super::sessions::{Absence, Session, Stage};
 use super::talk::ToShard;
 use crate::ids::{PlayerId, SessionKey, ZoneId};
 use crate::msg::gateway::EnterRefusal;
-use crate::msg::{ChatMsg, ZoneMsg};
+use crate::msg::master::PresentSession;
+use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
+use crate::names::Name;
 use crate::proto::DisconnectReason;
+use crate::role::Role;
 use crate::tick::now;
 
 /// Between two tries to bring a player in again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Sessions in one message to a new master.
+const PRESENT_AT_ONCE: usize = 1_000;
 /// How long it is tried.
 const BRING_IN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -105,6 +110,49 @@ impl Gateway {
             } else if now - absence.asked > ASK_AGAIN {
                 self.bring_in(key);
             }
+        }
+    }
+
+    /// Somebody new plays the master or chat: it hears who is here.
+    pub(super) fn on_introduce(&mut self, to: Role) {
+        let playing: Vec<(SessionKey, &Session)> =
+            self.sessions.iter().filter(|(_, session)| session.has_player()).collect();
+        match to {
+            Role::Master => {
+                let present = |(key, session): &(SessionKey, &Session)| PresentSession {
+                    player: session.player,
+                    name: session.name.key(),
+                    session: self.session_ref(*key),
+                    device: session.device.clone(),
+                    zone: session.zone,
+                };
+                let parts = playing.chunks(PRESENT_AT_ONCE);
+                let messages: Vec<MasterMsg> = parts
+                    .map(|part| MasterMsg::Present { sessions: part.iter().map(present).collect() })
+                    .collect();
+                messages.into_iter().for_each(|message| self.post.master(message));
+            }
+            Role::Chat => {
+                let joined = |(key, session): (SessionKey, &Session)| {
+                    Some(ChatMsg::Joined {
+                        player: session.player,
+                        name: session.name.key(),
+                        session: self.session_ref(key),
+                        zone: session.zone?,
+                        rooms: session.rooms.clone(),
+                    })
+                };
+                let messages: Vec<ChatMsg> = playing.into_iter().filter_map(joined).collect();
+                messages.into_iter().for_each(|message| self.post.chat(message));
+            }
+            Role::Login | Role::Gateway | Role::Zone => {}
+        }
+    }
+
+    /// The rooms that a session's player is in, for the next chat role.
+    pub(super) fn on_rooms(&mut self, key: SessionKey, rooms: Vec<Name>) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.rooms = rooms;
         }
     }
 }

@@ -87,6 +87,7 @@ impl Gateway {
             session_id: uuid::Uuid::new_v4(),
             token_hash: None,
             zone: None,
+            rooms: Vec::new(),
             absence: None,
             token_stored: None,
             stage: Stage::Entering(Box::new(entering)),
@@ -205,6 +206,7 @@ impl Gateway {
             name: session.name.key(),
             session: session_ref,
             zone,
+            rooms: Vec::new(),
         };
         info!(name = %session.name, "player enters");
         self.open(key, entering.conn, how);

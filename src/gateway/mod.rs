@@ -194,6 +194,8 @@ impl Gateway {
             GatewayMsg::EnterRefused { session, reason } => self.on_enter_refused(session, reason),
             GatewayMsg::Moved { session, player, zone } => self.on_moved(session, player, zone),
             GatewayMsg::Kick { session, reason, message } => self.on_kick(session, reason, message),
+            GatewayMsg::Introduce { to } => self.on_introduce(to),
+            GatewayMsg::Rooms { session, rooms } => self.on_rooms(session, rooms),
             GatewayMsg::Servers(servers) => {
                 self.servers = Arc::new(servers);
                 let servers = self.servers.clone();

@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub token_hash: Option<[u8; 32]>,
     /// Where the player stands, or was asked to be let in.
     pub zone: Option<ZoneId>,
+    /// The chat rooms that its player is in.
+    pub rooms: Vec<Name>,
     /// Its player is being brought in again.
     pub absence: Option<Absence>,
     /// The last write of its resume token.

@@ -1,34 +1,40 @@
-//! Which inbox of a process a message is for.
+//! Which inbox of a process a message is for. Links carry it beside each message, and deliver to
+//! the inbox that the process has under it.
 
 use std::fmt;
 
 use crate::ids::ZoneId;
 use crate::role::Role;
 
-/// One role's inbox in a process; zones have one each.
+/// One inbox of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
-    /// The master's.
+    /// The process itself: who else there is, and what it is told to do.
+    Node,
+    /// The zone host of a process that plays zones.
+    Host,
+    /// The master.
     Master,
-    /// The login role's.
+    /// The login role.
     Login,
-    /// The gateway's session manager's.
+    /// A gateway's session manager.
     Gateway,
-    /// One zone's.
-    Zone(ZoneId),
-    /// The chat role's.
+    /// The chat role.
     Chat,
+    /// One zone.
+    Zone(ZoneId),
 }
 
 impl Address {
-    /// The role behind it.
-    pub fn role(self) -> Role {
+    /// The role that answers there; none for the process itself.
+    pub fn role(self) -> Option<Role> {
         match self {
-            Address::Master => Role::Master,
-            Address::Login => Role::Login,
-            Address::Gateway => Role::Gateway,
-            Address::Zone(_) => Role::Zone,
-            Address::Chat => Role::Chat,
+            Address::Node => None,
+            Address::Host | Address::Zone(_) => Some(Role::Zone),
+            Address::Master => Some(Role::Master),
+            Address::Login => Some(Role::Login),
+            Address::Gateway => Some(Role::Gateway),
+            Address::Chat => Some(Role::Chat),
         }
     }
 }
@@ -36,8 +42,13 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Zone(zone) => write!(f, "zone {zone}"),
-            other => f.write_str(other.role().as_str()),
+            Address::Node => f.write_str("node"),
+            Address::Host => f.write_str("host"),
+            Address::Master => f.write_str("master"),
+            Address::Login => f.write_str("login"),
+            Address::Gateway => f.write_str("gateway"),
+            Address::Chat => f.write_str("chat"),
+            Address::Zone(zone) => write!(f, "zone-{zone}"),
         }
     }
 }

@@ -17,14 +17,3 @@ pub struct Identity {
     /// Of the program.
     pub version: String,
 }
-
-/// Where another process of the cluster is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Which.
-    pub server: ServerId,
-    /// Its advertised host.
-    pub host: String,
-    /// Its links' port.
-    pub port: u16,
-}

@@ -22,7 +22,7 @@ use bytes::Bytes;
 pub use address::Address;
 pub use config::LinkConfig;
 pub use directory::Directory;
-pub use identity::{Identity, Member};
+pub use identity::Identity;
 pub use outbox::{Carrier, Inbox, NotCarried, Outbox, SendError, inbox};
 pub use switch::Switch;
 

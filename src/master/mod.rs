@@ -26,7 +26,7 @@ use crate::ids::{Key, PlayerId, RequestId, ServerId, SessionRef};
 use crate::limits;
 use crate::link::{Directory, Inbox, SendError};
 use crate::msg::login::GameServer;
-use crate::msg::master::ServerStatus;
+use crate::msg::master::{PresentSession, ServerStatus};
 use crate::msg::{GatewayMsg, LoginMsg, MasterMsg};
 use crate::names::{ChatText, Name};
 use crate::proto::DisconnectReason;
@@ -141,6 +141,9 @@ impl Master {
             MasterMsg::Claim { request, player, name, session, device } => {
                 self.on_claim(request, player, name, session, device);
             }
+            MasterMsg::Present { sessions } => {
+                sessions.into_iter().for_each(|session| self.on_present(session));
+            }
             MasterMsg::Located { player, session, zone } => {
                 self.presence.located(player, session, zone);
             }
@@ -200,6 +203,26 @@ impl Master {
                 }
             }
             Err(error) => warn!(%player, %error, "a claim was refused"),
+        }
+    }
+
+    /// A session plays already, and this master did not know. The newest log-in has been heard of
+    /// before: an older one that comes late must go.
+    fn on_present(&mut self, present: PresentSession) {
+        let PresentSession { player, name, session, device, zone } = present;
+        if self.presence.rival(player, session).is_some() {
+            let message = "you have logged in from elsewhere".to_owned();
+            self.kick(session, DisconnectReason::DisconnectLoggedInElsewhere, message);
+            return;
+        }
+        let folded = Name::parse(&name).map_or_else(|_| name.to_lowercase(), |n| n.folded());
+        match self.presence.claim(player, (name, folded), session, device) {
+            Ok(_) => {
+                if let Some(zone) = zone {
+                    self.presence.located(player, session, zone);
+                }
+            }
+            Err(error) => warn!(%player, %error, "a session is not known to the master"),
         }
     }
 

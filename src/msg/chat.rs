@@ -16,6 +16,8 @@ pub enum ChatMsg {
         session: SessionRef,
         /// Where it stands.
         zone: ZoneId,
+        /// The rooms it was in with the last chat role.
+        rooms: Vec<Name>,
     },
     /// From a gateway: it stands in another zone.
     Moved {

@@ -6,7 +6,9 @@ use crate::ids::{PlayerId, RequestId, SessionKey, ZoneId};
 use crate::msg::Outgoing;
 use crate::msg::frame::{EncodedFrame, FrameDelta};
 use crate::msg::login::{GameServer, LoginDecision, QueuePlace, RegisterDecision};
+use crate::names::Name;
 use crate::proto::DisconnectReason;
+use crate::role::Role;
 use crate::world::command::PlayerState;
 
 /// A message to a gateway.
@@ -70,6 +72,19 @@ pub enum GatewayMsg {
         reason: DisconnectReason,
         /// The same in words.
         message: String,
+    },
+    /// From its own process: somebody new plays the master or chat, and must be told who is here.
+    Introduce {
+        /// `Role::Master` or `Role::Chat`.
+        to: Role,
+    },
+    /// From chat: the rooms that a session's player is in; told to the next chat role with its
+    /// presence, so that rooms outlive the process that kept them.
+    Rooms {
+        /// Whose.
+        session: SessionKey,
+        /// All of them.
+        rooms: Vec<Name>,
     },
     /// From the master: where to send newcomers, best first (LOAD_BALANCE).
     Servers(Vec<GameServer>),

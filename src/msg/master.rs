@@ -22,6 +22,12 @@ pub enum MasterMsg {
         /// From which device.
         device: String,
     },
+    /// From a gateway, to a master that is new: sessions that play already. One whose player has
+    /// another session by now is told to go.
+    Present {
+        /// Some of them; large gateways send several.
+        sessions: Vec<PresentSession>,
+    },
     /// From a zone: the player stands here.
     Located {
         /// Who.
@@ -45,6 +51,21 @@ pub enum MasterMsg {
         /// Who.
         player: PlayerId,
     },
+}
+
+/// A session that plays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PresentSession {
+    /// Who.
+    pub player: PlayerId,
+    /// Its name, as shown to others.
+    pub name: crate::ids::Key,
+    /// Where it plays.
+    pub session: SessionRef,
+    /// From which device.
+    pub device: String,
+    /// Where it stands, if that is known.
+    pub zone: Option<ZoneId>,
 }
 
 /// How a server is.
@@ -78,4 +99,10 @@ pub struct ServerStatus {
     pub zones: Vec<(ZoneId, u32)>,
     /// Whether it takes no newcomers any more.
     pub draining: bool,
+    /// Where its links are reached, at `host`; 0: it has none.
+    pub link_port: u16,
+    /// When it started, Unix ms.
+    pub started_at: u64,
+    /// Links that are up.
+    pub links: u32,
 }

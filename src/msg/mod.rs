@@ -6,9 +6,11 @@
 pub mod chat;
 pub mod frame;
 pub mod gateway;
+pub mod host;
 pub mod login;
 pub mod master;
 pub mod mirror;
+pub mod node;
 pub mod zone;
 
 use bytes::Bytes;
@@ -17,8 +19,10 @@ use crate::proto::PacketType;
 
 pub use chat::ChatMsg;
 pub use gateway::GatewayMsg;
+pub use host::HostMsg;
 pub use login::LoginMsg;
 pub use master::MasterMsg;
+pub use node::NodeMsg;
 pub use zone::ZoneMsg;
 
 /// One packet for a client, its payload encoded once for however many get it.

@@ -1,6 +1,6 @@
 //! What a zone accepts.
 
-use crate::ids::{GuildId, PlayerId, ServerId, SessionRef, TicketUse, ZoneId};
+use crate::ids::{GuildId, OperationId, PlayerId, ServerId, SessionRef, TicketUse, ZoneId};
 use crate::world::command::{Action, Credit, GuildTag, Refusal, Strike, Transfer};
 
 /// A message to one zone.
@@ -8,6 +8,11 @@ use crate::world::command::{Action, Credit, GuildTag, Refusal, Strike, Transfer}
 pub enum ZoneMsg {
     /// From a gateway that wants this zone's frames, a whole one first.
     Watch {
+        /// Which gateway.
+        gateway: ServerId,
+    },
+    /// From a gateway that wants this zone's frames no longer.
+    Unwatch {
         /// Which gateway.
         gateway: ServerId,
     },
@@ -40,12 +45,18 @@ pub enum ZoneMsg {
         /// What.
         action: Action,
     },
-    /// From a neighbouring zone: a player comes over the border.
+    /// From a neighbouring zone: a player comes over the border. In the owner's own process it is
+    /// taken in at once; elsewhere only once the store has changed its owner. Answered by `Arrived`
+    /// or `NotArrived`.
     Arrive {
         /// All of it.
         transfer: Box<Transfer>,
         /// Where it comes from.
         from: ZoneId,
+        /// The server that owns it up to the hand-over.
+        owner: ServerId,
+        /// Which hand-over; each has its own.
+        handover: OperationId,
         /// Where its packets go.
         session: SessionRef,
     },
@@ -53,6 +64,17 @@ pub enum ZoneMsg {
     Arrived {
         /// Who.
         player: PlayerId,
+        /// In which hand-over.
+        handover: OperationId,
+    },
+    /// From the neighbour that was to take a player: it does not.
+    NotArrived {
+        /// Who.
+        player: PlayerId,
+        /// In which hand-over.
+        handover: OperationId,
+        /// Whether it is sure that nothing was committed; else the store knows.
+        certain: bool,
     },
     /// From chat: a player's guild.
     SetGuild {

@@ -344,6 +344,9 @@ impl Process {
             memory: 0,
             zones: self.config.world.zones.iter().map(|zone| (zone.id, 0)).collect(),
             draining: false,
+            link_port: 0,
+            started_at: crate::tick::unix_millis(),
+            links: 0,
         };
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
         self.tasks.spawn(status::report(template, gate.clone(), master, stop));

@@ -10,7 +10,7 @@ use tracing::{info_span, warn};
 
 use super::ZoneServer;
 use crate::geometry::Point;
-use crate::ids::{PlayerId, SessionRef, ZoneId};
+use crate::ids::{OperationId, PlayerId, SessionRef, ZoneId};
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
@@ -42,7 +42,8 @@ impl ZoneServer {
             warn!("a player without a session departs; it stays");
             return self.world.apply(Command::Return { transfer });
         };
-        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from: self.zone, session }) {
+        let (from, owner, handover) = (self.zone, self.server, self.next_handover());
+        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
             Ok(()) => self.players.depart(player, Departure::now(to)),
             Err(ZoneMsg::Arrive { transfer, .. }) => self.take_back(transfer, session),
             Err(_) => {}
@@ -73,7 +74,13 @@ impl ZoneServer {
     }
 
     /// A neighbour's player comes in, or one of ours comes back because the neighbour is full.
-    pub(super) fn on_arrive(&mut self, transfer: Box<Transfer>, from: ZoneId, session: SessionRef) {
+    pub(super) fn on_arrive(
+        &mut self,
+        transfer: Box<Transfer>,
+        from: ZoneId,
+        handover: OperationId,
+        session: SessionRef,
+    ) {
         let player = transfer.state.id;
         let ours =
             self.players.departed_to(player) == Some(from) && !self.owns(transfer.state.pose.at);
@@ -102,7 +109,7 @@ impl ZoneServer {
         let moved = GatewayMsg::Moved { session: session.key, player, zone: self.zone };
         self.post.gateway(session, moved);
         self.post.master(MasterMsg::Located { player, session, zone: self.zone });
-        self.post.zone(from, ZoneMsg::Arrived { player });
+        self.post.zone(from, ZoneMsg::Arrived { player, handover });
     }
 
     /// Gives a player back to the zone it came from, which hears of all that still comes for it.
@@ -114,7 +121,8 @@ impl ZoneServer {
         session: SessionRef,
     ) -> Option<Box<Transfer>> {
         let player = transfer.state.id;
-        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from: self.zone, session }) {
+        let (from, owner, handover) = (self.zone, self.server, self.next_handover());
+        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
             Err(ZoneMsg::Arrive { transfer, .. }) => Some(transfer),
             _ => {
                 self.players.depart(player, Departure { confirmed: true, ..Departure::now(to) });
@@ -145,6 +153,11 @@ impl ZoneServer {
             let packet = server::refusal(&refusal, request);
             self.post.packet(session, packet);
         }
+    }
+
+    /// A name for one hand-over.
+    fn next_handover(&mut self) -> OperationId {
+        OperationId(rand::random())
     }
 
     fn owns(&self, at: Point) -> bool {

@@ -24,10 +24,16 @@ impl ZoneServer {
                 self.on_act(player, session, request, action);
             }
             ZoneMsg::Watch { gateway } => self.sync.watch(gateway),
+            ZoneMsg::Unwatch { gateway } => self.sync.unwatch(gateway),
             ZoneMsg::Enter { player, session, ticket } => self.on_enter(player, session, ticket),
             ZoneMsg::Leave { player, session } => self.on_leave(player, session),
-            ZoneMsg::Arrive { transfer, from, session } => self.on_arrive(transfer, from, session),
-            ZoneMsg::Arrived { player } => self.on_arrived(player),
+            ZoneMsg::Arrive { transfer, from, owner: _, handover, session } => {
+                self.on_arrive(transfer, from, handover, session);
+            }
+            ZoneMsg::Arrived { player, handover: _ } => self.on_arrived(player),
+            ZoneMsg::NotArrived { player, handover: _, certain: _ } => {
+                debug!(%player, "a neighbour has not taken a player");
+            }
             ZoneMsg::SetGuild { player, guild } => {
                 self.world.apply(Command::SetGuild { player, guild });
             }

@@ -55,6 +55,12 @@ impl SyncService {
         self.watchers.insert(gateway, true);
     }
 
+    /// A gateway wants no more frames.
+    pub(super) fn unwatch(&mut self, gateway: ServerId) {
+        debug!(%gateway, "gateway watches no longer");
+        self.watchers.remove(&gateway);
+    }
+
     /// To be sent with the next frame.
     pub(super) fn add_event(&mut self, event: FrameEvent) {
         self.events.push(event);

@@ -137,6 +137,7 @@ impl Hall {
             name: name.into(),
             session: session(player),
             zone: ZONE,
+            rooms: vec![],
         });
         self.packets.entry(player).or_default();
         self.guild_in_zone(player).await

@@ -105,8 +105,20 @@ async fn leaving_the_world_leaves_the_rooms_but_a_new_session_does_not(mut hall:
     // Bob goes on through another session; the old one's end comes late.
     let newer = SessionRef { gateway: GATEWAY, key: SessionKey(bob.0) };
     let older = SessionRef { gateway: GATEWAY, key: SessionKey(4_000) };
-    hall.send(ChatMsg::Joined { player: bob, name: "Bob".into(), session: older, zone: ZONE });
-    hall.send(ChatMsg::Joined { player: bob, name: "Bob".into(), session: newer, zone: ZONE });
+    hall.send(ChatMsg::Joined {
+        player: bob,
+        name: "Bob".into(),
+        session: older,
+        zone: ZONE,
+        rooms: vec![],
+    });
+    hall.send(ChatMsg::Joined {
+        player: bob,
+        name: "Bob".into(),
+        session: newer,
+        zone: ZONE,
+        rooms: vec![],
+    });
     hall.send(ChatMsg::Left { player: bob, session: older });
     hall.say(bob, Addressee::Room(tavern()), "I am back");
     assert_eq!(hall.expect_chat(bob).await.2, "I am back");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::reading::{self, At, present};
-use super::shared::{NOTHING, put_key, put_operation, put_rank, put_session};
+use super::shared::{NOTHING, put_key, put_names, put_operation, put_rank, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::{PlayerId, RequestId};
 use crate::link::{Delivery, Wire};
@@ -24,12 +24,13 @@ use wire::zone_change::Change;
 impl Wire for ChatMsg {
     fn encode(&self) -> Bytes {
         enveloped(match self {
-            ChatMsg::Joined { player, name, session, zone } => {
+            ChatMsg::Joined { player, name, session, zone, rooms } => {
                 let joined = wire::PresenceJoined {
                     player_id: player.0,
                     name: put_key(name),
                     session: Some(put_session(session)),
                     zone_id: zone.0.into(),
+                    rooms: put_names(rooms),
                 };
                 Body::Presence(wire::Presence { presence: Some(Presence::Joined(joined)) })
             }
@@ -125,7 +126,9 @@ impl Wire for ChatMsg {
             | Body::SessionControl(_)
             | Body::Watch(_)
             | Body::Combat(_)
-            | Body::LoginExchange(_) => Err(not_for("ChatMsg")),
+            | Body::LoginExchange(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("ChatMsg")),
         }
     }
 }
@@ -136,13 +139,14 @@ fn put_talk(player: PlayerId, request: u64, talk: talk::Talk) -> Body {
 
 fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
     match presence {
-        Presence::Joined(wire::PresenceJoined { player_id, name, session, zone_id }) => {
+        Presence::Joined(wire::PresenceJoined { player_id, name, session, zone_id, rooms }) => {
             const NAME: &str = "PresenceJoined";
             Ok(ChatMsg::Joined {
                 player: reading::player(At(NAME, "player_id"), player_id)?,
                 name: name.into(),
                 session: reading::session(At(NAME, "session"), session)?,
                 zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
+                rooms: reading::names(At(NAME, "rooms"), rooms)?,
             })
         }
         Presence::Left(wire::PresenceEnded { player_id, session }) => Ok(ChatMsg::Left {
@@ -153,7 +157,8 @@ fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
         | Presence::Released(_)
         | Presence::WhereIs(_)
         | Presence::Granted(_)
-        | Presence::Found(_) => Err(not_for("ChatMsg")),
+        | Presence::Found(_)
+        | Presence::Present(_) => Err(not_for("ChatMsg")),
     }
 }
 
@@ -163,7 +168,9 @@ fn read_change(change: Change) -> Result<ChatMsg, DecodeError> {
             player: reading::player(At("PlayerRelocated", "player_id"), player_id)?,
             zone: reading::zone(At("PlayerRelocated", "zone_id"), zone_id)?,
         }),
-        Change::Arrived(_) | Change::Moved(_) | Change::Located(_) => Err(not_for("ChatMsg")),
+        Change::Arrived(_) | Change::NotArrived(_) | Change::Moved(_) | Change::Located(_) => {
+            Err(not_for("ChatMsg"))
+        }
     }
 }
 

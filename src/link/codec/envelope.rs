@@ -11,11 +11,10 @@ use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
 use super::DecodeError;
 use super::reading::{self, At, present};
-use super::shared::{NOTHING, put_role};
+use super::shared::NOTHING;
 use crate::ids::ServerId;
 use crate::link::Address;
 use crate::proto::link as wire;
-use crate::role::Role;
 use wire::control::Control;
 use wire::envelope::Body;
 
@@ -92,13 +91,25 @@ pub fn put_head(out: &mut Vec<u8>, head: &Head) {
     }
     let zone = match target {
         Address::Zone(zone) => u64::from(zone.0),
-        Address::Master | Address::Login | Address::Gateway | Address::Chat => 0,
+        _ => 0,
     };
     let zone_length = if zone == 0 { 0 } else { 1 + encoded_len_varint(zone) };
-    out.extend([TARGET, 2 + zone_length as u8, ROLE, put_role(target.role()) as u8]);
+    out.extend([TARGET, 2 + zone_length as u8, ROLE, put_inbox(*target) as u8]);
     if zone != 0 {
         out.push(ZONE);
         encode_varint(zone, out);
+    }
+}
+
+fn put_inbox(address: Address) -> wire::Role {
+    match address {
+        Address::Node => wire::Role::Node,
+        Address::Host => wire::Role::Host,
+        Address::Master => wire::Role::Master,
+        Address::Login => wire::Role::Login,
+        Address::Gateway => wire::Role::Gateway,
+        Address::Chat => wire::Role::Chat,
+        Address::Zone(_) => wire::Role::Zone,
     }
 }
 
@@ -158,12 +169,15 @@ fn read_target(rest: &mut &[u8]) -> Result<Address, DecodeError> {
     let (bytes, after) = cut.ok_or(At("Envelope", "target").wrong("cut off"))?;
     *rest = after;
     let wire::Address { role, zone_id } = wire::Address::decode(bytes)?;
-    Ok(match reading::role(At("Address", "role"), role)? {
-        Role::Master => Address::Master,
-        Role::Login => Address::Login,
-        Role::Gateway => Address::Gateway,
-        Role::Chat => Address::Chat,
-        Role::Zone => Address::Zone(reading::zone(At("Address", "zone_id"), zone_id)?),
+    Ok(match reading::known(At("Address", "role"), role)? {
+        wire::Role::Node => Address::Node,
+        wire::Role::Host => Address::Host,
+        wire::Role::Master => Address::Master,
+        wire::Role::Login => Address::Login,
+        wire::Role::Gateway => Address::Gateway,
+        wire::Role::Chat => Address::Chat,
+        wire::Role::Zone => Address::Zone(reading::zone(At("Address", "zone_id"), zone_id)?),
+        wire::Role::Unspecified => return Err(At("Address", "role").wrong("not set")),
     })
 }
 
@@ -194,6 +208,8 @@ mod tests {
 
     fn address() -> impl Strategy<Value = Address> {
         prop_oneof![
+            Just(Address::Node),
+            Just(Address::Host),
             Just(Address::Master),
             Just(Address::Login),
             Just(Address::Gateway),
@@ -230,7 +246,7 @@ mod tests {
             prop_assert_eq!(envelope.encode_to_vec(), bytes.to_vec());
             prop_assert_eq!(envelope.message_id, head.message_id);
             prop_assert_eq!(envelope.timestamp, head.timestamp);
-            prop_assert_eq!(envelope.target.unwrap().role, put_role(head.target.role()) as i32);
+            prop_assert_eq!(envelope.target.unwrap().role, put_inbox(head.target) as i32);
 
             let Arrived::Message { id, target, body } = read(bytes).unwrap() else {
                 panic!("not a message");
@@ -261,7 +277,7 @@ mod tests {
     fn what_is_wrong_with_a_head_is_named() {
         let problem = |bytes: &[u8]| read(Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
         assert_eq!(problem(&[]), "Envelope.target is not set");
-        assert_eq!(problem(&[TARGET, 2, ROLE, 9]), "Address.role is no role");
+        assert_eq!(problem(&[TARGET, 2, ROLE, 9]), "Address.role is no known number");
         assert_eq!(problem(&[TARGET, 2, ROLE, 4]), "Address.zone_id is no zone's id");
         assert_eq!(problem(&[TARGET, 2, ROLE, 1]), "Envelope.body is not set");
         assert_eq!(problem(&[TARGET, 9, ROLE, 1]), "Envelope.target is cut off");

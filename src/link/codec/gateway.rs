@@ -4,7 +4,9 @@
 use bytes::Bytes;
 
 use super::reading::{self, At, present};
-use super::shared::{self, NOTHING, put_key, put_packet, put_player, put_servers, servers};
+use super::shared::{
+    self, NOTHING, put_key, put_names, put_packet, put_player, put_role, put_servers, servers,
+};
 use super::{DecodeError, body_of, decisions, enveloped, frame, not_for};
 use crate::ids::{RequestId, SessionKey};
 use crate::link::{Delivery, Wire};
@@ -71,6 +73,11 @@ impl Wire for GatewayMsg {
                     message: message.clone(),
                 }))
             }
+            GatewayMsg::Rooms { session, rooms } => control(Control::Rooms(wire::SessionRooms {
+                session_key: session.0,
+                rooms: put_names(rooms),
+            })),
+            GatewayMsg::Introduce { to } => control(Control::Introduce(put_role(*to).into())),
             GatewayMsg::Servers(servers) => {
                 Body::LoadBalance(wire::LoadBalance { servers: put_servers(servers) })
             }
@@ -147,7 +154,9 @@ impl Wire for GatewayMsg {
             | Body::ServerStatus(_)
             | Body::Watch(_)
             | Body::Combat(_)
-            | Body::Talk(_) => Err(not_for("GatewayMsg")),
+            | Body::Talk(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("GatewayMsg")),
         }
     }
 }
@@ -180,6 +189,13 @@ fn read_control(control: Control) -> Result<GatewayMsg, DecodeError> {
             session: SessionKey(session_key),
             reason: reading::known(At("SessionKick", "reason"), reason)?,
             message,
+        }),
+        Control::Rooms(wire::SessionRooms { session_key, rooms }) => Ok(GatewayMsg::Rooms {
+            session: SessionKey(session_key),
+            rooms: reading::names(At("SessionRooms", "rooms"), rooms)?,
+        }),
+        Control::Introduce(role) => Ok(GatewayMsg::Introduce {
+            to: reading::role(At("SessionControl", "introduce"), role)?,
         }),
         Control::Enter(_) | Control::Leave(_) => Err(not_for("GatewayMsg")),
     }
@@ -214,7 +230,7 @@ fn read_change(change: Change) -> Result<GatewayMsg, DecodeError> {
                 zone: reading::zone(At("PlayerMoved", "zone_id"), zone_id)?,
             })
         }
-        Change::Arrived(_) | Change::Located(_) | Change::Relocated(_) => {
+        Change::Arrived(_) | Change::NotArrived(_) | Change::Located(_) | Change::Relocated(_) => {
             Err(not_for("GatewayMsg"))
         }
     }
@@ -234,6 +250,7 @@ fn read_presence(presence: Presence) -> Result<GatewayMsg, DecodeError> {
         | Presence::Claim(_)
         | Presence::Released(_)
         | Presence::WhereIs(_)
-        | Presence::Found(_) => Err(not_for("GatewayMsg")),
+        | Presence::Found(_)
+        | Presence::Present(_) => Err(not_for("GatewayMsg")),
     }
 }

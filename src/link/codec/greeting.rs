@@ -9,9 +9,10 @@ use super::reading::{self, At, each, present};
 use super::shared::put_role;
 use crate::link::Identity;
 use crate::link::conversation::{Said, SessionId};
-use crate::proto::link as wire;
+use crate::proto::link::Greeting;
+use crate::proto::link::greeting as wire;
 use crate::role::Roles;
-use wire::greeting::Step as Body;
+use wire::Step as Body;
 
 /// Longest host name, bytes.
 const HOST_MAX: usize = 253;
@@ -62,8 +63,6 @@ pub enum Refusal {
     Itself,
     /// Another connection of the pair goes before this one.
     Duplicate,
-    /// The process is stopping.
-    Stopping,
 }
 
 /// A step as the body of its frame.
@@ -86,7 +85,7 @@ pub fn encode(step: &Step) -> Bytes {
             message: message.clone(),
         }),
     };
-    wire::Greeting { step: Some(body) }.encode_to_vec().into()
+    Greeting { step: Some(body) }.encode_to_vec().into()
 }
 
 /// Reads a step.
@@ -94,7 +93,7 @@ pub fn encode(step: &Step) -> Bytes {
 /// # Errors
 /// Names the field that is missing or wrong.
 pub fn decode(frame: Bytes) -> Result<Step, DecodeError> {
-    let wire::Greeting { step } = wire::Greeting::decode(frame)?;
+    let Greeting { step } = Greeting::decode(frame)?;
     Ok(match present(At("Greeting", "step"), step)? {
         Body::Challenge(wire::Challenge { newest, oldest, nonce }) => Step::Challenge(Challenge {
             newest,
@@ -174,24 +173,22 @@ fn read_said(standing: wire::Standing) -> Result<Said, DecodeError> {
     Ok(Said { session, applied })
 }
 
-fn put_refusal(refusal: Refusal) -> wire::RefusedReason {
+fn put_refusal(refusal: Refusal) -> wire::Reason {
     match refusal {
-        Refusal::Version => wire::RefusedReason::RefusedVersion,
-        Refusal::Proof => wire::RefusedReason::RefusedProof,
-        Refusal::Itself => wire::RefusedReason::RefusedItself,
-        Refusal::Duplicate => wire::RefusedReason::RefusedDuplicate,
-        Refusal::Stopping => wire::RefusedReason::RefusedStopping,
+        Refusal::Version => wire::Reason::Version,
+        Refusal::Proof => wire::Reason::Proof,
+        Refusal::Itself => wire::Reason::Itself,
+        Refusal::Duplicate => wire::Reason::Duplicate,
     }
 }
 
-fn read_refusal(reason: wire::RefusedReason) -> Result<Refusal, DecodeError> {
+fn read_refusal(reason: wire::Reason) -> Result<Refusal, DecodeError> {
     match reason {
-        wire::RefusedReason::RefusedVersion => Ok(Refusal::Version),
-        wire::RefusedReason::RefusedProof => Ok(Refusal::Proof),
-        wire::RefusedReason::RefusedItself => Ok(Refusal::Itself),
-        wire::RefusedReason::RefusedDuplicate => Ok(Refusal::Duplicate),
-        wire::RefusedReason::RefusedStopping => Ok(Refusal::Stopping),
-        wire::RefusedReason::RefusedUnspecified => Err(At("Refused", "reason").wrong("not set")),
+        wire::Reason::Version => Ok(Refusal::Version),
+        wire::Reason::Proof => Ok(Refusal::Proof),
+        wire::Reason::Itself => Ok(Refusal::Itself),
+        wire::Reason::Duplicate => Ok(Refusal::Duplicate),
+        wire::Reason::Unspecified => Err(At("Refused", "reason").wrong("not set")),
     }
 }
 
@@ -240,9 +237,8 @@ mod tests {
             "Identity.host is no host's name or address"
         );
         assert_eq!(wrong(|it| it.version = "x".repeat(300)), "Identity.version is no version");
-        let short = wire::Greeting {
-            step: Some(Body::Proof(wire::Proof { mac: Bytes::from_static(b"short") })),
-        };
+        let short =
+            Greeting { step: Some(Body::Proof(wire::Proof { mac: Bytes::from_static(b"short") })) };
         let error = decode(short.encode_to_vec().into()).unwrap_err();
         assert_eq!(error.to_string(), "Proof.mac is not as long as it must be");
         assert_eq!(decode(Bytes::new()).unwrap_err().to_string(), "Greeting.step is not set");

@@ -78,7 +78,8 @@ impl Wire for LoginMsg {
                     | Presence::Claim(_)
                     | Presence::Released(_)
                     | Presence::WhereIs(_)
-                    | Presence::Granted(_) => Err(not_for("LoginMsg")),
+                    | Presence::Granted(_)
+                    | Presence::Present(_) => Err(not_for("LoginMsg")),
                 }
             }
             Body::Input(_)
@@ -94,7 +95,9 @@ impl Wire for LoginMsg {
             | Body::SessionControl(_)
             | Body::Watch(_)
             | Body::Combat(_)
-            | Body::Talk(_) => Err(not_for("LoginMsg")),
+            | Body::Talk(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("LoginMsg")),
         }
     }
 }

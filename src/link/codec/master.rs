@@ -8,7 +8,7 @@ use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::RequestId;
 use crate::link::{Delivery, Wire};
 use crate::msg::MasterMsg;
-use crate::msg::master::ServerStatus;
+use crate::msg::master::{PresentSession, ServerStatus};
 use crate::proto::link as wire;
 use wire::envelope::Body;
 use wire::presence::Presence;
@@ -27,6 +27,10 @@ impl Wire for MasterMsg {
                     session: Some(put_session(session)),
                     device: device.clone(),
                 }))
+            }
+            MasterMsg::Present { sessions } => {
+                let sessions = sessions.iter().map(put_present).collect();
+                presence(Presence::Present(wire::PresentSessions { sessions }))
             }
             MasterMsg::Located { player, session, zone } => {
                 let located = wire::PlayerLocated {
@@ -64,9 +68,10 @@ impl Wire for MasterMsg {
             Body::ZoneChange(wire::ZoneChange { change }) => {
                 match present(At("ZoneChange", "change"), change)? {
                     Change::Located(located) => read_located(located),
-                    Change::Arrived(_) | Change::Moved(_) | Change::Relocated(_) => {
-                        Err(not_for("MasterMsg"))
-                    }
+                    Change::Arrived(_)
+                    | Change::NotArrived(_)
+                    | Change::Moved(_)
+                    | Change::Relocated(_) => Err(not_for("MasterMsg")),
                 }
             }
             Body::Presence(wire::Presence { presence }) => {
@@ -85,7 +90,9 @@ impl Wire for MasterMsg {
             | Body::Watch(_)
             | Body::Combat(_)
             | Body::Talk(_)
-            | Body::LoginExchange(_) => Err(not_for("MasterMsg")),
+            | Body::LoginExchange(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("MasterMsg")),
         }
     }
 }
@@ -121,10 +128,37 @@ fn read_presence(presence: Presence) -> Result<MasterMsg, DecodeError> {
                 player: reading::player(At("PresenceQuestion", "player_id"), player_id)?,
             })
         }
+        Presence::Present(wire::PresentSessions { sessions }) => {
+            Ok(MasterMsg::Present { sessions: each(sessions, read_present)? })
+        }
         Presence::Joined(_) | Presence::Left(_) | Presence::Granted(_) | Presence::Found(_) => {
             Err(not_for("MasterMsg"))
         }
     }
+}
+
+fn put_present(present: &PresentSession) -> wire::PresentSession {
+    let PresentSession { player, name, session, device, zone } = present;
+    wire::PresentSession {
+        player_id: player.0,
+        name: put_key(name),
+        session: Some(put_session(session)),
+        device: device.clone(),
+        zone_id: zone.map(|zone| zone.0.into()),
+    }
+}
+
+fn read_present(present: wire::PresentSession) -> Result<PresentSession, DecodeError> {
+    const NAME: &str = "PresentSession";
+    let wire::PresentSession { player_id, name, session, device, zone_id } = present;
+    let zone = zone_id.map(|id| reading::zone(At(NAME, "zone_id"), id));
+    Ok(PresentSession {
+        player: reading::player(At(NAME, "player_id"), player_id)?,
+        name: name.into(),
+        session: reading::session(At(NAME, "session"), session)?,
+        device,
+        zone: zone.transpose()?,
+    })
 }
 
 fn put_status(status: &ServerStatus) -> wire::ServerStatus {
@@ -143,6 +177,9 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         memory,
         zones,
         draining,
+        link_port,
+        started_at,
+        links,
     } = status;
     wire::ServerStatus {
         server_id: server.0,
@@ -162,6 +199,9 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
             .map(|(zone, players)| wire::ZonePlayers { zone_id: zone.0.into(), players: *players })
             .collect(),
         draining: *draining,
+        link_port: (*link_port).into(),
+        started_at: *started_at,
+        links: *links,
     }
 }
 
@@ -182,6 +222,9 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         memory,
         zones,
         draining,
+        link_port,
+        started_at,
+        links,
     } = status;
     Ok(ServerStatus {
         server: reading::server(At(NAME, "server_id"), server_id)?,
@@ -200,5 +243,8 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
             Ok((reading::zone(At("ZonePlayers", "zone_id"), zone_id)?, players))
         })?,
         draining,
+        link_port: reading::port(At(NAME, "link_port"), link_port)?,
+        started_at,
+        links,
     })
 }

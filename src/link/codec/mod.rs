@@ -13,16 +13,21 @@ pub mod envelope;
 mod frame;
 mod gateway;
 pub mod greeting;
+mod host;
 mod login;
 mod master;
+mod node;
 mod reading;
 mod shared;
+mod transfer;
 mod zone;
 
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod samples_nodes;
 
 use bytes::Bytes;
 use prost::Message;

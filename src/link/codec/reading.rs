@@ -115,6 +115,10 @@ pub(super) fn name(at: At, text: &str) -> Result<Name, DecodeError> {
     Name::parse(text).map_err(|problem| at.wrong(problem))
 }
 
+pub(super) fn names(at: At, texts: Vec<String>) -> Result<Vec<Name>, DecodeError> {
+    each(texts, |text| name(at, &text))
+}
+
 pub(super) fn chat_text(at: At, text: &str) -> Result<ChatText, DecodeError> {
     ChatText::parse(text).map_err(|problem| at.wrong(problem))
 }
@@ -135,7 +139,9 @@ pub(super) fn role(at: At, number: i32) -> Result<Role, DecodeError> {
         Ok(wire::Role::Gateway) => Ok(Role::Gateway),
         Ok(wire::Role::Zone) => Ok(Role::Zone),
         Ok(wire::Role::Chat) => Ok(Role::Chat),
-        Ok(wire::Role::Unspecified) | Err(_) => Err(at.wrong("no role")),
+        Ok(wire::Role::Unspecified | wire::Role::Node | wire::Role::Host) | Err(_) => {
+            Err(at.wrong("no role"))
+        }
     }
 }
 

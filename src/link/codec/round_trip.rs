@@ -7,12 +7,14 @@ use proptest::prelude::*;
 
 use super::DecodeError;
 use super::samples::*;
+use super::samples_nodes::{host_msg, node_msg, present_session};
 use crate::ids::ItemId;
 use crate::link::Wire;
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::master::ServerStatus;
-use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
+use crate::role::Role;
 use crate::world::command::{Action, Credit, Refusal, Strike};
 
 fn seen() -> impl Strategy<Value = Option<(u64, u32)>> {
@@ -96,16 +98,23 @@ fn zone_msg() -> impl Strategy<Value = ZoneMsg> {
     });
     prop_oneof![
         server_id().prop_map(|gateway| ZoneMsg::Watch { gateway }),
+        server_id().prop_map(|gateway| ZoneMsg::Unwatch { gateway }),
         (player_id(), session(), option::of(ticket()))
             .prop_map(|(player, session, ticket)| ZoneMsg::Enter { player, session, ticket }),
         (player_id(), session()).prop_map(|(player, session)| ZoneMsg::Leave { player, session }),
         (player_id(), session(), any::<u64>(), action()).prop_map(
             |(player, session, request, action)| ZoneMsg::Act { player, session, request, action }
         ),
-        (transfer(), zone_id(), session()).prop_map(|(transfer, from, session)| {
-            ZoneMsg::Arrive { transfer: Box::new(transfer), from, session }
+        (transfer(), zone_id(), server_id(), operation_id(), session()).prop_map(
+            |(transfer, from, owner, handover, session)| {
+                ZoneMsg::Arrive { transfer: Box::new(transfer), from, owner, handover, session }
+            }
+        ),
+        (player_id(), operation_id())
+            .prop_map(|(player, handover)| ZoneMsg::Arrived { player, handover }),
+        (player_id(), operation_id(), any::<bool>()).prop_map(|(player, handover, certain)| {
+            ZoneMsg::NotArrived { player, handover, certain }
         }),
-        player_id().prop_map(|player| ZoneMsg::Arrived { player }),
         (player_id(), option::of(guild_tag()))
             .prop_map(|(player, guild)| ZoneMsg::SetGuild { player, guild }),
         wars.prop_map(|wars| ZoneMsg::SetWars { wars }),
@@ -151,6 +160,10 @@ fn gateway_msg() -> impl Strategy<Value = GatewayMsg> {
         (session_key(), disconnect_reason(), ".{0,20}").prop_map(|(session, reason, message)| {
             GatewayMsg::Kick { session, reason, message }
         }),
+        (session_key(), vec(name(), 0..4))
+            .prop_map(|(session, rooms)| GatewayMsg::Rooms { session, rooms }),
+        prop_oneof![Just(Role::Master), Just(Role::Chat)]
+            .prop_map(|to| GatewayMsg::Introduce { to }),
         (request_id(), login_decision())
             .prop_map(|(request, decision)| GatewayMsg::LoginDecided { request, decision }),
         (request_id(), queue_place())
@@ -196,9 +209,11 @@ fn chat_msg() -> impl Strategy<Value = ChatMsg> {
     ];
     let side = || (player_id(), guild_id());
     prop_oneof![
-        (player_id(), key(), session(), zone_id()).prop_map(|(player, name, session, zone)| {
-            ChatMsg::Joined { player, name, session, zone }
-        }),
+        (player_id(), key(), session(), zone_id(), vec(name(), 0..4)).prop_map(
+            |(player, name, session, zone, rooms)| {
+                ChatMsg::Joined { player, name, session, zone, rooms }
+            }
+        ),
         (player_id(), zone_id()).prop_map(|(player, zone)| ChatMsg::Moved { player, zone }),
         (player_id(), session()).prop_map(|(player, session)| ChatMsg::Left { player, session }),
         (player_id(), any::<u64>(), to, chat_text())
@@ -246,9 +261,12 @@ fn status() -> impl Strategy<Value = ServerStatus> {
     let words = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}");
     let numbers = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>(), 0.0f32..200.0);
     let rest = (any::<u64>(), vec((zone_id(), any::<u32>()), 0..4), any::<bool>());
-    (server_id(), roles(), words, numbers, rest).prop_map(
-        |(server, roles, (name, version, region, host), numbers, (memory, zones, draining))| {
+    let more = (any::<u16>(), any::<u64>(), any::<u32>());
+    (server_id(), roles(), words, numbers, (rest, more)).prop_map(
+        |(server, roles, (name, version, region, host), numbers, (rest, more))| {
             let (port, text_port, players, capacity, cpu_percent) = numbers;
+            let (memory, zones, draining) = rest;
+            let (link_port, started_at, links) = more;
             ServerStatus {
                 server,
                 name,
@@ -264,6 +282,9 @@ fn status() -> impl Strategy<Value = ServerStatus> {
                 memory,
                 zones,
                 draining,
+                link_port,
+                started_at,
+                links,
             }
         },
     )
@@ -281,6 +302,7 @@ fn master_msg() -> impl Strategy<Value = MasterMsg> {
                 device
             }
         ),
+        vec(present_session(), 0..4).prop_map(|sessions| MasterMsg::Present { sessions }),
         (player_id(), session(), zone_id())
             .prop_map(|(player, session, zone)| MasterMsg::Located { player, session, zone }),
         (player_id(), session())
@@ -318,6 +340,12 @@ proptest! {
     }
 
     #[test]
+    fn every_message_of_processes_survives(node in node_msg(), host in host_msg()) {
+        prop_assert_eq!(NodeMsg::decode(node.encode()).unwrap(), node);
+        prop_assert_eq!(HostMsg::decode(host.encode()).unwrap(), host);
+    }
+
+    #[test]
     fn no_bytes_make_the_codec_panic(bytes in vec(any::<u8>(), 0..200)) {
         decode_all(bytes.into());
     }
@@ -352,6 +380,8 @@ fn decode_all(bytes: Bytes) {
     let _ = ChatMsg::decode(bytes.clone()).is_ok();
     let _ = LoginMsg::decode(bytes.clone()).is_ok();
     let _ = MasterMsg::decode(bytes.clone()).is_ok();
+    let _ = NodeMsg::decode(bytes.clone()).is_ok();
+    let _ = HostMsg::decode(bytes).is_ok();
 }
 
 fn problem<T: std::fmt::Debug>(result: Result<T, DecodeError>) -> String {

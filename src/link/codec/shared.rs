@@ -7,6 +7,7 @@ use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, GuildRank, ItemId, Key, OperationId, SessionRef, TicketUse};
 use crate::msg::Outgoing;
 use crate::msg::login::GameServer;
+use crate::names::Name;
 use crate::proto;
 use crate::proto::link as wire;
 use crate::role::Role;
@@ -17,6 +18,10 @@ pub(super) const NOTHING: wire::Nothing = wire::Nothing {};
 
 pub(super) fn put_key(key: &Key) -> String {
     key.as_ref().to_owned()
+}
+
+pub(super) fn put_names(names: &[Name]) -> Vec<String> {
+    names.iter().map(|name| name.as_str().to_owned()).collect()
 }
 
 pub(super) fn put_session(session: &SessionRef) -> wire::Session {

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::reading::{self, At, each, present};
-use super::shared::{self, put_guild, put_player, put_point, put_session, put_ticket};
-use super::{DecodeError, action, body_of, combat, enveloped, not_for};
+use super::shared::{self, put_guild, put_operation, put_session, put_ticket};
+use super::{DecodeError, action, body_of, combat, enveloped, not_for, transfer};
 use crate::ids::{GuildId, SessionKey, SessionRef};
 use crate::link::{Delivery, Wire};
 use crate::msg::ZoneMsg;
 use crate::proto::link as wire;
-use crate::world::command::{Action, Transfer};
+use crate::world::command::Action;
 use wire::envelope::Body;
 use wire::guild_message::Message;
 use wire::session_control::Control;
@@ -18,7 +18,12 @@ use wire::zone_change::Change;
 impl Wire for ZoneMsg {
     fn encode(&self) -> Bytes {
         enveloped(match self {
-            ZoneMsg::Watch { gateway } => Body::Watch(wire::Watch { gateway: gateway.0 }),
+            ZoneMsg::Watch { gateway } => {
+                Body::Watch(wire::Watch { gateway: gateway.0, ends: false })
+            }
+            ZoneMsg::Unwatch { gateway } => {
+                Body::Watch(wire::Watch { gateway: gateway.0, ends: true })
+            }
             ZoneMsg::Enter { player, session, ticket } => {
                 control(Control::Enter(wire::SessionEnter {
                     player_id: player.0,
@@ -37,13 +42,24 @@ impl Wire for ZoneMsg {
                 request: *request,
                 action: Some(action::put(action)),
             }),
-            ZoneMsg::Arrive { transfer, from, session } => {
-                let session = put_session(session);
-                Body::PlayerTransfer(put_transfer(transfer, from.0.into(), session))
+            ZoneMsg::Arrive { transfer, from, owner, handover, session } => {
+                Body::PlayerTransfer(wire::PlayerTransfer {
+                    from_zone_id: from.0.into(),
+                    owner: owner.0,
+                    handover: Some(put_operation(*handover)),
+                    ..transfer::put(transfer, session)
+                })
             }
-            ZoneMsg::Arrived { player } => {
-                let arrived = wire::PlayerArrived { player_id: player.0 };
-                Body::ZoneChange(wire::ZoneChange { change: Some(Change::Arrived(arrived)) })
+            ZoneMsg::Arrived { player, handover } => change(Change::Arrived(wire::PlayerArrived {
+                player_id: player.0,
+                handover: Some(put_operation(*handover)),
+            })),
+            ZoneMsg::NotArrived { player, handover, certain } => {
+                change(Change::NotArrived(wire::PlayerNotArrived {
+                    player_id: player.0,
+                    handover: Some(put_operation(*handover)),
+                    certain: *certain,
+                }))
             }
             ZoneMsg::SetGuild { player, guild } => {
                 guild_message(Message::SetGuild(wire::SetGuild {
@@ -79,22 +95,16 @@ impl Wire for ZoneMsg {
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         match body_of(bytes)? {
             Body::Input(input) => read_input(input),
-            Body::PlayerTransfer(transfer) => read_transfer(transfer),
-            Body::Watch(wire::Watch { gateway }) => {
-                Ok(ZoneMsg::Watch { gateway: reading::server(At("Watch", "gateway"), gateway)? })
+            Body::PlayerTransfer(transfer) => read_arrive(transfer),
+            Body::Watch(wire::Watch { gateway, ends }) => {
+                let gateway = reading::server(At("Watch", "gateway"), gateway)?;
+                Ok(if ends { ZoneMsg::Unwatch { gateway } } else { ZoneMsg::Watch { gateway } })
             }
             Body::SessionControl(wire::SessionControl { control }) => {
                 read_control(present(At("SessionControl", "control"), control)?)
             }
             Body::ZoneChange(wire::ZoneChange { change }) => {
-                match present(At("ZoneChange", "change"), change)? {
-                    Change::Arrived(wire::PlayerArrived { player_id }) => Ok(ZoneMsg::Arrived {
-                        player: reading::player(At("PlayerArrived", "player_id"), player_id)?,
-                    }),
-                    Change::Moved(_) | Change::Located(_) | Change::Relocated(_) => {
-                        Err(not_for("ZoneMsg"))
-                    }
-                }
+                read_change(present(At("ZoneChange", "change"), change)?)
             }
             Body::GuildMessage(wire::GuildMessage { message }) => {
                 read_guild_message(present(At("GuildMessage", "message"), message)?)
@@ -111,7 +121,9 @@ impl Wire for ZoneMsg {
             | Body::LoadBalance(_)
             | Body::Presence(_)
             | Body::Talk(_)
-            | Body::LoginExchange(_) => Err(not_for("ZoneMsg")),
+            | Body::LoginExchange(_)
+            | Body::Node(_)
+            | Body::Hosting(_) => Err(not_for("ZoneMsg")),
         }
     }
 }
@@ -149,7 +161,11 @@ fn read_control(control: Control) -> Result<ZoneMsg, DecodeError> {
             player: reading::player(At("SessionLeave", "player_id"), player_id)?,
             session: reading::session(At("SessionLeave", "session"), session)?,
         }),
-        Control::Entered(_) | Control::Refused(_) | Control::Kick(_) => Err(not_for("ZoneMsg")),
+        Control::Entered(_)
+        | Control::Refused(_)
+        | Control::Kick(_)
+        | Control::Rooms(_)
+        | Control::Introduce(_) => Err(not_for("ZoneMsg")),
     }
 }
 
@@ -175,87 +191,32 @@ fn read_guild_message(message: Message) -> Result<ZoneMsg, DecodeError> {
     }
 }
 
-fn put_transfer(
-    transfer: &Transfer,
-    from_zone_id: u32,
-    session: wire::Session,
-) -> wire::PlayerTransfer {
-    let Transfer {
-        state,
-        guild,
-        destination,
-        attack_ready_ms,
-        skills_ready_ms,
-        haste,
-        combat_ms,
-        respawn_ms,
-        movement_sequence,
-        movement_debt,
-        corrections,
-    } = transfer;
-    wire::PlayerTransfer {
-        state: Some(put_player(state)),
-        guild: guild.as_ref().map(put_guild),
-        destination: destination.map(put_point),
-        attack_ready_ms: *attack_ready_ms,
-        skills: skills_ready_ms
-            .iter()
-            .map(|(skill, ready_ms)| wire::SkillCooldown {
-                skill: shared::put_key(skill),
-                ready_ms: *ready_ms,
+fn change(change: Change) -> Body {
+    Body::ZoneChange(wire::ZoneChange { change: Some(change) })
+}
+
+fn read_change(change: Change) -> Result<ZoneMsg, DecodeError> {
+    match change {
+        Change::Arrived(wire::PlayerArrived { player_id, handover }) => Ok(ZoneMsg::Arrived {
+            player: reading::player(At("PlayerArrived", "player_id"), player_id)?,
+            handover: reading::operation(At("PlayerArrived", "handover"), handover)?,
+        }),
+        Change::NotArrived(wire::PlayerNotArrived { player_id, handover, certain }) => {
+            Ok(ZoneMsg::NotArrived {
+                player: reading::player(At("PlayerNotArrived", "player_id"), player_id)?,
+                handover: reading::operation(At("PlayerNotArrived", "handover"), handover)?,
+                certain,
             })
-            .collect(),
-        haste: haste.map(|(left_ms, factor)| wire::Haste { left_ms, factor }),
-        combat_ms: *combat_ms,
-        respawn_ms: *respawn_ms,
-        movement_sequence: *movement_sequence,
-        movement_debt: *movement_debt,
-        corrections: *corrections,
-        from_zone_id,
-        session: Some(session),
+        }
+        Change::Moved(_) | Change::Located(_) | Change::Relocated(_) => Err(not_for("ZoneMsg")),
     }
 }
 
-fn read_transfer(transfer: wire::PlayerTransfer) -> Result<ZoneMsg, DecodeError> {
+fn read_arrive(transfer: wire::PlayerTransfer) -> Result<ZoneMsg, DecodeError> {
     const NAME: &str = "PlayerTransfer";
-    let wire::PlayerTransfer {
-        state,
-        guild,
-        destination,
-        attack_ready_ms,
-        skills,
-        haste,
-        combat_ms,
-        respawn_ms,
-        movement_sequence,
-        movement_debt,
-        corrections,
-        from_zone_id,
-        session,
-    } = transfer;
-    let place = |point| reading::point(At(NAME, "destination"), point);
-    let haste = haste.map(|wire::Haste { left_ms, factor }| {
-        Ok::<_, DecodeError>((left_ms, reading::finite(At("Haste", "factor"), factor)?))
-    });
-    let transfer = Transfer {
-        state: shared::player(At(NAME, "state"), state)?,
-        guild: guild.map(shared::guild).transpose()?,
-        destination: destination.map(place).transpose()?,
-        attack_ready_ms,
-        skills_ready_ms: skills
-            .into_iter()
-            .map(|wire::SkillCooldown { skill, ready_ms }| (skill.into(), ready_ms))
-            .collect(),
-        haste: haste.transpose()?,
-        combat_ms,
-        respawn_ms,
-        movement_sequence,
-        movement_debt: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
-        corrections,
-    };
-    Ok(ZoneMsg::Arrive {
-        transfer: Box::new(transfer),
-        from: reading::zone(At(NAME, "from_zone_id"), from_zone_id)?,
-        session: reading::session(At(NAME, "session"), session)?,
-    })
+    let from = reading::zone(At(NAME, "from_zone_id"), transfer.from_zone_id)?;
+    let owner = reading::server(At(NAME, "owner"), transfer.owner)?;
+    let handover = reading::operation(At(NAME, "handover"), transfer.handover)?;
+    let (transfer, session) = transfer::read(transfer)?;
+    Ok(ZoneMsg::Arrive { transfer: Box::new(transfer), from, owner, handover, session })
 }

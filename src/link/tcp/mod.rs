@@ -61,7 +61,8 @@ use tokio_util::task::TaskTracker;
 use crate::ids::ServerId;
 use crate::link::config::{LinkConfig, host_and_port};
 use crate::link::conversation::{Bounds, Said};
-use crate::link::{Address, Identity, Member, Outbox, Wire};
+use crate::link::{Address, Identity, Outbox, Wire};
+use crate::msg::node::Member;
 use crate::net::listener::bind;
 use crate::net::tls::TlsError;
 use crate::tick::now;
@@ -277,7 +278,7 @@ impl Links {
     /// Keeps a link to a member of the cluster, until it has said goodbye or is to be forgotten.
     /// Of a pair the one with the lower id dials; the other does only if that takes long.
     pub fn connect(&self, member: Member) {
-        let Member { server, host, port } = member;
+        let Member { server, roles: _, host, port } = member;
         if server != self.identity().server {
             self.wish(|wishes| {
                 wishes.forget.remove(&server);

@@ -38,6 +38,9 @@ pub(in crate::master) fn status(server: u64, players: u32) -> ServerStatus {
         memory: 1 << 20,
         zones: vec![],
         draining: false,
+        link_port: 8091,
+        started_at: 1,
+        links: 0,
     }
 }
 

@@ -1,0 +1,90 @@
+//! Strategies that make messages about processes and what they host, for the round-trip tests.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::samples::*;
+use crate::ids::Epoch;
+use crate::msg::host::{Traveller, ZoneOffer};
+use crate::msg::master::PresentSession;
+use crate::msg::node::{HostedZone, Introduction, Member};
+use crate::msg::{HostMsg, NodeMsg};
+
+fn member() -> impl Strategy<Value = Member> {
+    (server_id(), roles(), ".{0,9}", any::<u16>()).prop_map(|(server, roles, host, port)| Member {
+        server,
+        roles,
+        host,
+        port,
+    })
+}
+
+fn introduction() -> impl Strategy<Value = Introduction> {
+    let hosted = (zone_id(), any::<u64>()).prop_map(|(zone, origin)| HostedZone { zone, origin });
+    let key = option::of(any::<[u8; 32]>().prop_map(|key| Bytes::copy_from_slice(&key)));
+    (server_id(), roles(), any::<u64>(), key, vec(hosted, 0..4)).prop_map(
+        |(server, roles, started_at, ticket_key, zones)| Introduction {
+            server,
+            roles,
+            started_at,
+            ticket_key,
+            zones,
+        },
+    )
+}
+
+pub(super) fn node_msg() -> impl Strategy<Value = NodeMsg> {
+    prop_oneof![
+        vec(member(), 0..4).prop_map(NodeMsg::Members),
+        introduction().prop_map(|introduction| NodeMsg::Introduced(Box::new(introduction))),
+        Just(NodeMsg::Drain),
+    ]
+}
+
+fn offer() -> impl Strategy<Value = ZoneOffer> {
+    let player =
+        (transfer(), session()).prop_map(|(transfer, session)| Traveller { transfer, session });
+    let head = (operation_id(), zone_id(), server_id(), any::<u64>());
+    (head, 0u32..4, 0u32..4, vec(player, 0..3)).prop_map(
+        |((handover, zone, from, lease), part, more, players)| ZoneOffer {
+            handover,
+            zone,
+            from,
+            lease: Epoch(lease),
+            part,
+            parts: part + 1 + more,
+            players,
+        },
+    )
+}
+
+pub(super) fn host_msg() -> impl Strategy<Value = HostMsg> {
+    prop_oneof![
+        zone_id().prop_map(|zone| HostMsg::Run { zone }),
+        (zone_id(), server_id()).prop_map(|(zone, to)| HostMsg::Move { zone, to }),
+        offer().prop_map(|offer| HostMsg::Offered(Box::new(offer))),
+        (operation_id(), zone_id()).prop_map(|(handover, zone)| HostMsg::Taken { handover, zone }),
+        (operation_id(), zone_id(), any::<bool>(), ".{0,20}").prop_map(
+            |(handover, zone, certain, reason)| HostMsg::NotTaken {
+                handover,
+                zone,
+                certain,
+                reason
+            }
+        ),
+    ]
+}
+
+pub(super) fn present_session() -> impl Strategy<Value = PresentSession> {
+    (player_id(), key(), session(), ".{0,9}", option::of(zone_id())).prop_map(
+        |(player, name, session, device, zone)| PresentSession {
+            player,
+            name,
+            session,
+            device,
+            zone,
+        },
+    )
+}
