@@ -17,8 +17,8 @@ use super::roster::{Roster, talk};
 use super::wiring::Wiring;
 use crate::ids::{ServerId, ZoneId};
 use crate::link::tcp::{LinkEvent, Links};
-use crate::link::{Address, Identity, Inbox, Member, Outbox, Wire};
-use crate::msg::node::{self, HostedZone, Introduction};
+use crate::link::{Address, Identity, Inbox, Outbox, Wire};
+use crate::msg::node::{HostedZone, Introduction, Member};
 use crate::msg::{GatewayMsg, MasterMsg, NodeMsg};
 use crate::role::{Role, Roles};
 use crate::token::TicketVerifier;
@@ -165,12 +165,11 @@ impl Cluster {
     }
 
     /// Links with whoever this process has something to say to.
-    fn on_members(&mut self, members: Vec<node::Member>) {
+    fn on_members(&mut self, members: Vec<Member>) {
         let Some(links) = &self.parts.links else { return };
         for member in members {
-            let node::Member { server, roles, host, port } = member;
-            if talk(&self.parts.roles, &roles) {
-                links.connect(Member { server, host, port });
+            if talk(&self.parts.roles, &member.roles) {
+                links.connect(member);
             }
         }
     }

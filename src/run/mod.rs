@@ -32,11 +32,12 @@ use crate::ids::ServerId;
 use crate::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links};
 use crate::link::{Identity, Inbox};
 use crate::msg::NodeMsg;
+use crate::msg::master::ServerStatus;
 use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
 use crate::token::{TicketSigner, TicketVerifier};
-use crate::{admin, limits, master, zone};
+use crate::{admin, limits, master, status, zone};
 use clients::{Clients, GatewaySide};
 use cluster::Cluster;
 use ports::bind;
@@ -146,7 +147,7 @@ impl Process {
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
-        self.report_status(&wiring, &clients, links.as_ref(), hosted);
+        self.report_status(&wiring, &clients, links.as_ref(), hosted, stop.clone());
         for role in self.roles.iter() {
             readiness.started(role);
         }
@@ -195,13 +196,12 @@ impl Process {
         }
         let config = self.config.link.clone();
         let secret = match &config.secret_file {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read (link.secret_file)", path.display()))?,
+            Some(path) => data_dir::read_secret(path).context("link.secret_file")?,
             None => self.data.secret("cluster.secret")?,
         };
         let links = tcp::start(tcp::Parts {
             bind: self.address(self.config.ports.link),
-            secret: ClusterSecret::new(secret.trim())?,
+            secret: ClusterSecret::new(secret.trim()),
             identity: Identity {
                 server: self.server,
                 roles: self.roles.clone(),
@@ -219,6 +219,47 @@ impl Process {
             links.dial(address).map_err(|problem| anyhow::anyhow!("link.master: {problem}"))?;
         }
         Ok((Some(links), events))
+    }
+
+    /// Tells the master how this process is, once a second and when its zones change.
+    fn report_status(
+        &self,
+        wiring: &Wiring,
+        clients: &Clients,
+        links: Option<&Links>,
+        hosted: watch::Receiver<zone::host::Hosted>,
+        draining: CancellationToken,
+    ) {
+        let ports = &self.config.ports;
+        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
+        let template = ServerStatus {
+            server: self.server,
+            name: ports.advertise.clone(),
+            roles: self.roles.iter().collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            region: ports.region.clone(),
+            host: ports.advertise.clone(),
+            port: port(clients.addresses.gateway),
+            text_port: port(clients.addresses.text),
+            players: 0,
+            capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
+            cpu_percent: 0.0,
+            memory: 0,
+            zones: Vec::new(),
+            draining: false,
+            link_port: port(clients.addresses.link),
+            started_at: self.started_at,
+            links: 0,
+        };
+        let source = status::Source {
+            template,
+            gate: clients.gate.clone(),
+            zones: hosted,
+            links: links.cloned(),
+            draining,
+        };
+        let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
+        self.tasks.spawn(status::report(source, master, stop));
     }
 
     /// Starts the roles that this process plays.
