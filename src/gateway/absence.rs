@@ -125,6 +125,7 @@ impl Gateway {
                     session: self.session_ref(*key),
                     device: session.device.clone(),
                     zone: session.zone,
+                    since: session.since,
                 };
                 let parts = playing.chunks(PRESENT_AT_ONCE);
                 let messages: Vec<MasterMsg> = parts

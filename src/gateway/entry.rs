@@ -18,7 +18,7 @@ use crate::proto::ErrorCode;
 use crate::protocol::server;
 use crate::store::StoreError;
 use crate::store::record::ResumeRecord;
-use crate::tick::now;
+use crate::tick::{now, unix_millis};
 use crate::token::Ticket;
 use crate::world::command::PlayerState;
 
@@ -85,6 +85,7 @@ impl Gateway {
             name: name.clone(),
             device: device.clone(),
             session_id: uuid::Uuid::new_v4(),
+            since: unix_millis(),
             token_hash: None,
             zone: None,
             rooms: Vec::new(),

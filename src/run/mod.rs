@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::data_dir;
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox, inbox};
-use crate::msg::master::ServerStatus;
+use crate::msg::master::{ServerStatus, ZoneStatus};
 use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
 use crate::net::tls::Tls;
 use crate::net::{Gate, Shards, spawn_shards};
@@ -295,16 +295,19 @@ impl Process {
     ) -> Started {
         let (master_queries, queries) = mpsc::channel(limits::MASTER_INBOX);
         let stop = &self.stops.others;
-        let peers =
-            master::Peers { gateways: wiring.gateways.clone(), login: wiring.logins.clone() };
-        self.tasks.spawn(master::run(
-            self.config.master.clone(),
-            inboxes.master,
-            queries,
-            peers,
-            self.store.clone(),
-            stop.clone(),
-        ));
+        let parts = master::Parts {
+            config: self.config.master.clone(),
+            zones: self.config.world.zones.iter().map(|zone| zone.id).collect(),
+            alone: true,
+            peers: master::Peers {
+                gateways: wiring.gateways.clone(),
+                login: wiring.logins.clone(),
+                nodes: Directory::default(),
+                hosts: Directory::default(),
+            },
+            store: self.store.clone(),
+        };
+        self.tasks.spawn(master::run(parts, inboxes.master, queries, stop.clone()));
         let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
         let (config, store) = (self.config.chat.clone(), self.store.clone());
         self.tasks.spawn(chat::run(config, inboxes.chat, peers, store, stop.clone()));
@@ -329,6 +332,7 @@ impl Process {
     }
 
     fn report_status(&self, wiring: &Wiring, gate: &Arc<Gate>, addresses: &Addresses) {
+        let zones = self.config.world.zones.iter();
         let template = ServerStatus {
             server: self.server,
             name: self.config.ports.advertise.clone(),
@@ -342,7 +346,7 @@ impl Process {
             capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
             cpu_percent: 0.0,
             memory: 0,
-            zones: self.config.world.zones.iter().map(|zone| (zone.id, 0)).collect(),
+            zones: zones.map(|zone| ZoneStatus { zone: zone.id, players: 0, origin: 0 }).collect(),
             draining: false,
             link_port: 0,
             started_at: crate::tick::unix_millis(),
