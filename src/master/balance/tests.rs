@@ -215,4 +215,7 @@ fn least_connections_follows_the_load_as_it_changes() {
     }
     assert_eq!(connections, [20, 20, 20]);
 }
+<<<<<<< HEAD
 
+=======
+>>>>>>> master
