@@ -308,19 +308,6 @@ impl Placement {
 }
 
 /// Where a zone is, after the reports said that it runs on `on`.
-<<<<<<< HEAD
-fn settle(
-    home: &mut Home,
-    on: Option<ServerId>,
-    alive: impl Fn(ServerId) -> bool,
-    now: Instant,
-) {
-    let waits = match home.place {
-        // A zone whose server has died on the way comes with a report from its new one, or not.
-        Place::Ordered { server, from, until, .. } => {
-            let comes = from.is_none_or(&alive) || on.is_some();
-            on != Some(server) && alive(server) && comes && now < until
-=======
 fn settle(home: &mut Home, on: Option<ServerId>, alive: impl Fn(ServerId) -> bool, now: Instant) {
     let waits = match home.place {
         // As long as it is still where it was. If that server has died on the way, it comes with a
@@ -331,7 +318,6 @@ fn settle(home: &mut Home, on: Option<ServerId>, alive: impl Fn(ServerId) -> boo
                 None => from.is_none_or(&alive),
             };
             on_its_way && alive(server) && now < until
->>>>>>> master
         }
         Place::Running { .. } | Place::Homeless => false,
     };

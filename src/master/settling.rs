@@ -45,13 +45,9 @@ impl Settling {
     /// next are not held up: the zones see to it that no player has two masters, only the older
     /// session may then hear late that it is over.
     pub(super) fn hold(&mut self, message: MasterMsg, known: &Presence) -> Option<MasterMsg> {
-<<<<<<< HEAD
-        self.until?;
-=======
         if self.is_over() {
             return Some(message);
         }
->>>>>>> master
         let player = match &message {
             MasterMsg::Claim { player, .. } | MasterMsg::WhereIs { player, .. } => *player,
             MasterMsg::Released { player, session } => {

@@ -215,7 +215,3 @@ fn least_connections_follows_the_load_as_it_changes() {
     }
     assert_eq!(connections, [20, 20, 20]);
 }
-<<<<<<< HEAD
-
-=======
->>>>>>> master

@@ -58,11 +58,7 @@ impl Placement {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves.max(cold + f64::from(cost) / f64::from(to.capacity))
         };
-<<<<<<< HEAD
-        let zones = self.movable(from).map(|(zone, cost, _)| (after(cost), zone));
-=======
         let zones = self.movable(from, to).map(|(zone, cost, _)| (after(cost), zone));
->>>>>>> master
         let (load, zone) = zones.min_by(|a, b| a.0.total_cmp(&b.0))?;
         let worth = load < hot - REBALANCE_GAP / 4.0;
         worth.then_some(Step::Move { zone, from: from.server, to: to.server })
@@ -74,17 +70,6 @@ impl Placement {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves + NOTHING >= cold + f64::from(cost) / f64::from(to.capacity)
         };
-<<<<<<< HEAD
-        let mut zones = self.movable(from).filter(|(_, cost, players)| *players == 0 && evens(*cost));
-        zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
-    }
-
-    /// The zones of a server that nobody has chosen it for: each with its cost and its players.
-    fn movable(&self, from: &Host) -> impl Iterator<Item = (ZoneId, u32, u32)> {
-        let running = Place::Running { server: from.server };
-        self.homes()
-            .filter(move |(_, home)| home.place == running && home.chosen != running.server())
-=======
         let mut zones =
             self.movable(from, to).filter(|(_, cost, players)| *players == 0 && evens(*cost));
         zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
@@ -97,7 +82,6 @@ impl Placement {
         self.homes()
             .filter(move |(_, home)| home.place == running && home.chosen != running.server())
             .filter(|(zone, _)| !to.zones.iter().any(|known| known.zone == *zone))
->>>>>>> master
             .map(|(zone, home)| (zone, home.cost(), home.players))
     }
 }

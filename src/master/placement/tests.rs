@@ -41,15 +41,11 @@ fn a_single_server_is_left_alone() {
     }
     assert_eq!(placement.homes().count(), 4);
     assert_eq!(place(&placement, 1), Some(Place::Running { server: ServerId(1) }));
-<<<<<<< HEAD
-    assert_eq!(placement.plan(&[drains(host(1, &zones))], start + SECOND * 100), [], "there is nowhere to go");
-=======
     assert_eq!(
         placement.plan(&[drains(host(1, &zones))], start + SECOND * 100),
         [],
         "there is nowhere to go"
     );
->>>>>>> master
 }
 
 #[test]
