@@ -32,6 +32,14 @@ pub(super) fn ask(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Asks, and gives the answer's status.
+///
+/// # Errors
+/// If nobody answers in time.
+pub(super) fn status(url: &str) -> anyhow::Result<u16> {
+    Ok(get(url)?.0)
+}
+
 fn get(url: &str) -> anyhow::Result<(u16, String)> {
     let rest = url.strip_prefix("http://").context("only http:// addresses can be asked")?;
     let (host, path) = rest.find('/').map_or((rest, "/healthz"), |at| rest.split_at(at));

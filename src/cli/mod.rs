@@ -5,6 +5,7 @@
 //! the machine could read it.
 
 mod account;
+mod demo;
 mod health;
 mod serve;
 
@@ -88,6 +89,13 @@ enum Command {
         /// Where to put certificate and key [default: the data folder]
         dir: Option<PathBuf>,
     },
+    /// Start a whole cluster on this machine, with bots, to look at and to kill parts of
+    #[command(after_help = "Runs master, login, gateways, zone servers and chat as processes of \
+        their own on a throw-away PostgreSQL, whose programs must be installed; says what to open, \
+        to try and to kill. Ctrl-C stops everything and deletes its files.\n\nExamples:\n  throng \
+        demo\n  throng demo --zones 2 --bots 20 --base-port 18000\n  throng demo --postgres \
+        postgres://me@localhost/throng")]
+    Demo(demo::Options),
     /// Let bots play against a running server, and report what they got
     #[command(
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
@@ -143,12 +151,15 @@ impl Cli {
             return run_loadtest(*options);
         }
         let config = self.settings.load()?;
+        if let Some(Command::Demo(options)) = &self.command {
+            return Ok(demo::run(options, self.settings.to_pass_on())?);
+        }
         match self.command {
             None => serve::serve(config, self.settings.role)?,
             Some(Command::Account(action)) => action.execute(&config)?,
             Some(Command::CheckConfig) => show(&config, &self.settings.role),
             Some(Command::DevCert { dir }) => dev_cert(dir, &config)?,
-            Some(Command::Loadtest(_)) => {}
+            Some(Command::Demo(_) | Command::Loadtest(_)) => {}
             Some(Command::Health { .. }) => health::ask(&health::url_of(config.ports.admin))?,
         }
         Ok(())
@@ -174,6 +185,16 @@ impl Settings {
             value.as_ref().map(|value| (key.to_owned(), value.clone()))
         }));
         config::load(&Sources::of_process(self.config.clone(), flags), &self.role)
+    }
+
+    /// The same flags for a server that this process starts, but those that are its own: which
+    /// roles it plays, where its data is.
+    fn to_pass_on(&self) -> Vec<String> {
+        let config = self.config.iter().map(|file| ["--config".into(), file.display().to_string()]);
+        let filter = self.log_filter.iter().map(|filter| ["--log-filter".into(), filter.clone()]);
+        let values =
+            self.values.iter().map(|(key, value)| ["--set".into(), format!("{key}={value}")]);
+        config.chain(filter).chain(values).flatten().collect()
     }
 }
 
