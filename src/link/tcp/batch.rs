@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(frames.cut().unwrap(), None);
 
         batch.clear();
-        assert!(batch.is_empty() && batch.slices().is_empty() && batch.len() == 0);
+        assert!(batch.is_empty() && batch.slices().is_empty());
+        assert_eq!(batch.len(), 0);
     }
 }

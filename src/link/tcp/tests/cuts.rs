@@ -14,20 +14,18 @@ async fn every_message_arrives_once_and_in_order_however_the_link_is_cut() {
     let seed = rand::random();
     println!("seed {seed}");
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let mut one = Node::with(1, config(), SECRET, 64);
-    let mut two = Node::with(2, config(), SECRET, 64);
+    // Little is kept for the other, so that what is on its way is never more than a few cuts away.
+    let bounded = LinkConfig { queue_messages: 64, ..config() };
+    let mut one = Node::with(1, bounded.clone(), SECRET, 64);
+    let mut two = Node::with(2, bounded, SECRET, 64);
     let proxy = Proxy::to(two.links.local_addr()).await;
     one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
     let (to_two, to_one) = (one.chat_of(two.server()), two.chat_of(one.server()));
     let sent = tokio::spawn(async move {
-        let mut pauses = ChaCha8Rng::seed_from_u64(seed + 1);
         for number in 1..=WORDS {
-            assert_eq!(to_two.send(word(number)), Ok(()));
-            assert_eq!(to_one.send(word(number)), Ok(()));
-            if pauses.random_bool(0.01) {
-                tokio::time::sleep(Duration::from_millis(pauses.random_range(1..30))).await;
-            }
+            say(&to_two, number).await;
+            say(&to_one, number).await;
         }
     });
     let (mut heard_one, mut heard_two) = (Vec::new(), Vec::new());
@@ -61,7 +59,18 @@ async fn every_message_arrives_once_and_in_order_however_the_link_is_cut() {
     let wanted: Vec<u64> = (1..=WORDS).collect();
     assert!(heard_one == wanted, "{:?}", first_wrong(&heard_one));
     assert!(heard_two == wanted, "{:?}", first_wrong(&heard_two));
-    assert!(cuts >= 5, "it was cut {cuts} times only");
+    assert!(cuts >= 10, "it was cut {cuts} times only");
+}
+
+/// Sends a word as soon as there is room for it.
+async fn say(outbox: &Outbox<ChatMsg>, number: u64) {
+    loop {
+        match outbox.send(word(number)) {
+            Ok(()) => return,
+            Err(SendError::Full(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(SendError::Closed(_)) => panic!("nobody was silent for long"),
+        }
+    }
 }
 
 fn number(message: Option<ChatMsg>) -> u64 {
