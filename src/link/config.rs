@@ -90,13 +90,11 @@ impl LinkConfig {
 /// The parts of `host:port`; an IPv6 address stands in brackets.
 pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':'))?,
-        None => host,
-    };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
-    let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let good = is_v6 || (!host.is_empty() && host.bytes().all(plain));
+    let (host, good) = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => (inner, inner.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => (host, !host.is_empty() && host.bytes().all(plain)),
+    };
     let port = port.parse().ok().filter(|port| *port != 0)?;
     good.then_some((host, port))
 }
