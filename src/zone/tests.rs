@@ -11,7 +11,7 @@ use crate::ids::{Epoch, PlayerId, SessionKey, SessionRef, TicketUse};
 use crate::link::inbox;
 use crate::msg::gateway::EnterRefusal;
 use crate::names::Name;
-use crate::store::StoreConfig;
+use crate::store::{Store, StoreConfig};
 use crate::store::record::NewCharacter;
 use crate::world::command::Action;
 
@@ -176,12 +176,12 @@ fn zone(
         content: Arc::new(toml::from_str(STAGE).unwrap()),
         inbox,
         peers: peers.clone(),
-        store: store.clone(),
+        desk: Desk::over(store.clone()),
         phase: Duration::ZERO,
         population: Arc::default(),
         stop: stop.clone(),
     };
-    ZoneServer::new(start, Runtime::current())
+    ZoneServer::new(start)
 }
 
 #[tokio::test]

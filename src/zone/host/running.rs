@@ -15,6 +15,7 @@ use crate::limits;
 use crate::link::{Outbox, inbox};
 use crate::msg::ZoneMsg;
 use crate::tick::TICK;
+use crate::zone::commits::Desk;
 use crate::zone::tenure::{self, Grant};
 use crate::zone::{Ending, Start, spawn};
 
@@ -57,7 +58,7 @@ pub(super) fn start(
         content: parts.content.clone(),
         inbox,
         peers: parts.peers.clone(),
-        store: parts.store.clone(),
+        desk: Desk::over(parts.store.clone()),
         phase,
         population: population.clone(),
         stop: stop.clone(),

@@ -1,0 +1,2 @@
+//! stub for now, checked first
+mod store;
