@@ -81,8 +81,13 @@ pub(crate) mod simulated {
         PASSED.set(passed);
     }
 
+    /// The moment at which so much has passed.
+    pub(crate) fn at(passed: Duration) -> Instant {
+        *BEGINNING + passed
+    }
+
     pub(super) fn now() -> Option<Instant> {
-        PASSED.get().map(|passed| *BEGINNING + passed)
+        PASSED.get().map(at)
     }
 
     pub(super) fn unix_millis() -> Option<u64> {

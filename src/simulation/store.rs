@@ -10,9 +10,7 @@ use crate::ids::{Epoch, ItemId, Key, OperationId, PlayerId, ServerId, TicketUse}
 use crate::limits::{INVENTORY_MAX, STACK_MAX};
 use crate::store::StoreError;
 use crate::store::record::Claim;
-use crate::world::command::{
-    Change, CommitRefusal, ItemStack, Operation, PlayerState, Receipt,
-};
+use crate::world::command::{Change, CommitRefusal, ItemStack, Operation, PlayerState, Receipt};
 
 /// What is kept of a player; its epoch is the state's.
 #[derive(Debug, Clone, PartialEq)]

@@ -133,9 +133,7 @@ impl Desk {
     }
 
     /// Each call is given to `make`, with the way back for its completion.
-    pub(crate) fn with(
-        make: impl Fn(Call, mpsc::Sender<Completion>) + Send + 'static,
-    ) -> Self {
+    pub(crate) fn with(make: impl Fn(Call, mpsc::Sender<Completion>) + Send + 'static) -> Self {
         let (sender, completions) = mpsc::channel(COMPLETIONS);
         Self { calls: Box::new(move |call| make(call, sender.clone())), completions }
     }

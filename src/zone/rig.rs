@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use super::commits::{
-    Call, Claimed, Completion, Desk, RELEASE_PAUSE, RELEASE_TRIES,
-};
+pub(crate) use super::commits::{Call, Claimed, Completion, Desk, RELEASE_PAUSE, RELEASE_TRIES};
 use super::tenure::{self, Grant, origin};
 use super::{LastRounds, Peers, Start, ZoneConfig, ZoneServer, clock};
 use crate::ids::{Epoch, PlayerId, ServerId, SessionRef, ZoneId};
@@ -61,7 +59,8 @@ impl Rig {
         let Setting { zone, server, lease: (lease, asked), content, peers, desk, seed } = setting;
         let (outbox, inbox) = inbox(4_096, true);
         let (grant, tenure) = tenure::begin(lease, asked);
-        let config = ZoneConfig { save_seconds: 1, orphan_seconds: 20, seed, ..ZoneConfig::default() };
+        let config =
+            ZoneConfig { save_seconds: 1, orphan_seconds: 20, seed, ..ZoneConfig::default() };
         let server = ZoneServer::new(Start {
             zone,
             server,

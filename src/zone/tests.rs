@@ -11,8 +11,8 @@ use crate::ids::{Epoch, PlayerId, SessionKey, SessionRef, TicketUse};
 use crate::link::inbox;
 use crate::msg::gateway::EnterRefusal;
 use crate::names::Name;
-use crate::store::{Store, StoreConfig};
 use crate::store::record::NewCharacter;
+use crate::store::{Store, StoreConfig};
 use crate::world::command::Action;
 
 const STAGE: &str = include_str!("../world/tests/stage.toml");
