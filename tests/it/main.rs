@@ -7,6 +7,7 @@ mod accounts;
 mod borders;
 mod cheats;
 mod databases;
+mod demo;
 mod floods;
 mod guilds;
 #[path = "../common/http.rs"]
