@@ -80,8 +80,8 @@ id!(
 pub struct OperationId(pub u128);
 
 impl OperationId {
-    /// The `sequence`th operation of `origin`, where `origin` is a random number of the maker's
-    /// incarnation.
+    /// The `sequence`th operation of `origin`, a number that no other incarnation of any maker has:
+    /// a random one, or one made of a lease's epoch.
     pub fn new(origin: u64, sequence: u64) -> Self {
         Self((u128::from(origin) << 64) | u128::from(sequence))
     }

@@ -6,7 +6,6 @@
 //! are saved, the store closes last.
 
 mod ports;
-mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +13,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::banner::{self, Addresses};
 use crate::config::Config;
@@ -25,19 +24,20 @@ use crate::data_dir;
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox, inbox};
 use crate::msg::master::ServerStatus;
-use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, ZoneMsg};
 use crate::net::tls::Tls;
 use crate::net::{Gate, Shards, spawn_shards};
 use crate::role::Roles;
 use crate::store::Store;
-use crate::tick::TICK;
 use crate::token::TicketSigner;
-use crate::{admin, chat, gateway, limits, login, master, status};
+use crate::{admin, chat, gateway, limits, login, master, status, zone};
 use ports::{Ports, bind};
-use zones::{ZoneParts, keep_zone};
 
 /// How long a part of the process may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a start waits for its zones: longer than the lease of a process that was killed lasts.
+const ZONES_WITHIN: Duration = Duration::from_secs(10);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
@@ -57,6 +57,7 @@ struct Wiring {
     login: Outbox<LoginMsg>,
     chat: Outbox<ChatMsg>,
     zones: Directory<ZoneId, ZoneMsg>,
+    hosts: Directory<ServerId, HostMsg>,
     gateways: Directory<ServerId, GatewayMsg>,
     logins: Directory<ServerId, LoginMsg>,
 }
@@ -70,31 +71,34 @@ struct Inboxes {
 }
 
 /// Every role in this process, wired directly.
-fn wire(loopback: bool, server: ServerId) -> (Wiring, Inboxes) {
+fn wire(loopback: bool, server: ServerId) -> (Wiring, Inboxes, Inbox<HostMsg>) {
     // All roles are in this process.
     metrics::gauge!("throng_links_up").set(0.0);
     let (master, master_inbox) = inbox(limits::MASTER_INBOX, loopback);
     let (login, login_inbox) = inbox(limits::LOGIN_INBOX, loopback);
     let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);
     let (gateway, gateway_inbox) = inbox(limits::GATEWAY_INBOX, loopback);
+    let (host, host_inbox) = inbox(limits::HOST_INBOX, loopback);
     let wiring = Wiring {
         loopback,
         master,
         login: login.clone(),
         chat,
         zones: Directory::default(),
+        hosts: Directory::default(),
         gateways: Directory::default(),
         logins: Directory::default(),
     };
     wiring.gateways.insert(server, gateway);
     wiring.logins.insert(server, login);
+    wiring.hosts.insert(server, host);
     let inboxes = Inboxes {
         master: master_inbox,
         login: login_inbox,
         chat: chat_inbox,
         gateway: gateway_inbox,
     };
-    (wiring, inboxes)
+    (wiring, inboxes, host_inbox)
 }
 
 /// Runs the process until `stop` is cancelled, then drains it.
@@ -145,7 +149,7 @@ impl Process {
         operator_token: String,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let (wiring, inboxes) = wire(self.config.link.loopback, self.server);
+        let (wiring, inboxes, host_inbox) = wire(self.config.link.loopback, self.server);
         let tls = self.tls()?;
         let gate = Gate::new(self.config.net.max_connections, self.config.net.per_address);
         let admin = bind(self.config.ports.admin, "ports.admin").await?;
@@ -181,7 +185,9 @@ impl Process {
             secure: tls.is_some(),
         };
 
-        let zones = self.start_zones(&wiring);
+        let (hosted, zones_run) = watch::channel(Vec::new());
+        let host = tokio::spawn(zone::host::run(self.host_parts(&wiring, hosted), host_inbox));
+        self.run_zones(&wiring);
         let queries =
             self.start_roles(&wiring, inboxes, requests, login_shards.clone(), shared.clone());
         let gateway = tokio::spawn(gateway::run(
@@ -194,6 +200,7 @@ impl Process {
         ));
         self.report_status(&wiring, &gate, &addresses);
         self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
+        self.await_zones(zones_run, &stop).await;
         let readiness = admin::Readiness::new(Roles::all());
         for role in Roles::all().iter() {
             readiness.started(role);
@@ -209,9 +216,7 @@ impl Process {
         self.stops.gateway.cancel();
         ended("gateway", gateway).await;
         self.stops.zones.cancel();
-        for zone in zones {
-            ended("zone", zone).await;
-        }
+        ended("zone host", host).await;
         self.stops.others.cancel();
         self.tasks.close();
         if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
@@ -261,26 +266,61 @@ impl Process {
         }
     }
 
-    /// Starts every zone of the world, each a part of a tick after the one before.
-    fn start_zones(&self, wiring: &Wiring) -> Vec<tokio::task::JoinHandle<()>> {
-        let count = self.config.world.zones.len().max(1) as u32;
-        let kinds = self.config.world.zones.iter().enumerate();
-        kinds
-            .map(|(index, kind)| {
-                let phase = TICK * index as u32 / count;
-                tokio::spawn(keep_zone(self.zone_parts(wiring), kind.id, phase))
-            })
-            .collect()
-    }
-
-    fn zone_parts(&self, wiring: &Wiring) -> ZoneParts {
-        ZoneParts {
-            wiring: wiring.clone(),
+    fn host_parts(
+        &self,
+        wiring: &Wiring,
+        hosted: watch::Sender<zone::host::Hosted>,
+    ) -> zone::host::Parts {
+        let (opens, closes) = (wiring.zones.clone(), wiring.zones.clone());
+        zone::host::Parts {
             server: self.server,
             config: self.config.zone.clone(),
             content: self.config.world.clone(),
             store: self.store.clone(),
+            alone: self.store.is_ours_alone(),
+            loopback: wiring.loopback,
+            peers: zone::Peers {
+                gateways: wiring.gateways.clone(),
+                zones: wiring.zones.clone(),
+                chat: wiring.chat.clone(),
+                master: wiring.master.clone(),
+            },
+            hosts: wiring.hosts.clone(),
+            doors: zone::host::Doors {
+                open: Box::new(move |hosted, outbox| opens.insert(hosted.zone, outbox)),
+                close: Box::new(move |hosted| closes.remove(hosted.zone)),
+            },
+            hosted,
             stop: self.stops.zones.clone(),
+        }
+    }
+
+    /// Has this process's host run every zone of the world.
+    fn run_zones(&self, wiring: &Wiring) {
+        for zone in &self.config.world.zones {
+            let told = wiring.hosts.get(self.server).map(|host| {
+                let run = HostMsg::Run { zone: zone.id };
+                host.send(run)
+            });
+            if !matches!(told, Some(Ok(()))) {
+                error!(zone = %zone.id, "the zone host was not told to run a zone");
+            }
+        }
+    }
+
+    /// Waits until every zone runs: who is told that the server is ready may come in anywhere. One
+    /// that another process holds is not waited for for ever.
+    async fn await_zones(
+        &self,
+        mut hosted: watch::Receiver<zone::host::Hosted>,
+        stop: &CancellationToken,
+    ) {
+        let count = self.config.world.zones.len();
+        let all_run = hosted.wait_for(|hosted| hosted.len() >= count);
+        tokio::select! {
+            _ = all_run => {}
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(ZONES_WITHIN) => warn!("not all zones run here"),
         }
     }
 

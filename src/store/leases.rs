@@ -1,7 +1,9 @@
 //! Leases: which server is the one that may do a thing, until when, and for which time in a row.
 //!
-//! Called by servers that must be alone in a job (the master). A holder stops at `until` by its own
-//! clock; the epoch it puts into what it sends tells a newer holder's word from an older one's.
+//! Called by servers that must be alone in a job: the master with [`Store::lease`], the hosts of
+//! zones with the others, where each start of a zone counts as a time of its own. The epoch that a
+//! holder puts into what it sends tells its word from an older one's. The times only say how soon
+//! somebody else may have the lease; what keeps a late holder from doing harm are the epochs.
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
@@ -22,29 +24,131 @@ impl Store {
         now: u64,
         until: u64,
     ) -> Result<Epoch, StoreError> {
-        self.write("lease", TakeLease { name: name.to_owned(), owner, now, until }).await
+        let take = TakeLease { name: name.to_owned(), owner, free: now, until, starts: false };
+        self.write("lease", take).await
+    }
+
+    /// Begins a new time of holding the lease called `name`, until `until` (Unix ms): its epoch
+    /// rises, also if `owner` has it already. Another owner's is free if it lasted no longer than
+    /// `free` (`u64::MAX`: however long it lasts).
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] if another owner holds it.
+    pub async fn start_lease(
+        &self,
+        name: &str,
+        owner: ServerId,
+        free: u64,
+        until: u64,
+    ) -> Result<Epoch, StoreError> {
+        let take = TakeLease { name: name.to_owned(), owner, free, until, starts: true };
+        self.write("start_lease", take).await
+    }
+
+    /// Renews `owner`'s leases, each under the epoch with which it was started, until `until`. One
+    /// that has run out is renewed as long as nobody else has started it. Gives the names of those
+    /// that are somebody else's, or another time's, by now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renew_leases(
+        &self,
+        owner: ServerId,
+        leases: Vec<(String, Epoch)>,
+        until: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.write("renew_leases", RenewLeases { owner, leases, until }).await
+    }
+
+    /// Gives a lease up, so that anybody may start it at once. Does nothing if it is another's, or
+    /// another time's, by now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn end_lease(
+        &self,
+        name: &str,
+        owner: ServerId,
+        epoch: Epoch,
+    ) -> Result<(), StoreError> {
+        self.write("end_lease", EndLease { name: name.to_owned(), owner, epoch }).await
+    }
+
+    /// Who has the lease called `name`, or had it last, and under which epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn lease_holder(&self, name: &str) -> Result<Option<(ServerId, Epoch)>, StoreError> {
+        self.read("lease_holder", async {
+            let mut snapshot = self.snapshot().await?;
+            let row = snapshot.connection().row(HOLDER, values![name]).await?;
+            row.map(|row| Ok((ServerId(row.bits(0)?), Epoch(row.number(1)?)))).transpose()
+        })
+        .await
     }
 }
 
 const TAKE: &str = "INSERT INTO leases (name, owner, epoch, until) VALUES ($1, $2, 1, $3) \
-    ON CONFLICT (name) DO UPDATE SET \
-    epoch = leases.epoch + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END, \
+    ON CONFLICT (name) DO UPDATE SET epoch = leases.epoch + \
+    CASE WHEN leases.owner = excluded.owner AND $5 = 0 THEN 0 ELSE 1 END, \
     owner = excluded.owner, until = excluded.until \
     WHERE leases.owner = excluded.owner OR leases.until <= $4 RETURNING epoch";
+const RENEW: &str = "UPDATE leases SET until = $4 WHERE name = $1 AND owner = $2 AND epoch = $3";
+const END: &str = "UPDATE leases SET until = 0 WHERE name = $1 AND owner = $2 AND epoch = $3";
+const HOLDER: &str = "SELECT owner, epoch FROM leases WHERE name = $1";
 
 struct TakeLease {
     name: String,
     owner: ServerId,
-    now: u64,
+    free: u64,
     until: u64,
+    /// Whether the epoch rises even if the owner stays.
+    starts: bool,
 }
 
 impl Write for TakeLease {
     type Answer = Epoch;
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Epoch, Failure> {
-        let values = values![self.name.as_str(), self.owner, self.until, self.now];
+        let values = values![self.name.as_str(), self.owner, self.until, self.free, self.starts];
         let row = db.row(TAKE, values).await?.ok_or(StoreError::StaleEpoch)?;
         Ok(Epoch(row.number(0)?))
+    }
+}
+
+struct RenewLeases {
+    owner: ServerId,
+    leases: Vec<(String, Epoch)>,
+    until: u64,
+}
+
+impl Write for RenewLeases {
+    /// Those that were lost.
+    type Answer = Vec<String>;
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<Vec<String>, Failure> {
+        let mut lost = Vec::new();
+        for (name, epoch) in &self.leases {
+            let values = values![name.as_str(), self.owner, *epoch, self.until];
+            if db.execute(RENEW, values).await? == 0 {
+                lost.push(name.clone());
+            }
+        }
+        Ok(lost)
+    }
+}
+
+struct EndLease {
+    name: String,
+    owner: ServerId,
+    epoch: Epoch,
+}
+
+impl Write for EndLease {
+    type Answer = ();
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+        db.execute(END, values![self.name.as_str(), self.owner, self.epoch]).await?;
+        Ok(())
     }
 }

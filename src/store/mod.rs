@@ -256,6 +256,11 @@ impl Store {
         }
     }
 
+    /// Whether no other server can use the database, so that nobody else can hold a lease.
+    pub fn is_ours_alone(&self) -> bool {
+        matches!(self.inner.readers, Readers::Sqlite(_))
+    }
+
     /// Whether the database answers now.
     ///
     /// # Errors

@@ -205,6 +205,11 @@ pub enum Command {
         /// Who.
         player: PlayerId,
     },
+    /// A player turns out to be another server's: it is taken out, and nothing is made of it.
+    Forget {
+        /// Who.
+        player: PlayerId,
+    },
     /// A player acts.
     Act {
         /// Who.
@@ -400,5 +405,12 @@ pub enum Effect {
         player: PlayerId,
         /// Why.
         reason: &'static str,
+    },
+    /// The store says that another server owns a player.
+    Disowned {
+        /// Whom.
+        player: PlayerId,
+        /// Under which epoch it was thought to be here.
+        epoch: Epoch,
     },
 }

@@ -140,6 +140,7 @@ impl World {
             Command::Return { transfer } => self.on_return(*transfer),
             Command::Arrived { player } => self.on_arrived(player),
             Command::Leave { player } => self.on_leave(player),
+            Command::Forget { player } => self.on_forget(player),
             Command::Act { player, request, action } => self.on_act(player, request, action),
             Command::Decided { operation, outcome } => self.on_decided(operation, outcome),
             Command::SetGuild { player, guild } => self.on_set_guild(player, guild),
@@ -203,12 +204,12 @@ impl World {
         entity.map_or(1, |entity| entity.appearance.level)
     }
 
-    /// The states of all players that have changed since the last call.
-    pub fn take_unsaved(&mut self) -> Vec<PlayerState> {
+    /// The states of all players that have changed since the last call, or of `everybody`.
+    pub fn take_unsaved(&mut self, everybody: bool) -> Vec<PlayerState> {
         let mut changed = Vec::new();
         for (handle, entity) in self.entities.iter_mut() {
             if let Some(player) = entity.player_mut()
-                && std::mem::take(&mut player.unsaved)
+                && (std::mem::take(&mut player.unsaved) || everybody)
             {
                 changed.push(handle);
             }

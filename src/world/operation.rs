@@ -199,7 +199,7 @@ impl World {
             (Purpose::Gold | Purpose::Quest(_), _) => {}
         }
         if refusal == CommitRefusal::StaleEpoch {
-            self.kick(handle, "another server owns the player");
+            self.disown(handle);
         }
     }
 
@@ -266,6 +266,13 @@ impl World {
     fn kick(&mut self, handle: Handle, reason: &'static str) {
         if let Some(player) = self.entities.get(handle).and_then(Entity::player_id) {
             self.effects.push(Effect::Kick { player, reason });
+        }
+    }
+
+    fn disown(&mut self, handle: Handle) {
+        let Some(entity) = self.entities.get(handle) else { return };
+        if let (Some(player), Some(body)) = (entity.player_id(), entity.player()) {
+            self.effects.push(Effect::Disowned { player, epoch: body.epoch });
         }
     }
 

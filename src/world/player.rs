@@ -135,6 +135,14 @@ impl World {
         self.let_go_of(handle);
     }
 
+    /// A player is another server's: it goes without a last word.
+    pub(super) fn on_forget(&mut self, id: PlayerId) {
+        if let Some(handle) = self.player_handle(id) {
+            self.forget_operations(handle);
+            self.entities.remove(handle, self.tick);
+        }
+    }
+
     /// Lets those go that were held up by the store.
     pub(super) fn let_go(&mut self) {
         self.each_player(Self::let_go_of);

@@ -14,6 +14,10 @@ use crate::tick::{EVENT_ROUND_MS, TICK, TICK_MS, now};
 /// Event rounds in one tick; the first of them is the tick itself.
 const ROUNDS: u32 = (TICK_MS / EVENT_ROUND_MS) as u32;
 
+/// A thread that was away for longer than this (a stopped process, a machine asleep) cannot know
+/// whether its zone is still its own.
+const GAP: Duration = Duration::from_secs(2);
+
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Round {
@@ -28,6 +32,9 @@ pub(super) struct Clock {
     /// When the current tick was due.
     tick_due: Instant,
     round: u32,
+    /// When the last round began.
+    beat: Instant,
+    gap: bool,
     pace: Pace,
     /// Real time that no tick stood for and nobody has been told of.
     lost: Duration,
@@ -79,9 +86,12 @@ impl Clock {
         let zone = zone.to_string();
         let dilation = gauge!("throng_zone_dilation", "zone" => zone.clone());
         dilation.set(1.0);
+        let tick_due = now() + phase;
         Self {
-            tick_due: now() + phase,
+            tick_due,
             round: 0,
+            beat: tick_due,
+            gap: false,
             lost: Duration::ZERO,
             pace: Pace {
                 speed: 1.0,
@@ -120,7 +130,21 @@ impl Clock {
             self.lag.record(crate::tick::now().saturating_duration_since(due));
         }
         self.advance(length);
+        self.beat();
         round
+    }
+
+    fn beat(&mut self) {
+        let now = now();
+        self.gap |= now.saturating_duration_since(self.beat) > GAP;
+        self.beat = now;
+    }
+
+    /// Whether the thread has stood still for so long since the last call that another may run
+    /// its zone by now.
+    pub(super) fn take_gap(&mut self) -> bool {
+        self.beat();
+        std::mem::take(&mut self.gap)
     }
 
     /// Milliseconds of real time that no tick stood for since the last call: missed ticks, and
@@ -160,6 +184,14 @@ impl Clock {
 }
 
 #[cfg(test)]
+impl Clock {
+    /// As if the thread had stood still until now.
+    pub(super) fn stand_still(&mut self) {
+        self.beat = now().checked_sub(GAP * 2).unwrap();
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -179,6 +211,18 @@ mod tests {
             pace.spent(Duration::from_millis(5));
         }
         assert_eq!(pace.speed, 1.0);
+    }
+
+    #[test]
+    fn a_thread_that_stood_still_is_noticed_once() {
+        let mut clock = Clock::start(ZoneId(1), Duration::ZERO, &ZoneConfig::default());
+        assert!(!clock.take_gap());
+        clock.stand_still();
+        clock.wait();
+        assert!(clock.take_gap());
+        assert!(!clock.take_gap());
+        clock.stand_still();
+        assert!(clock.take_gap(), "it may come after the wait");
     }
 
     #[test]

@@ -23,6 +23,9 @@ use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Rece
 const COMPLETIONS: usize = 8_192;
 /// How long a last save is tried before the player is given up.
 const RELEASE_TRIES: u32 = 30;
+/// Every so many rounds those are saved too that have not changed: whether they are still ours is
+/// learned that way alone.
+const EVERYBODY: u64 = 6;
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose counter goes up, and by how much.
@@ -54,6 +57,8 @@ pub(super) struct Saves {
     batches: u64,
     interval: Duration,
     next_save: Instant,
+    /// Rounds of saving begun.
+    rounds: u64,
     /// Calls under way.
     in_flight: usize,
     /// Players in the save under way; 0: none is.
@@ -88,6 +93,7 @@ impl Saves {
             batches: 0,
             interval,
             next_save: now() + interval,
+            rounds: 0,
             in_flight: 0,
             saving: 0,
             counting: false,
@@ -227,7 +233,9 @@ impl ZoneServer {
             return;
         }
         self.saves.next_save = now + self.saves.interval;
-        for state in self.world.take_unsaved() {
+        self.saves.rounds += 1;
+        let everybody = self.saves.rounds.is_multiple_of(EVERYBODY);
+        for state in self.world.take_unsaved(everybody) {
             self.saves.unsaved.insert(state.id, state);
         }
         self.saves.save();

@@ -8,14 +8,17 @@ mod border;
 mod clock;
 mod commits;
 mod events;
+pub mod host;
 mod inputs;
 mod players;
 mod post;
 mod sync;
+mod tenure;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, info_span};
+use tracing::{error, info, info_span, warn};
 
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox};
@@ -40,6 +43,7 @@ use events::EventManager;
 use players::Players;
 use post::Post;
 use sync::SyncService;
+use tenure::Tenure;
 
 /// `[zone]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,42 +106,48 @@ pub struct Peers {
 }
 
 /// What a zone's thread is started with.
-pub struct Start {
-    /// Which zone.
-    pub zone: ZoneId,
+struct Start {
+    zone: ZoneId,
     /// The process it runs in: the owner of its players.
-    pub server: ServerId,
-    /// `[zone]`.
-    pub config: ZoneConfig,
-    /// `[world]`.
-    pub content: Arc<Content>,
-    /// Where its messages come from.
-    pub inbox: Inbox<ZoneMsg>,
-    /// Whom it talks to.
-    pub peers: Peers,
-    /// Where its players are kept.
-    pub store: Store,
+    server: ServerId,
+    /// The lease under which it may run.
+    tenure: Tenure,
+    config: ZoneConfig,
+    content: Arc<Content>,
+    inbox: Inbox<ZoneMsg>,
+    peers: Peers,
+    store: Store,
     /// How long after the others' its ticks begin, so that zones do not tick together.
-    pub phase: Duration,
+    phase: Duration,
+    /// Where it says how many players stand in it.
+    population: Arc<AtomicU32>,
     /// Ends it: every player is saved and released first.
-    pub stop: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// Why a zone's thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It was told to: its players are saved and released.
+    Stopped,
+    /// Another server runs the zone: it has not saved or told anything any more.
+    GaveUp,
 }
 
 /// Starts the thread of one zone. Must be called within the runtime that its store calls run on.
 /// A panic ends this zone alone; it is logged and its thread gives an error.
-///
-/// # Errors
-/// If the thread cannot be made.
-pub fn spawn(start: Start) -> std::io::Result<JoinHandle<()>> {
+fn spawn(start: Start) -> std::io::Result<JoinHandle<Ending>> {
     let runtime = Runtime::current();
     let zone = start.zone;
     std::thread::Builder::new().name(format!("zone-{zone}")).spawn(move || {
         let span = info_span!("zone", %zone);
         let _entered = span.enter();
-        ZoneServer::new(start, runtime).run();
+        ZoneServer::new(start, runtime).run()
     })
 }
 
+/// Between two looks at a lease that is to be confirmed.
+const CONFIRM_POLL: Duration = Duration::from_millis(5);
 /// How long a stopping zone waits for its last saves.
 const LAST_SAVES: Duration = Duration::from_secs(20);
 
@@ -145,6 +155,7 @@ const LAST_SAVES: Duration = Duration::from_secs(20);
 struct ZoneServer {
     zone: ZoneId,
     server: ServerId,
+    tenure: Tenure,
     config: ZoneConfig,
     content: Arc<Content>,
     inbox: Inbox<ZoneMsg>,
@@ -158,6 +169,7 @@ struct ZoneServer {
     events: EventManager,
     sync: SyncService,
     gauges: Gauges,
+    population: Arc<AtomicU32>,
 }
 
 /// Metrics of one zone, looked up once.
@@ -180,12 +192,20 @@ impl Gauges {
             inbox: gauge!("throng_inbox_depth", "role" => format!("zone-{zone}")),
         }
     }
+
+    /// The zone does not run here any more.
+    fn clear(&self) {
+        for gauge in [&self.players, &self.npcs, &self.items, &self.inbox] {
+            gauge.set(0.0);
+        }
+    }
 }
 
 impl ZoneServer {
     fn new(start: Start, runtime: Runtime) -> Self {
-        let Start { zone, server, config, content, inbox, peers, store, phase, stop } = start;
-        let origin = rand::random();
+        let Start { zone, server, tenure, config, content, inbox, peers, .. } = start;
+        let Start { store, phase, population, stop, .. } = start;
+        let origin = tenure::origin(zone, tenure.lease());
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
         let (saves, completions) = Saves::new(store, runtime, zone, origin, config.save_seconds);
         Self {
@@ -197,6 +217,7 @@ impl ZoneServer {
             gauges: Gauges::new(zone),
             zone,
             server,
+            tenure,
             config,
             content,
             inbox,
@@ -204,19 +225,53 @@ impl ZoneServer {
             post: Post::new(peers),
             stop,
             saves,
+            population,
         }
     }
 
-    fn run(mut self) {
-        info!(seed_fixed = self.config.seed != 0, "zone runs");
+    fn run(mut self) -> Ending {
+        info!(seed_fixed = self.config.seed != 0, lease = %self.tenure.lease(), "zone runs");
+        let ending = self.play();
+        match ending {
+            Ending::Stopped => self.empty_out(),
+            Ending::GaveUp => warn!(players = self.players.len(), "another server runs the zone"),
+        }
+        self.gauges.clear();
+        info!(?ending, "zone has ended");
+        ending
+    }
+
+    /// Round after round, as long as the zone is this server's.
+    fn play(&mut self) -> Ending {
         while !self.stop.is_cancelled() {
-            match self.clock.wait() {
+            let round = self.clock.wait();
+            if self.clock.take_gap() {
+                self.sit_out();
+            }
+            if self.tenure.is_lost() {
+                return Ending::GaveUp;
+            }
+            match round {
                 Round::Events => self.events.round(&mut self.sync),
                 Round::Tick => self.tick(),
             }
         }
-        self.empty_out();
-        info!("zone stopped");
+        Ending::Stopped
+    }
+
+    /// The thread has stood still: nothing is done and said until the store has been asked whether
+    /// the zone is still this server's.
+    fn sit_out(&mut self) {
+        let since = tick::now();
+        warn!("the zone stood still; it waits until its lease is confirmed");
+        while !self.tenure.holds_since(since) {
+            if self.tenure.is_lost() || self.stop.is_cancelled() {
+                return;
+            }
+            self.clock.pause(CONFIRM_POLL);
+        }
+        self.clock.take_gap();
+        info!(waited = ?since.elapsed(), "the zone goes on");
     }
 
     /// One tick, in order.
@@ -239,6 +294,7 @@ impl ZoneServer {
     fn publish_population(&self) {
         if self.world.tick().0.is_multiple_of(20) {
             let population = self.world.population();
+            self.population.store(population.players as u32, Ordering::Relaxed);
             self.gauges.players.set(population.players as f64);
             self.gauges.npcs.set(population.npcs as f64);
             self.gauges.items.set(population.items as f64);
@@ -269,13 +325,14 @@ impl ZoneServer {
                 }
                 Effect::Count { player, counter, by } => self.saves.count(player, counter, by),
                 Effect::Kick { player, reason } => self.on_kick(player, reason),
+                Effect::Disowned { player, epoch } => self.on_lost_ownership(player, epoch),
             }
         }
     }
 
     /// The last rounds: everybody is saved and released, then the thread may end. Who was on the
     /// way here, from the store or from a neighbour that stops too, still arrives and leaves.
-    fn empty_out(mut self) {
+    fn empty_out(&mut self) {
         let deadline = tick::now() + LAST_SAVES;
         let mut next_step = tick::now();
         let mut open = true;

@@ -268,13 +268,17 @@ impl ZoneServer {
         }
     }
 
-    /// Another server owns a player that we thought ours: let it go at once, unsaved.
+    /// Another server owns a player that we thought ours: let it go at once, unsaved. Its session
+    /// has it there.
     pub(super) fn on_lost_ownership(&mut self, player: PlayerId, epoch: Epoch) {
         if self.world.player(player).is_none_or(|state| state.epoch != epoch) {
             return;
         }
-        warn!(%player, "another server owns the player; it leaves");
-        self.on_kick(player, "another server has taken over");
+        warn!(%player, "another server owns the player; it is let go");
+        self.players.bound.remove(&player);
+        self.world.apply(Command::Forget { player });
+        // Who waited for its last save does so no longer.
+        self.on_released(player);
     }
 
     /// Sends a player away. Its session ends, and with it the player leaves.

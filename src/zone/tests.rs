@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::geometry::{Point, Pose};
-use crate::ids::{PlayerId, SessionKey, SessionRef, TicketUse};
+use crate::ids::{Epoch, PlayerId, SessionKey, SessionRef, TicketUse};
 use crate::link::inbox;
 use crate::msg::gateway::EnterRefusal;
 use crate::names::Name;
@@ -59,7 +59,7 @@ impl Land {
             Peers { gateways: Directory::default(), zones: Directory::default(), chat, master };
         peers.gateways.insert(GATEWAY, to_gateway);
         let stop = CancellationToken::new();
-        let west = ZoneConfig { seed: 5, ..ZoneConfig::default() };
+        let west = ZoneConfig { seed: 5, save_seconds: 1, ..ZoneConfig::default() };
         Self {
             west: zone(WEST, west, room, &peers, &store, &stop),
             east: zone(EAST, east, room, &peers, &store, &stop),
@@ -160,15 +160,18 @@ fn zone(
 ) -> ZoneServer {
     let (outbox, inbox) = inbox(room, false);
     peers.zones.insert(zone, outbox);
+    let (_grant, tenure) = tenure::begin(Epoch(1), tick::now());
     let start = Start {
         zone,
         server: ServerId(1),
+        tenure,
         config,
         content: Arc::new(toml::from_str(STAGE).unwrap()),
         inbox,
         peers: peers.clone(),
         store: store.clone(),
         phase: Duration::ZERO,
+        population: Arc::default(),
         stop: stop.clone(),
     };
     ZoneServer::new(start, Runtime::current())
@@ -285,7 +288,7 @@ async fn a_stopping_zone_saves_those_who_were_still_on_their_way_in() {
     }
     // The neighbour stops before it has looked into its inbox.
     land.stop.cancel();
-    let Land { west, east, store, anna, .. } = land;
+    let Land { mut west, mut east, store, anna, .. } = land;
     let begin = tick::now();
     tokio::task::spawn_blocking(move || east.empty_out()).await.unwrap();
     tokio::task::spawn_blocking(move || west.empty_out()).await.unwrap();
@@ -300,7 +303,66 @@ async fn a_claim_under_way_does_not_hold_up_the_stop() {
     land.enter(WEST, session(1), None);
     land.west.tick();
     land.stop.cancel();
-    let (west, begin) = (land.west, tick::now());
+    let (mut west, begin) = (land.west, tick::now());
     tokio::task::spawn_blocking(move || west.empty_out()).await.unwrap();
     assert!(begin.elapsed() < LAST_SAVES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_stood_still_does_nothing_until_its_lease_is_confirmed() {
+    let mut land = Land::open().await;
+    let (grant, tenure) = tenure::begin(Epoch(1), tick::now());
+    land.west.tenure = tenure;
+    land.send(WEST, ZoneMsg::Watch { gateway: GATEWAY });
+    land.west.clock.stand_still();
+    let Land { mut west, mut gateway, stop, .. } = land;
+    let thread = tokio::task::spawn_blocking(move || west.play());
+    // What was asked before it stood still proves nothing.
+    grant.confirm(tick::now().checked_sub(Duration::from_secs(60)).unwrap());
+    let silent = tokio::time::timeout(Duration::from_millis(300), gateway.recv()).await;
+    assert!(silent.is_err(), "a frame of a zone that may be another's: {silent:?}");
+    grant.confirm(tick::now());
+    assert!(gateway.recv().await.is_some());
+    stop.cancel();
+    assert_eq!(thread.await.unwrap(), Ending::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_lost_its_lease_neither_saves_nor_tells_anybody() {
+    let mut land = Land::open().await;
+    let (grant, tenure) = tenure::begin(Epoch(1), tick::now());
+    land.west.tenure = tenure;
+    land.enter(WEST, session(1), None);
+    land.until("she is in", |land| land.entered(session(1))).await;
+    let saved = land.store.player(land.anna).await.unwrap().unwrap();
+    land.walk(WEST, session(1), -20.0);
+    for _ in 0..10 {
+        land.west.tick();
+    }
+    land.listen();
+    land.told.clear();
+    grant.lose();
+    let ending = {
+        let west = land.west;
+        tokio::task::spawn_blocking(move || west.run()).await.unwrap()
+    };
+    assert_eq!(ending, Ending::GaveUp);
+    assert!(land.gateway.try_recv().is_none(), "its players are another's");
+    assert_eq!(land.store.player(land.anna).await.unwrap().unwrap(), saved);
+}
+
+#[tokio::test]
+async fn a_player_that_another_server_has_is_let_go_in_silence() {
+    let mut land = Land::open().await;
+    land.enter(WEST, session(1), None);
+    land.until("she is in", |land| land.entered(session(1))).await;
+    land.told.clear();
+    let taken = land.store.claim(land.anna, ServerId(7), None).await.unwrap().state;
+    land.until("the save was refused", |land| !land.stands_in(&land.west)).await;
+    assert!(land.told.is_empty(), "{:?}", land.told);
+    land.until("she is nowhere here", Land::is_deserted).await;
+    assert_eq!(land.store.player(land.anna).await.unwrap().unwrap(), taken);
+    // Whoever comes back from there is taken in as always.
+    land.enter(WEST, session(2), None);
+    land.until("she is in again", |land| land.entered(session(2))).await;
 }

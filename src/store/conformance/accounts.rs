@@ -1,4 +1,4 @@
-//! Accounts, bans, resume tokens and leases.
+//! Accounts, bans and resume tokens.
 
 use uuid::Uuid;
 
@@ -17,8 +17,6 @@ on_both!(
     a_resume_token_works_once,
     a_session_has_one_resume_token,
     a_ban_or_a_new_secret_ends_resume_tokens,
-    a_lease_has_one_holder_and_a_rising_epoch,
-    racing_for_a_lease_has_one_winner,
 );
 
 async fn a_name_is_taken_once_however_it_is_written(database: Database) {
@@ -149,30 +147,4 @@ async fn a_ban_or_a_new_secret_ends_resume_tokens(database: Database) {
     store.put_resume([2; 32], token(ann, 1, 1_000)).await.unwrap();
     store.set_ban(ann, Some("spam")).await.unwrap();
     assert_eq!(store.take_resume([2; 32], 0).await.unwrap(), None);
-}
-
-async fn a_lease_has_one_holder_and_a_rising_epoch(database: Database) {
-    let store = database.open().await;
-    let (one, other) = (ServerId(1), ServerId((1 << 53) - 1));
-    let stale = Err(StoreError::StaleEpoch);
-    assert_eq!(store.lease("master", one, 100, 200).await, Ok(Epoch(1)));
-    assert_eq!(store.lease("master", other, 150, 250).await, stale);
-    assert_eq!(store.lease("master", one, 150, 250).await, Ok(Epoch(1)), "renewed");
-    assert_eq!(store.lease("master", other, 200, 300).await, stale, "renewed until 250");
-    assert_eq!(store.lease("master", other, 250, 350).await, Ok(Epoch(2)));
-    assert_eq!(store.lease("master", one, 300, 400).await, stale, "too late");
-    assert_eq!(store.lease("another", one, 300, 400).await, Ok(Epoch(1)));
-}
-
-async fn racing_for_a_lease_has_one_winner(database: Database) {
-    let store = database.open().await;
-    let mut racers = tokio::task::JoinSet::new();
-    for server in 1..=20 {
-        let store = store.clone();
-        racers.spawn(async move { store.lease("master", ServerId(server), 0, 100).await });
-    }
-    let outcomes = racers.join_all().await;
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(Epoch(1))).count(), 1);
-    let lost = outcomes.iter().filter(|outcome| **outcome == Err(StoreError::StaleEpoch)).count();
-    assert_eq!(lost, 19);
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod away;
 mod guilds;
+mod leases;
 mod operations;
 mod players;
 #[path = "../../../tests/common/postgres.rs"]

@@ -55,9 +55,10 @@ fn only_those_who_changed_are_to_be_saved() {
     stage.enter(BERT, -60.0, 50.0);
     stage.act(BERT, Action::MoveTo { x: -70.0, y: 50.0 });
     stage.step();
-    let saved: Vec<PlayerId> = stage.world.take_unsaved().iter().map(|state| state.id).collect();
+    let saved: Vec<PlayerId> =
+        stage.world.take_unsaved(false).iter().map(|state| state.id).collect();
     assert_eq!(saved, [BERT]);
-    assert!(stage.world.take_unsaved().iter().all(|state| state.id != ANNA));
+    assert!(stage.world.take_unsaved(false).iter().all(|state| state.id != ANNA));
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! Hosts over one store, as it were in several processes: each zone runs once at a time, and each
+//! time under a higher origin.
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::ids::Epoch;
+use crate::link::inbox;
+use crate::msg::{ChatMsg, GatewayMsg, MasterMsg};
+use crate::store::StoreConfig;
+
+const STAGE: &str = include_str!("../../world/tests/stage.toml");
+const WEST: ZoneId = ZoneId(1);
+const EAST: ZoneId = ZoneId(2);
+
+/// A host and those around it.
+struct Process {
+    server: ServerId,
+    orders: Outbox<HostMsg>,
+    hosted: watch::Receiver<Hosted>,
+    gateway: Inbox<GatewayMsg>,
+    zones: Directory<ZoneId, ZoneMsg>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    _inboxes: (Inbox<ChatMsg>, Inbox<MasterMsg>),
+}
+
+async fn store() -> (Store, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig { timeout_ms: 60_000, ..StoreConfig::default() };
+    (Store::open(&config, folder.path()).await.unwrap(), folder)
+}
+
+impl Process {
+    fn start(server: u64, store: &Store, alone: bool) -> Self {
+        let server = ServerId(server);
+        let (orders, orders_inbox) = inbox(64, false);
+        let (to_gateway, gateway) = inbox(4_096, false);
+        let (chat, chat_inbox) = inbox(64, false);
+        let (master, master_inbox) = inbox(64, false);
+        let zones = Directory::default();
+        let peers = Peers { gateways: Directory::default(), zones: zones.clone(), chat, master };
+        peers.gateways.insert(server, to_gateway);
+        let (opens, closes) = (zones.clone(), zones.clone());
+        let (publish, hosted) = watch::channel(Vec::new());
+        let stop = CancellationToken::new();
+        let parts = Parts {
+            server,
+            config: ZoneConfig { seed: 5, ..ZoneConfig::default() },
+            content: Arc::new(toml::from_str(STAGE).unwrap()),
+            store: store.clone(),
+            alone,
+            loopback: false,
+            peers,
+            hosts: Directory::default(),
+            doors: Doors {
+                open: Box::new(move |hosted, outbox| opens.insert(hosted.zone, outbox)),
+                close: Box::new(move |hosted| closes.remove(hosted.zone)),
+            },
+            hosted: publish,
+            stop: stop.clone(),
+        };
+        let task = tokio::spawn(run(parts, orders_inbox));
+        let inboxes = (chat_inbox, master_inbox);
+        Self { server, orders, hosted, gateway, zones, stop, task, _inboxes: inboxes }
+    }
+
+    fn order(&self, zone: ZoneId) {
+        self.orders.send(HostMsg::Run { zone }).unwrap();
+    }
+
+    /// Waits until just these zones run; gives their origins.
+    async fn runs(&mut self, zones: &[ZoneId]) -> Vec<u64> {
+        let just = |hosted: &Hosted| hosted.iter().map(|(h, _)| h.zone).eq(zones.iter().copied());
+        let hosted = tokio::time::timeout(Duration::from_secs(60), self.hosted.wait_for(just));
+        hosted.await.expect("in time").unwrap().iter().map(|(hosted, _)| hosted.origin).collect()
+    }
+
+    /// Stops the host with all that runs in it.
+    async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_zone_runs_where_it_is_told_to_and_elsewhere_as_soon_as_it_has_ended() {
+    let (store, _folder) = store().await;
+    let mut one = Process::start(1, &store, false);
+    let mut other = Process::start(2, &store, false);
+    for zone in [WEST, EAST, WEST, ZoneId(404)] {
+        one.order(zone);
+    }
+    let before = one.runs(&[WEST, EAST]).await;
+    assert!(one.zones.get(WEST).is_some() && one.zones.get(ZoneId(404)).is_none());
+    let holder = store.lease_holder("zone-1").await.unwrap();
+    assert_eq!(holder, Some((one.server, Epoch(1))));
+    let zones = one.zones.clone();
+    one.end().await;
+    assert!(zones.get(WEST).is_none(), "its door is closed");
+    // The lease was given back, so nobody waits for its end.
+    other.order(WEST);
+    let after = other.runs(&[WEST]).await;
+    assert!(after[0] > before[0], "a later incarnation has the higher origin");
+    other.end().await;
+}
+
+#[tokio::test]
+async fn a_zone_that_another_has_taken_gives_up_and_tells_nobody() {
+    let (store, _folder) = store().await;
+    let mut one = Process::start(1, &store, false);
+    one.order(WEST);
+    one.runs(&[WEST]).await;
+    let taken = store.start_lease("zone-1", ServerId(2), u64::MAX, u64::MAX >> 1).await;
+    assert_eq!(taken, Ok(Epoch(2)));
+    one.runs(&[]).await;
+    assert!(one.zones.get(WEST).is_none());
+    while let Some(message) = one.gateway.try_recv() {
+        assert!(matches!(message, GatewayMsg::Frame(_) | GatewayMsg::FrameDelta(_)), "{message:?}");
+    }
+    // Its host may not take it back before that lease has run out.
+    one.order(WEST);
+    one.end().await;
+    assert_eq!(store.lease_holder("zone-1").await.unwrap(), Some((ServerId(2), Epoch(2))));
+}
+
+#[tokio::test]
+async fn who_is_alone_with_the_store_waits_for_nobody() {
+    let (store, _folder) = store().await;
+    // The process before was killed: its lease lasts.
+    store.start_lease("zone-1", ServerId(9), 0, u64::MAX >> 1).await.unwrap();
+    let mut alone = Process::start(1, &store, true);
+    alone.order(WEST);
+    alone.runs(&[WEST]).await;
+    assert_eq!(store.lease_holder("zone-1").await.unwrap(), Some((ServerId(1), Epoch(2))));
+    alone.end().await;
+}
+
+#[tokio::test]
+async fn a_held_zone_is_not_run_and_the_next_order_tries_again() {
+    let (store, _folder) = store().await;
+    store.start_lease("zone-1", ServerId(9), 0, u64::MAX >> 1).await.unwrap();
+    let mut one = Process::start(1, &store, false);
+    one.order(WEST);
+    // A second zone's start shows that the first one's holds nobody up.
+    one.order(EAST);
+    one.runs(&[EAST]).await;
+    store.end_lease("zone-1", ServerId(9), Epoch(1)).await.unwrap();
+    one.order(WEST);
+    one.runs(&[WEST, EAST]).await;
+    one.end().await;
+}
