@@ -53,6 +53,7 @@ mod fake;
 mod tests;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 pub use error::ClientError;
@@ -67,10 +68,22 @@ use crate::tick;
 
 /// A heartbeat is sent after this long without another packet.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A server that has not said anything for so long, not even in answer to a heartbeat, is given up.
+pub const SILENCE: Duration = Duration::from_secs(10);
 /// How long a call waits for its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events that may wait for [`Client::next`] while other calls are awaited.
 pub const BACKLOG_MAX: usize = 8_192;
+
+/// What a client does when nothing comes.
+enum Due {
+    /// Show that it is there itself.
+    Heartbeat,
+    /// Ask whether the server is.
+    Question,
+    /// Take the server for dead.
+    GiveUp,
+}
 
 /// One connection to a server, and what it has seen.
 pub struct Client {
@@ -79,6 +92,8 @@ pub struct Client {
     session: Option<Session>,
     /// Where REDIRECT said to go on.
     redirect: Option<(String, u16)>,
+    /// Gateways that would take the session too, best first.
+    gateways: Vec<(String, u16)>,
     /// The server's parting word; the connection ends after it.
     notice: Option<proto::DisconnectNotice>,
     /// Events that came while an answer was awaited.
@@ -87,6 +102,11 @@ pub struct Client {
     round_trip: Option<Duration>,
     started: Instant,
     heartbeat: Duration,
+    silence: Duration,
+    /// When the last packet came.
+    heard: Instant,
+    /// When a heartbeat was sent because nothing had come for a while; none: something came since.
+    asked: Option<Instant>,
     move_sequence: u32,
 }
 
@@ -102,12 +122,16 @@ impl Client {
             connection,
             session: None,
             redirect: None,
+            gateways: Vec::new(),
             notice: None,
             backlog: VecDeque::new(),
             view: WorldView::default(),
             round_trip: None,
             started: tick::now(),
             heartbeat: HEARTBEAT,
+            silence: SILENCE,
+            heard: tick::now(),
+            asked: None,
             move_sequence: 0,
         })
     }
@@ -213,6 +237,22 @@ impl Client {
         self.heartbeat = every;
     }
 
+    /// Gives a server up after this long without a packet, instead of [`SILENCE`]; half of it is
+    /// for the answer to a heartbeat. Only in the world.
+    pub fn set_silence(&mut self, after: Duration) {
+        self.silence = after;
+    }
+
+    /// The gateways that a lost session may go on at besides the present one, as LOGIN_RESPONSE
+    /// lists them. [`Self::login`] sets them by itself; a client that has its ticket from
+    /// another connection is told here.
+    pub fn set_gateways(&mut self, servers: &[proto::ServerInfo]) {
+        let place = |server: &proto::ServerInfo| {
+            Some((server.ip_address.clone(), u16::try_from(server.port).ok()?))
+        };
+        self.gateways = servers.iter().filter_map(place).collect();
+    }
+
     /// Gives up the connection to somebody who drives it alone, and what was seen is forgotten.
     pub fn into_connection(self) -> Connection {
         self.connection
@@ -222,22 +262,51 @@ impl Client {
     async fn receive(&mut self) -> Result<Event, ClientError> {
         loop {
             self.connection.flush().await?;
-            let due = self.connection.last_send() + self.heartbeat;
+            let (due, at) = self.due();
             let incoming = tokio::select! {
                 incoming = self.connection.receive() => incoming,
-                () = tokio::time::sleep_until(due.into()) => {
-                    let client_time = self.started.elapsed().as_nanos() as u64;
-                    self.connection.queue(&proto::HeartbeatRequest { client_time })?;
-                    continue;
-                }
+                () = tokio::time::sleep_until(at.into()) => match due {
+                    Due::Heartbeat => {
+                        self.queue_heartbeat()?;
+                        continue;
+                    }
+                    Due::Question => {
+                        self.queue_heartbeat()?;
+                        self.asked = Some(tick::now());
+                        continue;
+                    }
+                    // Unless it has spoken, and nobody was there to listen.
+                    Due::GiveUp => tokio::time::timeout(Duration::ZERO, self.connection.receive())
+                        .await
+                        .unwrap_or_else(|_| Err(std::io::Error::from(ErrorKind::TimedOut).into())),
+                },
             };
             let packet = incoming.map_err(|error| self.parting(error))?;
+            (self.heard, self.asked) = (tick::now(), None);
             let event = Event::decode(packet.kind, packet.payload).map_err(|error| {
                 ClientError::Protocol(format!("packet type {}: {error}", packet.kind))
             })?;
             self.note(&event);
             return Ok(event);
         }
+    }
+
+    /// What is to be done next if nothing comes, and when.
+    fn due(&self) -> (Due, Instant) {
+        let heartbeat = (Due::Heartbeat, self.connection.last_send() + self.heartbeat);
+        let patience = self.silence / 2;
+        let other = match (&self.session, self.asked) {
+            (None, _) => return heartbeat,
+            (Some(_), None) => (Due::Question, self.heard + patience),
+            (Some(_), Some(asked)) => (Due::GiveUp, asked + patience),
+        };
+        if other.1 < heartbeat.1 { other } else { heartbeat }
+    }
+
+    fn queue_heartbeat(&mut self) -> Result<(), ClientError> {
+        let client_time = self.started.elapsed().as_nanos() as u64;
+        self.connection.queue(&proto::HeartbeatRequest { client_time })?;
+        Ok(())
     }
 
     /// Remembers what an event says about the connection, the session and the world.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Client, ClientError, Connection, Event};
+use super::{Client, ClientError, Connection, Endpoint, Event};
 use crate::ids::PlayerId;
 use crate::proto;
 use crate::tick;
@@ -13,6 +13,9 @@ const RESUME_WINDOW: Duration = Duration::from_secs(60);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// How long one gateway may take to answer when there are others to ask.
+const ELSEWHERE_AFTER: Duration = Duration::from_secs(5);
 
 /// A session in the world.
 #[derive(Clone)]
@@ -89,6 +92,7 @@ impl Client {
         if !answer.success {
             return Err(ClientError::refused(answer.error_code, answer.error_message, 0));
         }
+        self.set_gateways(&answer.game_servers);
         Ok(answer)
     }
 
@@ -115,8 +119,9 @@ impl Client {
     }
 
     /// Goes on with the session after the connection was lost: at the address of the last
-    /// REDIRECT or the same one, trying again for as long as the server keeps the session
-    /// (60 s). Then the missed packets and a fresh view follow as events.
+    /// REDIRECT, the same one, or another gateway ([`Self::set_gateways`]), trying one after the
+    /// other for as long as the server keeps the session (60 s). Then the missed packets and a
+    /// fresh view follow as events.
     ///
     /// # Errors
     /// [`ClientError::NoSession`] if the world was never entered; else the server's refusal, or
@@ -127,24 +132,31 @@ impl Client {
         }
         let token = self.session.as_ref().ok_or(ClientError::NoSession)?.resume_token.clone();
         let last_sequence = self.connection.received();
-        if let Some((host, port)) = self.redirect.take() {
-            (self.endpoint.host, self.endpoint.port) = (host, port);
-        }
+        let places = self.places();
+        let patience = if places.len() > 1 { ELSEWHERE_AFTER } else { super::ANSWER_TIMEOUT };
         let until = tick::now() + RESUME_WINDOW;
         let mut pause = RETRY_FIRST;
+        let mut tries = 0;
         loop {
-            let error = match self.resume_once(&token, last_sequence).await {
-                Ok(resumed) => return Ok(resumed),
-                Err(error) => error,
+            let place = &places[tries % places.len()];
+            let one = self.resume_once(place, &token, last_sequence);
+            let error = match tokio::time::timeout(patience, one).await {
+                Ok(Ok(resumed)) => return Ok(resumed),
+                Ok(Err(error)) => error,
+                Err(_) => ClientError::Timeout { asked: "a resumption", after: patience },
             };
             let again = match &error {
                 ClientError::Refused { retry_after, .. } => *retry_after,
-                ClientError::Connect { .. } | ClientError::Io(_) | ClientError::Closed => {
-                    Some(pause)
-                }
+                ClientError::Connect { .. }
+                | ClientError::Io(_)
+                | ClientError::Closed
+                | ClientError::Timeout { .. } => Some(pause),
                 _ => None,
             };
+            tries += 1;
             match again {
+                // Each place once before the first is asked again.
+                Some(_) if tries % places.len() != 0 => continue,
                 Some(wait) if tick::now() + wait < until => tokio::time::sleep(wait).await,
                 _ => return Err(error),
             }
@@ -152,22 +164,33 @@ impl Client {
         }
     }
 
+    /// Where the session may go on, the likeliest first.
+    fn places(&mut self) -> Vec<Endpoint> {
+        let here = (self.endpoint.host.clone(), self.endpoint.port);
+        let mut places: Vec<Endpoint> = Vec::new();
+        for (host, port) in
+            self.redirect.take().into_iter().chain([here]).chain(self.gateways.clone())
+        {
+            if !places.iter().any(|known| known.host == host && known.port == port) {
+                places.push(Endpoint { host, port, tls: self.endpoint.tls.clone() });
+            }
+        }
+        places
+    }
+
     /// One try to resume. Only a new connection that has resumed replaces the old one, whose
     /// sequence the next try needs.
     async fn resume_once(
         &mut self,
+        endpoint: &Endpoint,
         token: &str,
         last_sequence: u64,
     ) -> Result<Resumed, ClientError> {
-        let mut connection = Connection::open(&self.endpoint).await?;
+        let mut connection = Connection::open(endpoint).await?;
         let resume_token = token.to_owned();
         connection.queue(&proto::ResumeRequest { resume_token, last_sequence })?;
         connection.flush().await?;
-        let first = tokio::time::timeout(super::ANSWER_TIMEOUT, connection.receive()).await;
-        let packet = first.map_err(|_| ClientError::Timeout {
-            asked: "a resumption",
-            after: super::ANSWER_TIMEOUT,
-        })??;
+        let packet = connection.receive().await?;
         let answer = match Event::decode(packet.kind, packet.payload) {
             Ok(Event::Resume(answer)) if answer.success => answer,
             Ok(Event::Resume(answer)) => {
@@ -183,6 +206,8 @@ impl Client {
             Err(error) => return Err(ClientError::Protocol(error.to_string())),
         };
         self.connection = connection;
+        self.endpoint = endpoint.clone();
+        (self.heard, self.asked) = (tick::now(), None);
         self.notice = None;
         self.session = Some(Session {
             session_id: answer.session_id,

@@ -174,6 +174,7 @@ impl Bot {
             .ok_or_else(|| ClientError::Protocol("no gateway is named".to_owned()))?;
         let port = u16::try_from(server.port).unwrap_or_default();
         let mut client = Client::connect(Endpoint::plain(server.ip_address.clone(), port)).await?;
+        client.set_gateways(servers);
         client.enter(&login.session_token).await?;
         Ok(client)
     }
