@@ -134,3 +134,42 @@ fn ports(server: &Server) -> String {
     let open = all.iter().filter(|(_, port)| *port != 0);
     open.map(|(name, port)| format!("{name} {port}")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::demo::plan;
+
+    #[test]
+    fn a_page_has_every_process_and_lines_to_type() {
+        let planned = plan::servers(2, 2, Some(30_000)).unwrap();
+        let servers: Vec<_> = planned.iter().zip(100..).map(|(it, pid)| (it, Some(pid))).collect();
+        let page = Page {
+            program: "target/debug/throng",
+            servers: &servers,
+            database: Some(99),
+            folder: Path::new("/tmp/demo"),
+            bots: 5,
+            took: 1.25,
+        };
+        let text = page.text();
+        for (server, pid) in &servers {
+            let line = format!("{:<9} pid {}", server.name, pid.unwrap());
+            assert!(text.contains(&line), "no '{line}' in:\n{text}");
+        }
+        let Server { ports, .. } = planned.last().unwrap();
+        let admin = planned[0].ports.admin;
+        for line in [
+            "a cluster of 8 processes is up".to_owned(),
+            format!("  http://127.0.0.1:{} ", ports.http),
+            "kill -9 104 ".to_owned(),
+            "kill -9 99 ".to_owned(),
+            format!(
+                "target/debug/throng --data-dir /tmp/demo/master --set \
+                 ports.admin=127.0.0.1:{admin} cluster status"
+            ),
+        ] {
+            assert!(text.contains(&line), "no '{line}' in:\n{text}");
+        }
+    }
+}
