@@ -85,6 +85,13 @@ impl Rect {
         (dx * dx + dy * dy).sqrt()
     }
 
+    /// Distance between the nearest points of the two, m; 0 if they touch.
+    pub fn gap(&self, other: &Rect) -> f32 {
+        let dx = (self.min_x - other.max_x).max(other.min_x - self.max_x).max(0.0);
+        let dy = (self.min_y - other.max_y).max(other.min_y - self.max_y).max(0.0);
+        (dx * dx + dy * dy).sqrt()
+    }
+
     /// Whether the two share more than an edge.
     pub fn overlaps(&self, other: &Rect) -> bool {
         self.min_x < other.max_x
@@ -132,6 +139,18 @@ mod tests {
         assert!(!west.contains(border) && east.contains(border));
         assert!(!west.overlaps(&east));
         assert!(west.contains(west.clamp(border)));
+    }
+
+    #[test]
+    fn the_gap_is_between_the_nearest_points() {
+        let west = Rect { min_x: 0.0, min_y: 0.0, max_x: 10.0, max_y: 10.0 };
+        let moved = |x, y| Rect { min_x: x, min_y: y, max_x: x + 5.0, max_y: y + 5.0 };
+        for (other, gap) in
+            [((10.0, 0.0), 0.0), ((2.0, 2.0), 0.0), ((13.0, 4.0), 3.0), ((-8.0, -9.0), 5.0)]
+        {
+            let other = moved(other.0, other.1);
+            assert_eq!((west.gap(&other), other.gap(&west)), (gap, gap), "{other:?}");
+        }
     }
 
     #[test]

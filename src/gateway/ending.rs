@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use super::Gateway;
+use super::denial::Denial;
 use super::sessions::Stage;
 use super::talk::ToShard;
 use crate::ids::SessionKey;
@@ -19,8 +20,6 @@ use crate::protocol::server;
 const ENTER_WITHIN: Duration = Duration::from_secs(10);
 /// How long a displaced session's character may go without its new session.
 const DISPLACED_FOR: Duration = Duration::from_secs(12);
-/// How long a draining gateway gives its shards to tell their clients.
-const DRAIN_NOTICE: Duration = Duration::from_millis(200);
 
 impl Gateway {
     /// A player has logged out.
@@ -51,7 +50,7 @@ impl Gateway {
             }
             Stage::Reattaching { to, .. } => {
                 let to = *to;
-                self.refuse_resume(to, &message);
+                self.refuse_resume(to, "the session has ended; log in");
             }
             Stage::Detached { .. } | Stage::Displaced { .. } => {}
         }
@@ -107,23 +106,8 @@ impl Gateway {
             .map(|(key, _)| key)
             .collect();
         for key in overdue {
-            self.fail_entry(key, ErrorCode::ErrorUnavailable, "entering took too long; try again");
+            self.fail_entry(key, Denial::TOO_LONG);
             self.release(key);
         }
-    }
-
-    /// The process stops: clients are told, players leave.
-    pub(super) async fn drain(mut self) {
-        info!(sessions = self.sessions.len(), "gateway drains");
-        let message = "the server is shutting down";
-        self.post.all_shards(|| ToShard::EndAll {
-            reason: DisconnectReason::DisconnectShutdown,
-            message: message.to_owned(),
-        });
-        for key in self.sessions.keys() {
-            self.release(key);
-        }
-        tokio::time::sleep(DRAIN_NOTICE).await;
-        self.post.send_again();
     }
 }

@@ -4,36 +4,44 @@
 //! sends an older session away), the player's place says which zone, that zone claims the player,
 //! the client is told. Every step has a deadline.
 
+use metrics::counter;
 use tracing::{info, info_span, warn};
 
 use super::Gateway;
+use super::denial::Denial;
 use super::outlet::ReliableLog;
 use super::sessions::{Entering, Session, Stage};
-use super::talk::{ConnRef, How, ToShard};
+use super::talk::{ConnRef, How};
 use crate::ids::{Key, PlayerId, RequestId, SessionKey, SessionRef, ZoneId};
 use crate::msg::gateway::EnterRefusal;
-use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
+use crate::msg::{MasterMsg, ZoneMsg};
 use crate::names::Name;
-use crate::proto::ErrorCode;
-use crate::protocol::server;
 use crate::store::StoreError;
 use crate::store::record::ResumeRecord;
-use crate::tick::now;
 use crate::token::Ticket;
 use crate::world::command::PlayerState;
 
-const TICKET_USED: &str = "the ticket was used before; log in again";
 /// How often a player is looked for in another zone.
 const TRIES: u32 = 3;
 
 /// What the store was asked for.
 pub(super) enum Found {
     /// Whether a ticket was used before.
-    Ticket { conn: ConnRef, ticket: Box<Ticket>, result: Result<bool, StoreError> },
+    Ticket { conn: ConnRef, sequence: u64, ticket: Box<Ticket>, result: Result<bool, StoreError> },
     /// Where a player is.
     Player { session: SessionKey, result: Result<Option<PlayerState>, StoreError> },
     /// What a resume token goes on with.
-    Token { conn: ConnRef, last_sequence: u64, result: Result<Option<ResumeRecord>, StoreError> },
+    Token { asked: Asked, result: Result<Option<ResumeRecord>, StoreError> },
+    /// A resume token that came to nothing is there again.
+    PutBack { conn: ConnRef, sequence: u64, denial: Denial },
+}
+
+/// A client's question to go on with a session that this gateway does not know.
+pub(super) struct Asked {
+    pub conn: ConnRef,
+    pub sequence: u64,
+    pub token_hash: [u8; 32],
+    pub last_sequence: u64,
 }
 
 impl Gateway {
@@ -43,32 +51,39 @@ impl Gateway {
 
     /// A client enters with a ticket. One that was used before must not get as far as presence,
     /// where it would send the player's own session away.
-    pub(super) fn on_enter(&mut self, conn: ConnRef, ticket: Ticket) {
+    pub(super) fn on_enter(&mut self, conn: ConnRef, sequence: u64, ticket: Ticket) {
+        if self.drain.is_some() {
+            return self.deny(conn, sequence, false, Denial::DRAINS);
+        }
         let (store, found) = (self.store.clone(), self.found.clone());
         tokio::spawn(async move {
             let result = store.ticket_is_used(ticket.usage).await;
+            let ticket = Box::new(ticket);
             // Fails only if the gateway has ended.
-            let _ = found.send(Found::Ticket { conn, ticket: Box::new(ticket), result }).await;
+            let _ = found.send(Found::Ticket { conn, sequence, ticket, result }).await;
         });
     }
 
-    fn on_ticket_found(&mut self, conn: ConnRef, ticket: Ticket, result: Result<bool, StoreError>) {
-        let (code, message) = match result {
-            Ok(false) => return self.begin_with(conn, ticket),
-            Ok(true) => (ErrorCode::ErrorTicketUsed, TICKET_USED),
+    fn on_ticket_found(
+        &mut self,
+        conn: ConnRef,
+        sequence: u64,
+        ticket: Ticket,
+        result: Result<bool, StoreError>,
+    ) {
+        let denial = match result {
+            Ok(false) => {
+                let Ticket { player, name, device, usage } = ticket;
+                let entering = Entering::new(conn, sequence, Some(usage), None);
+                return self.begin(player, name, device, uuid::Uuid::new_v4(), entering);
+            }
+            Ok(true) => Denial::TICKET_USED,
             Err(error) => {
                 warn!(%error, "ticket could not be looked up");
-                (ErrorCode::ErrorUnavailable, "the database is away")
+                Denial::NO_DATABASE
             }
         };
-        let packet = server::enter_world_refused(code, message);
-        self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
-    }
-
-    fn begin_with(&mut self, conn: ConnRef, ticket: Ticket) {
-        let entering =
-            Entering { conn, since: now(), ticket: Some(ticket.usage), resumes: None, tries: 0 };
-        self.begin(ticket.player, ticket.name, ticket.device, entering);
+        self.deny(conn, sequence, false, denial);
     }
 
     pub(super) fn begin(
@@ -76,15 +91,16 @@ impl Gateway {
         player: PlayerId,
         name: Name,
         device: String,
+        session_id: uuid::Uuid,
         entering: Entering,
     ) {
         let key = self.sessions.next_key();
         self.sessions.insert(Session {
             key,
             player,
-            name: name.clone(),
-            device: device.clone(),
-            session_id: uuid::Uuid::new_v4(),
+            name,
+            device,
+            session_id,
             token_hash: None,
             zone: None,
             rooms: Vec::new(),
@@ -92,16 +108,34 @@ impl Gateway {
             token_stored: None,
             stage: Stage::Entering(Box::new(entering)),
         });
+        self.claim(key);
+    }
+
+    /// Asks the master for the player's presence.
+    fn claim(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
         let claim = MasterMsg::Claim {
             request: RequestId(key.0),
-            player,
-            name: name.key(),
+            player: session.player,
+            name: session.name.key(),
             session: self.session_ref(key),
-            device,
+            device: session.device.clone(),
         };
         if let Err(problem) = self.shared.peers.master.send(claim) {
             warn!(%problem, "the master cannot be asked for presence");
-            self.fail_entry(key, ErrorCode::ErrorUnavailable, "the world is not ready; try again");
+            self.fail_entry(key, Denial::NO_MASTER);
+        }
+    }
+
+    /// There is a new master: whoever waits for the old one's word asks it.
+    pub(super) fn claim_again(&mut self) {
+        let waits = |session: &Session| match &session.stage {
+            Stage::Entering(entering) => !entering.granted,
+            _ => false,
+        };
+        let waiting = self.sessions.iter().filter(|(_, session)| waits(session));
+        for key in waiting.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.claim(key);
         }
     }
 
@@ -109,7 +143,9 @@ impl Gateway {
     pub(super) fn on_presence(&mut self, request: RequestId, zone: Option<ZoneId>) {
         let key = SessionKey(request.0);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if !matches!(session.stage, Stage::Entering(_)) {
+        let Stage::Entering(entering) = &mut session.stage else { return };
+        if std::mem::replace(&mut entering.granted, true) {
+            // An older master's grant has come too.
             return;
         }
         if let Some(zone) = zone {
@@ -126,25 +162,26 @@ impl Gateway {
     /// The store has answered.
     pub(super) fn on_found(&mut self, found: Found) {
         match found {
-            Found::Ticket { conn, ticket, result } => self.on_ticket_found(conn, *ticket, result),
+            Found::Ticket { conn, sequence, ticket, result } => {
+                self.on_ticket_found(conn, sequence, *ticket, result);
+            }
             Found::Player { session, result: Ok(Some(state)) } => {
                 let zone = self.shared.content.zone_at(state.pose.at).map(|zone| zone.id);
                 let zone = zone.or(self.shared.content.zones.first().map(|zone| zone.id));
                 match zone {
                     Some(zone) => self.ask_zone(session, zone),
-                    None => self.fail_entry(session, ErrorCode::ErrorNoServers, "no zone runs"),
+                    None => self.fail_entry(session, Denial::NO_ZONE_AT_ALL),
                 }
             }
             Found::Player { session, result: Ok(None) } => {
-                self.fail_entry(session, ErrorCode::ErrorNoSuchPlayer, "the character is gone");
+                self.fail_entry(session, Denial::NO_CHARACTER);
             }
             Found::Player { session, result: Err(error) } => {
                 warn!(%error, "player could not be read");
-                self.fail_entry(session, ErrorCode::ErrorUnavailable, "the database is away");
+                self.fail_entry(session, Denial::NO_DATABASE);
             }
-            Found::Token { conn, last_sequence, result } => {
-                self.on_token_found(conn, last_sequence, result);
-            }
+            Found::Token { asked, result } => self.on_token_found(asked, result),
+            Found::PutBack { conn, sequence, denial } => self.deny(conn, sequence, true, denial),
         }
     }
 
@@ -158,10 +195,21 @@ impl Gateway {
             ticket: entering.ticket,
         };
         session.zone = Some(zone);
+        self.see(zone);
         let sent = self.shared.peers.zones.get(zone).is_some_and(|z| z.send(enter).is_ok());
         if !sent {
-            let message = "the zone is not reachable; try again";
-            self.fail_entry(key, ErrorCode::ErrorUnavailable, message);
+            self.fail_entry(key, Denial::NO_ZONE);
+        }
+    }
+
+    /// A zone is somewhere else now: what was asked where it ran before may be lost.
+    pub(super) fn ask_for_entries_again(&mut self, zone: ZoneId) {
+        let waits = |session: &Session| {
+            session.zone == Some(zone) && matches!(session.stage, Stage::Entering(_))
+        };
+        let waiting = self.sessions.iter().filter(|(_, session)| waits(session));
+        for key in waiting.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.ask_zone(key, zone);
         }
     }
 
@@ -195,22 +243,20 @@ impl Gateway {
         let Stage::Entering(entering) = stage else { return };
         let how = match entering.resumes {
             None => How::Entered { state, guild },
-            Some(last_sequence) => {
+            Some(resuming) => {
+                counter!("throng_resumes_total", "result" => "other_gateway").increment(1);
                 // Another gateway had it: what was missed there nobody knows.
                 let log = Box::new(ReliableLog::unknown());
-                How::Resumed { log, last_sequence, received: 0 }
+                let last_sequence = resuming.last_sequence;
+                How::Resumed { log, last_sequence, received: 0, state: Some(state) }
             }
         };
-        let joined = ChatMsg::Joined {
-            player: session.player,
-            name: session.name.key(),
-            session: session_ref,
-            zone,
-            rooms: Vec::new(),
-        };
         info!(name = %session.name, "player enters");
+        self.see(zone);
         self.open(key, entering.conn, how);
-        self.post.chat(joined);
+        if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s)) {
+            self.post.chat(joined);
+        }
     }
 
     /// The zone has not let the player in.
@@ -226,28 +272,11 @@ impl Gateway {
                 entering.ticket = None;
                 self.ask_zone(key, zone);
             }
-            EnterRefusal::TicketUsed => {
-                self.fail_entry(key, ErrorCode::ErrorTicketUsed, TICKET_USED);
-            }
-            EnterRefusal::Full => {
-                self.fail_entry(key, ErrorCode::ErrorUnavailable, "the zone is full");
-            }
+            EnterRefusal::TicketUsed => self.fail_entry(key, Denial::TICKET_USED),
+            EnterRefusal::Full => self.fail_entry(key, Denial::ZONE_FULL),
             EnterRefusal::Elsewhere(_) | EnterRefusal::Unavailable => {
-                let message = "the player cannot be brought in now; try again";
-                self.fail_entry(key, ErrorCode::ErrorUnavailable, message);
+                self.fail_entry(key, Denial::NOT_BROUGHT_IN);
             }
         }
-    }
-
-    /// Ends a session that never began.
-    pub(super) fn fail_entry(&mut self, key: SessionKey, code: ErrorCode, message: &str) {
-        let Some(session) = self.sessions.get(key) else { return };
-        let Stage::Entering(entering) = &session.stage else { return };
-        let packet = match entering.resumes {
-            None => server::enter_world_refused(code, message),
-            Some(_) => server::resume_refused(code, message),
-        };
-        self.tell_conn(entering.conn, ToShard::Refused { conn: entering.conn.conn, packet });
-        self.release(key);
     }
 }

@@ -12,10 +12,12 @@ use super::shard::{GatewayService, flush};
 use super::talk::{ConnRef, FromShard, How, Opening};
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
+use crate::msg::login::GameServer;
 use crate::net::{ConnId, Io};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::tick::TICK_MS;
+use crate::world::command::PlayerState;
 
 impl GatewayService {
     /// A session begins, or goes on, on a connection of this shard.
@@ -44,7 +46,7 @@ impl GatewayService {
                     server::enter_world_response(&state, &guild, content, session_id, &token);
                 conn.outlet.emit_packet(&mut conn.pending, &answer);
             }
-            How::Resumed { log: old, last_sequence, received } => {
+            How::Resumed { log: old, last_sequence, received, state } => {
                 let lost;
                 (missed, lost) = old.missed(last_sequence);
                 let count = missed.len() as u32;
@@ -52,6 +54,13 @@ impl GatewayService {
                     server::resume_response(player, session_id, &token, count, lost, received);
                 conn.outlet.emit_packet(&mut conn.pending, &answer);
                 log = Box::default();
+                if let Some(state) = state {
+                    eye = state.pose.at;
+                    let PlayerState { inventory, gold, quests, level, .. } = *state;
+                    let content = &self.shared.content;
+                    missed.push(server::inventory(&inventory, gold, None, content));
+                    missed.push(server::quest_log(&quests, level, content));
+                }
             }
         }
         conn.outlet.log = Some(log);
@@ -112,6 +121,39 @@ impl GatewayService {
         let reason = DisconnectReason::DisconnectLoggedInElsewhere;
         self.send_away(io, id, reason, "the session goes on over another connection");
         self.lose_session(id);
+    }
+
+    /// A session goes on at another gateway. Whoever speaks lines cannot resume: its session ends
+    /// here, and it logs in again there.
+    pub(super) fn on_send_off(
+        &mut self,
+        io: &mut Io<'_>,
+        session: SessionKey,
+        from: ConnId,
+        to: &GameServer,
+    ) {
+        let Some(conn) = self.session_conn(session).filter(|conn| conn.id == from) else {
+            // It was lost, and reported, before.
+            return;
+        };
+        let is_text = conn.outlet.is_text();
+        self.redirect_to(io, from, to);
+        self.send_away(io, from, DisconnectReason::DisconnectDrain, "go on at another server");
+        if is_text {
+            self.forget_session(from, session);
+            self.report(FromShard::Logout { session });
+        } else {
+            self.lose_session(from);
+        }
+    }
+
+    /// Names another gateway, by its port of the same kind if it has one.
+    pub(super) fn redirect_to(&mut self, io: &mut Io<'_>, conn: ConnId, to: &GameServer) {
+        let Some(client) = self.conn(conn) else { return };
+        let port = if client.outlet.is_text() { to.text_port } else { to.port };
+        if port != 0 {
+            self.send_now(io, conn, &server::redirect(&to.host, port));
+        }
     }
 
     /// Gives a connection's session back to the session manager.

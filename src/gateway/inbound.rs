@@ -211,7 +211,7 @@ impl GatewayService {
             ClientPacket::Resume { token, last_sequence } => {
                 let (conn, _) = self.wait(conn)?;
                 let token_hash = ResumeToken::hash(&token);
-                self.report(FromShard::Resume { conn, token_hash, last_sequence });
+                self.report(FromShard::Resume { conn, sequence, token_hash, last_sequence });
                 Ok(())
             }
             ClientPacket::EnterWorld { ticket } => {
@@ -237,17 +237,24 @@ impl GatewayService {
             self.traffic.round_trip(at);
         }
         let act = ZoneMsg::Act { player, session, request, action };
-        match self.shared.peers.zones.get(zone).map(|outbox| outbox.send(act)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(SendError::Full(_))) => {
-                counter!("throng_refusals_total", "reason" => "zone_inbox_full").increment(1);
-                Err(Refused::mild(ErrorCode::ErrorUnavailable, "the zone is overloaded", 100))
-            }
-            Some(Err(SendError::Closed(_))) | None => {
-                let message = "the zone is not reachable now";
-                Err(Refused::mild(ErrorCode::ErrorUnavailable, message, 1_000))
-            }
+        let moves =
+            matches!(act, ZoneMsg::Act { action: Action::Move { .. } | Action::MoveTo { .. }, .. });
+        let (reason, message, retry_after_ms) =
+            match self.shared.peers.zones.get(zone).map(|outbox| outbox.send(act)) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(SendError::Full(_))) => {
+                    ("zone_inbox_full", "the zone is overloaded; try again", 100)
+                }
+                Some(Err(SendError::Closed(_))) | None => {
+                    ("zone_away", "the zone is not reachable now; try again", 1_000)
+                }
+            };
+        counter!("throng_refusals_total", "reason" => reason).increment(1);
+        if moves {
+            // The next one says more than an error could.
+            return Ok(());
         }
+        Err(Refused::mild(ErrorCode::ErrorUnavailable, message, retry_after_ms))
     }
 
     pub(super) fn tell_chat(
@@ -258,9 +265,13 @@ impl GatewayService {
         let Some(client) = self.conn(conn) else { return Ok(()) };
         let Some(playing) = client.playing() else { return Ok(()) };
         let message = message(playing.player);
-        self.shared.peers.chat.send(message).map_err(|_| {
-            counter!("throng_refusals_total", "reason" => "chat_inbox_full").increment(1);
-            Refused::mild(ErrorCode::ErrorUnavailable, "chat is not reachable now", 1_000)
+        self.shared.peers.chat.send(message).map_err(|problem| {
+            let (reason, message) = match problem {
+                SendError::Full(_) => ("chat_inbox_full", "chat is overloaded; try again"),
+                SendError::Closed(_) => ("chat_away", "chat is not reachable now; try again"),
+            };
+            counter!("throng_refusals_total", "reason" => reason).increment(1);
+            Refused::mild(ErrorCode::ErrorUnavailable, message, 1_000)
         })
     }
 
@@ -296,7 +307,7 @@ impl GatewayService {
         let verified = self.shared.verifier.verify(ticket, unix_millis());
         match verified {
             Ok(ticket) => match self.wait(conn) {
-                Ok((conn, _)) => self.report(FromShard::Enter { conn, ticket }),
+                Ok((conn, _)) => self.report(FromShard::Enter { conn, sequence, ticket }),
                 Err(refused) => self.refuse(io, conn, sequence, &refused),
             },
             Err(error) => {

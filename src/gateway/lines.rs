@@ -3,6 +3,8 @@
 //! A line passes the same gate as a packet (`inbound.rs`) but earns no strikes: who types is not a
 //! faulty program. Every line is counted against the rates.
 
+use metrics::counter;
+
 use super::inbound::Refused;
 use super::shard::{GatewayService, flush};
 use crate::msg::ChatMsg;
@@ -118,6 +120,7 @@ impl GatewayService {
         let server = self.servers.iter().find(|server| server.text_port != 0).cloned();
         match server {
             Some(server) => {
+                counter!("throng_redirects_total", "reason" => "routing").increment(1);
                 self.send_now(io, conn, &server::redirect(&server.host, server.text_port));
             }
             None => self.say(io, conn, text::NO_SERVERS)?,

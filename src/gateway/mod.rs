@@ -7,16 +7,20 @@
 
 mod absence;
 mod config;
+mod denial;
+mod drain;
 mod ending;
 mod entry;
 mod fanout;
 mod feed;
 mod holding;
 mod inbound;
+mod introduce;
 mod lines;
 mod outlet;
 mod pace;
 mod post;
+mod questions;
 mod resume;
 mod session;
 mod sessions;
@@ -25,31 +29,34 @@ mod talk;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::gauge;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::ids::{ServerId, SessionKey, ZoneId};
 use crate::link::pending::Pending;
 use crate::link::{Directory, Inbox, Outbox};
 use crate::msg::login::GameServer;
-use crate::msg::mirror::FrameMirror;
 use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, Outgoing, ZoneMsg};
 use crate::net::Shards;
 use crate::store::Store;
 use crate::tick::now;
 use crate::token::TicketVerifier;
 use crate::world::content::Content;
-use entry::Found;
+use drain::Drain;
+use entry::{Asked, Found};
+use introduce::Certainty;
 use post::Post;
+use questions::Question;
 use sessions::{Delivery, Sessions};
 use talk::ConnRef;
+use watch::Watching;
 
 pub use config::GatewayConfig;
 pub use shard::GatewayService;
@@ -101,22 +108,12 @@ pub fn reports() -> (mpsc::Sender<FromShard>, Reports) {
     (sender, Reports(receiver))
 }
 
-/// How long questions to other roles may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Questions that wait at once.
 const QUESTIONS: usize = 8_192;
-
-/// A question to login that a client waits for.
-enum Question {
-    Login { conn: ConnRef, sequence: u64 },
-    Register { conn: ConnRef, sequence: u64 },
-}
-
-/// A zone's last frame.
-struct Heard {
-    at: std::time::Instant,
-    origin: u64,
-}
+/// How often the session manager looks at what comes by no message.
+const BEAT: Duration = Duration::from_millis(100);
+/// Beats in a second.
+const BEATS: u64 = 10;
 
 /// The session manager.
 struct Gateway {
@@ -125,14 +122,20 @@ struct Gateway {
     post: Post,
     sessions: Sessions,
     questions: Pending<Question>,
-    mirrors: BTreeMap<ZoneId, FrameMirror>,
-    heard: BTreeMap<ZoneId, Heard>,
+    watching: Watching,
+    /// Sessions whose players wait for their turn to be brought in.
+    absent: VecDeque<SessionKey>,
+    certainty: Certainty,
     found: mpsc::Sender<Found>,
     /// Where newcomers are sent, best first.
     servers: Arc<Vec<GameServer>>,
+    /// Set once the process stops.
+    drain: Option<Drain>,
+    beats: u64,
 }
 
-/// Runs the session manager until `stop`; then every client is told and every player leaves.
+/// Runs the session manager until `stop`; then every client is sent to another gateway, or, if
+/// there is none, is told and its player leaves.
 pub async fn run(
     shared: Shared,
     mut inbox: Inbox<GatewayMsg>,
@@ -142,25 +145,15 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (found, mut findings) = mpsc::channel(QUESTIONS);
-    let mut gateway = Gateway {
-        post: Post::new(shared.peers.clone(), shards),
-        shared,
-        store,
-        sessions: Sessions::default(),
-        questions: Pending::new(QUESTIONS),
-        mirrors: BTreeMap::new(),
-        heard: BTreeMap::new(),
-        found,
-        servers: Arc::default(),
-    };
-    let mut sweep = tokio::time::interval(Duration::from_secs(1));
-    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut gateway = Gateway::new(shared, shards, store, found);
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut messages = Vec::with_capacity(256);
-    loop {
+    while !gateway.has_drained(now()) {
         tokio::select! {
             biased;
-            () = stop.cancelled() => break,
-            _ = sweep.tick() => gateway.sweep(),
+            () = stop.cancelled(), if gateway.drain.is_none() => gateway.begin_to_drain(),
+            _ = beat.tick() => gateway.beat().await,
             Some(report) = reports.recv() => gateway.on_report(report),
             Some(found) = findings.recv() => gateway.on_found(found),
             count = inbox.recv_many(&mut messages, 256) => {
@@ -174,10 +167,49 @@ pub async fn run(
         }
         gateway.post.send_again();
     }
-    gateway.drain().await;
+    if gateway.drain.is_none() {
+        gateway.begin_to_drain();
+    }
+    gateway.finish_draining().await;
 }
 
 impl Gateway {
+    fn new(
+        shared: Shared,
+        shards: Shards<ToShard>,
+        store: Store,
+        found: mpsc::Sender<Found>,
+    ) -> Self {
+        Self {
+            post: Post::new(shared.peers.clone(), shards),
+            watching: Watching::new(&shared.content),
+            shared,
+            store,
+            sessions: Sessions::default(),
+            questions: Pending::new(QUESTIONS),
+            absent: VecDeque::new(),
+            certainty: Certainty::new(now()),
+            found,
+            servers: Arc::default(),
+            drain: None,
+            beats: 0,
+        }
+    }
+
+    /// Several times a second.
+    async fn beat(&mut self) {
+        let now = now();
+        self.certainty.beat(now);
+        self.look_for_moved_zones();
+        self.drop_lost_questions();
+        self.bring_in_some(now);
+        self.send_off_some().await;
+        self.beats += 1;
+        if self.beats.is_multiple_of(BEATS) {
+            self.sweep(now);
+        }
+    }
+
     /// Dispatches what other roles send.
     fn on_message(&mut self, message: GatewayMsg) {
         match message {
@@ -202,31 +234,11 @@ impl Gateway {
                 self.post.all_shards(|| ToShard::Servers(servers.clone()));
             }
             GatewayMsg::LoginDecided { request, decision } => {
-                if let Some(Question::Login { conn, sequence }) = self.questions.answered(request) {
-                    self.tell_conn(
-                        conn,
-                        ToShard::LoginDecided { conn: conn.conn, sequence, decision },
-                    );
-                }
+                self.on_login_decided(request, decision);
             }
-            GatewayMsg::LoginQueued { request, place } => {
-                if let Some(Question::Login { conn, .. } | Question::Register { conn, .. }) =
-                    self.questions.peek(request)
-                {
-                    let conn = *conn;
-                    self.tell_conn(conn, ToShard::LoginQueued { conn: conn.conn, place });
-                }
-            }
+            GatewayMsg::LoginQueued { request, place } => self.on_login_queued(request, place),
             GatewayMsg::RegisterDecided { request, decision } => {
-                if let Some(Question::Register { conn, sequence }) =
-                    self.questions.answered(request)
-                {
-                    let conn_id = conn.conn;
-                    self.tell_conn(
-                        conn,
-                        ToShard::RegisterDecided { conn: conn_id, sequence, decision },
-                    );
-                }
+                self.on_register_decided(request, decision);
             }
             GatewayMsg::PresenceGranted { request, zone } => self.on_presence(request, zone),
         }
@@ -236,25 +248,25 @@ impl Gateway {
     fn on_report(&mut self, report: FromShard) {
         match report {
             FromShard::Login { conn, sequence, credentials, device, address } => {
-                self.ask_login(
-                    conn,
-                    sequence,
-                    Question::Login { conn, sequence },
-                    |from, request| LoginMsg::Login { from, request, credentials, device, address },
-                );
+                self.ask_login(conn, sequence, false, |from, request| LoginMsg::Login {
+                    from,
+                    request,
+                    credentials,
+                    device,
+                    address,
+                });
             }
             FromShard::Register { conn, sequence, credentials, address } => {
-                let question = Question::Register { conn, sequence };
-                self.ask_login(conn, sequence, question, |from, request| LoginMsg::Register {
+                self.ask_login(conn, sequence, true, |from, request| LoginMsg::Register {
                     from,
                     request,
                     credentials,
                     address,
                 });
             }
-            FromShard::Enter { conn, ticket } => self.on_enter(conn, ticket),
-            FromShard::Resume { conn, token_hash, last_sequence } => {
-                self.on_resume(conn, token_hash, last_sequence);
+            FromShard::Enter { conn, sequence, ticket } => self.on_enter(conn, sequence, ticket),
+            FromShard::Resume { conn, sequence, token_hash, last_sequence } => {
+                self.on_resume(Asked { conn, sequence, token_hash, last_sequence });
             }
             FromShard::Lost { session, conn, log, received } => {
                 self.on_lost(session, conn, log, received);
@@ -265,69 +277,12 @@ impl Gateway {
         }
     }
 
-    fn ask_login(
-        &mut self,
-        conn: ConnRef,
-        sequence: u64,
-        question: Question,
-        message: impl FnOnce(ServerId, crate::ids::RequestId) -> LoginMsg,
-    ) {
-        let asked = self.questions.ask(now(), ANSWER_WITHIN, question);
-        let sent = asked.is_ok_and(|request| {
-            let sent = self.shared.peers.login.send(message(self.shared.server, request));
-            if let Err(problem) = &sent {
-                warn!(%problem, "login cannot be asked");
-                self.questions.answered(request);
-            }
-            sent.is_ok()
-        });
-        if !sent {
-            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
-        }
-    }
-
-    fn on_frame(&mut self, frame: Arc<crate::msg::frame::EncodedFrame>) {
-        let heard = Heard { at: now(), origin: frame.frame.origin };
-        let before = self.heard.insert(frame.frame.zone, heard);
-        if before.is_some_and(|before| before.origin != frame.frame.origin) {
-            self.on_zone_restarted(frame.frame.zone);
-        }
-        self.post.frame(|| ToShard::Frame(frame.clone()));
-    }
-
-    /// A frame that came over a wire: rebuilt here, or asked for as a whole.
-    fn on_frame_delta(&mut self, delta: crate::msg::frame::FrameDelta) {
-        let zone = delta.zone;
-        match self.mirrors.entry(zone).or_default().apply(delta) {
-            Ok(frame) => self.on_frame(frame),
-            Err(_) => self.watch(zone),
-        }
-    }
-
-    fn watch(&self, zone: ZoneId) {
-        if let Some(outbox) = self.shared.peers.zones.get(zone)
-            && let Err(problem) = outbox.send(ZoneMsg::Watch { gateway: self.shared.server })
-        {
-            warn!(%zone, %problem, "zone cannot be asked for its frames");
-        }
-    }
-
-    /// Once a second: watches zones that are silent, ends what waited too long, counts.
-    fn sweep(&mut self) {
-        let now = now();
-        for zone in self.shared.peers.zones.snapshot().keys() {
-            let silent = |heard: &Heard| now - heard.at > Duration::from_secs(1);
-            if self.heard.get(zone).is_none_or(silent) {
-                self.watch(*zone);
-            }
-        }
-        for question in self.questions.expired(now) {
-            let (Question::Login { conn, sequence } | Question::Register { conn, sequence }) =
-                question;
-            self.tell_conn(conn, ToShard::Unavailable { conn: conn.conn, sequence });
-        }
+    /// Once a second: ends what waited too long, watches what is seen, counts.
+    fn sweep(&mut self, now: Instant) {
+        self.expire_questions(now);
         self.end_overdue(now);
         self.tend_absent(now);
+        self.tend_zones(now);
         for (state, count) in self.sessions.by_state() {
             gauge!("throng_sessions", "state" => state).set(count as f64);
         }

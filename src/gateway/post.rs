@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use metrics::counter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Peers, ToShard};
 use crate::ids::ZoneId;
@@ -94,7 +94,8 @@ impl Post {
     pub(super) fn chat(&mut self, message: ChatMsg) {
         let outbox = &self.peers.chat;
         if self.to_chat.send(message, |message| outbox.send(message)).is_err() {
-            warn!("chat has ended; it was not told");
+            // Whoever plays it next is told all there is to know.
+            debug!("nobody plays chat now; it was not told");
         }
     }
 
@@ -102,7 +103,8 @@ impl Post {
     pub(super) fn master(&mut self, message: MasterMsg) {
         let outbox = &self.peers.master;
         if self.to_master.send(message, |message| outbox.send(message)).is_err() {
-            warn!("the master has ended; it was not told");
+            // Whoever plays it next is told all there is to know.
+            debug!("nobody plays the master now; it was not told");
         }
     }
 

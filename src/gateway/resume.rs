@@ -3,34 +3,75 @@
 //! Runs in the gateway's task. A shard speaks of a session always together with its connection, so
 //! that late words about an old connection change nothing.
 
+use std::time::Duration;
+
+use metrics::counter;
 use tracing::{debug, info, warn};
 
 use super::Gateway;
+use super::denial::Denial;
+use super::entry::{Asked, Found};
 use super::outlet::ReliableLog;
-use super::sessions::{Entering, Stage};
+use super::sessions::{Entering, Resuming, Stage};
 use super::talk::{ConnRef, How, Opening, ToShard};
 use crate::ids::SessionKey;
-use crate::proto::ErrorCode;
-use crate::protocol::server;
-use crate::store::StoreError;
 use crate::store::record::ResumeRecord;
+use crate::store::{Store, StoreError};
 use crate::tick::{now, unix_millis};
 use crate::token::ResumeToken;
 
-use super::entry::Found;
-
 /// How long the store keeps a resume token, ms: longer than a restart of everything takes.
 const TOKEN_KEPT_MS: u64 = 24 * 3_600_000;
+
+/// How often a token's write is tried, each time after twice the pause before.
+const TOKEN_TRIES: u32 = 5;
+/// The first pause.
+const TOKEN_RETRY: Duration = Duration::from_secs(1);
+
+/// Puts a resume token into the store, also over a short absence of the database.
+async fn put_token(store: &Store, hash: [u8; 32], record: ResumeRecord) -> bool {
+    for attempt in 1..=TOKEN_TRIES {
+        match store.put_resume(hash, record.clone()).await {
+            Ok(()) => return true,
+            Err(error @ StoreError::Unavailable(_)) if attempt < TOKEN_TRIES => {
+                debug!(%error, attempt, "resume token is not stored yet");
+                tokio::time::sleep(TOKEN_RETRY * 2u32.pow(attempt - 1)).await;
+            }
+            Err(error) => {
+                warn!(%error, "resume token was not stored; only this gateway can resume");
+                break;
+            }
+        }
+    }
+    false
+}
 
 impl Gateway {
     /// Gives a session to the shard of its new connection, under a new resume token.
     pub(super) fn open(&mut self, key: SessionKey, conn: ConnRef, how: How) {
         let token = ResumeToken::random();
-        let hash = ResumeToken::hash(token.as_str());
-        self.sessions.set_token(key, hash);
-        let session_ref = self.session_ref(key);
+        self.sessions.set_token(key, ResumeToken::hash(token.as_str()));
+        self.store_token(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(zone) = session.zone else { return };
+        session.stage = Stage::Attached { conn };
+        let opening = Opening {
+            conn: conn.conn,
+            session: key,
+            session_id: session.session_id,
+            token,
+            player: session.player,
+            zone,
+            how,
+        };
+        self.tell_conn(conn, ToShard::Open(Box::new(opening)));
+    }
+
+    /// Writes a session's resume token into the store, so that another gateway can go on with it.
+    pub(super) fn store_token(&mut self, key: SessionKey) {
+        let session_ref = self.session_ref(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(hash) = session.token_hash else { return };
         let record = ResumeRecord {
             player: session.player,
             name: session.name.clone(),
@@ -45,31 +86,22 @@ impl Gateway {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            if let Err(error) = store.put_resume(hash, record).await {
-                warn!(%error, "resume token was not stored; only this gateway can resume");
-            }
+            put_token(&store, hash, record).await
         }));
-        session.stage = Stage::Attached { conn };
-        let opening = Opening {
-            conn: conn.conn,
-            session: key,
-            session_id: session.session_id,
-            token,
-            player: session.player,
-            zone,
-            how,
-        };
-        self.tell_conn(conn, ToShard::Open(Box::new(opening)));
     }
 
     /// A client goes on with a session.
-    pub(super) fn on_resume(&mut self, conn: ConnRef, token_hash: [u8; 32], last_sequence: u64) {
+    pub(super) fn on_resume(&mut self, asked: Asked) {
+        let Asked { conn, sequence, token_hash, last_sequence } = asked;
+        if self.drain.is_some() {
+            return self.deny(conn, sequence, true, Denial::DRAINS);
+        }
         let Some(key) = self.sessions.by_token(&token_hash) else {
             let (store, found) = (self.store.clone(), self.found.clone());
             tokio::spawn(async move {
                 let result = store.take_resume(token_hash, unix_millis()).await;
                 // Fails only if the gateway has ended.
-                let _ = found.send(Found::Token { conn, last_sequence, result }).await;
+                let _ = found.send(Found::Token { asked, result }).await;
             });
             return;
         };
@@ -85,20 +117,28 @@ impl Gateway {
             Stage::Detached { log, received, .. } => {
                 let (log, received) = (std::mem::take(log), *received);
                 info!(player = %session.player, "session resumed");
-                self.open(key, conn, How::Resumed { log, last_sequence, received });
+                self.go_on(key, conn, How::Resumed { log, last_sequence, received, state: None });
             }
-            Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
-                self.refuse_resume(conn, "the session is not to be had");
+            Stage::Entering(_) | Stage::Reattaching { .. } => {
+                self.deny(conn, sequence, true, Denial::CHANGES_CONNECTIONS);
+            }
+            Stage::Displaced { .. } => {
+                self.refuse_resume(conn, "the player has another session by now; log in");
             }
         }
     }
 
+    fn go_on(&mut self, key: SessionKey, conn: ConnRef, how: How) {
+        counter!("throng_resumes_total", "result" => "same_gateway").increment(1);
+        self.open(key, conn, how);
+    }
+
     pub(super) fn on_token_found(
         &mut self,
-        conn: ConnRef,
-        last_sequence: u64,
+        asked: Asked,
         result: Result<Option<ResumeRecord>, StoreError>,
     ) {
+        let Asked { conn, sequence, token_hash, last_sequence } = asked;
         match result {
             // Tokens of this gateway's own sessions are all known here: this one was replaced, or
             // its session has ended, before the store heard of it.
@@ -106,26 +146,17 @@ impl Gateway {
                 self.refuse_resume(conn, "the resume token is not valid any more; log in");
             }
             Ok(Some(record)) => {
-                let entering = Entering {
-                    conn,
-                    since: now(),
-                    ticket: None,
-                    resumes: Some(last_sequence),
-                    tries: 0,
-                };
-                self.begin(record.player, record.name, record.device, entering);
+                let ResumeRecord { player, name, device, session_id, .. } = record.clone();
+                let resuming = Resuming { last_sequence, token_hash, record };
+                let entering = Entering::new(conn, sequence, None, Some(Box::new(resuming)));
+                self.begin(player, name, device, session_id, entering);
             }
             Ok(None) => self.refuse_resume(conn, "the resume token is not valid; log in"),
             Err(error) => {
                 warn!(%error, "resume token could not be looked up");
-                self.refuse_resume(conn, "the database is away; log in again later");
+                self.deny(conn, sequence, true, Denial::NO_DATABASE);
             }
         }
-    }
-
-    pub(super) fn refuse_resume(&mut self, conn: ConnRef, message: &str) {
-        let packet = server::resume_refused(ErrorCode::ErrorResumeRefused, message);
-        self.tell_conn(conn, ToShard::Refused { conn: conn.conn, packet });
     }
 
     /// A shard has lost a session's connection, or gives the session back.
@@ -145,7 +176,7 @@ impl Gateway {
                 }
                 let (to, last_sequence) = (*to, *last_sequence);
                 info!(player = %session.player, "session goes on over another connection");
-                self.open(key, to, How::Resumed { log, last_sequence, received });
+                self.go_on(key, to, How::Resumed { log, last_sequence, received, state: None });
             }
             Stage::Attached { conn: with } if *with == conn => {
                 debug!(player = %session.player, "connection lost; the character stands");

@@ -15,6 +15,8 @@ use super::talk::ConnRef;
 use crate::ids::{PlayerId, SessionKey, TicketUse, ZoneId};
 use crate::msg::Outgoing;
 use crate::names::Name;
+use crate::store::record::ResumeRecord;
+use crate::tick::now;
 
 /// Where a session is in its life.
 pub(super) enum Stage {
@@ -40,13 +42,27 @@ pub(super) enum Stage {
 /// How a client came to wait.
 pub(super) struct Entering {
     pub conn: ConnRef,
+    /// The packet that asked for it.
+    pub sequence: u64,
     pub since: Instant,
     /// To be used up; none: a resumed session of another gateway.
     pub ticket: Option<TicketUse>,
-    /// What the client had read before, if it resumes.
-    pub resumes: Option<u64>,
+    /// What it goes on with, if it resumes.
+    pub resumes: Option<Box<Resuming>>,
+    /// Whether the master has granted presence.
+    pub granted: bool,
     /// Zones that said the player is elsewhere.
     pub tries: u32,
+}
+
+/// A session of another gateway that is to go on here.
+pub(super) struct Resuming {
+    /// What the client had read before.
+    pub last_sequence: u64,
+    /// The token that was taken from the store, and what it stood for: put back if it comes to
+    /// nothing now.
+    pub token_hash: [u8; 32],
+    pub record: ResumeRecord,
 }
 
 /// One session.
@@ -63,8 +79,8 @@ pub(super) struct Session {
     pub rooms: Vec<Name>,
     /// Its player is being brought in again.
     pub absence: Option<Absence>,
-    /// The last write of its resume token.
-    pub token_stored: Option<JoinHandle<()>>,
+    /// The last write of its resume token; gives whether it is in the store.
+    pub token_stored: Option<JoinHandle<bool>>,
     pub stage: Stage,
 }
 
@@ -74,6 +90,8 @@ pub(super) struct Absence {
     pub since: Instant,
     /// When a zone was last asked to let it in.
     pub asked: Instant,
+    /// Whether it waits for its turn to be asked for again.
+    pub queued: bool,
 }
 
 /// What became of a packet for a session.
@@ -92,6 +110,18 @@ pub(super) struct Sessions {
     next: u64,
     table: HashMap<SessionKey, Session, RandomState>,
     by_token: HashMap<[u8; 32], SessionKey, RandomState>,
+}
+
+impl Entering {
+    /// One that has just asked.
+    pub(super) fn new(
+        conn: ConnRef,
+        sequence: u64,
+        ticket: Option<TicketUse>,
+        resumes: Option<Box<Resuming>>,
+    ) -> Self {
+        Self { conn, sequence, since: now(), ticket, resumes, granted: false, tries: 0 }
+    }
 }
 
 impl Session {
@@ -176,6 +206,10 @@ impl Sessions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
         self.table.iter().map(|(key, session)| (*key, session))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (SessionKey, &mut Session)> {
+        self.table.iter_mut().map(|(key, session)| (*key, session))
     }
 
     pub(super) fn len(&self) -> usize {

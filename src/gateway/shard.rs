@@ -223,9 +223,9 @@ impl GatewayService {
             ToShard::RegisterDecided { conn, decision, .. } => {
                 self.on_answer(io, conn, &server::register_response(&decision));
             }
-            ToShard::Unavailable { conn, sequence } => {
-                let message = "the server is busy; try again";
-                let packet = server::error(ErrorCode::ErrorUnavailable, message, sequence, 1_000);
+            ToShard::NotNow { conn, sequence, message, retry_after_ms } => {
+                let code = ErrorCode::ErrorUnavailable;
+                let packet = server::error(code, message, sequence, retry_after_ms);
                 self.on_answer(io, conn, &packet);
             }
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
@@ -235,11 +235,18 @@ impl GatewayService {
             ToShard::End { session, reason, message } => {
                 self.end_session(io, session, reason, &message);
             }
-            ToShard::EndAll { reason, message } => {
+            ToShard::SendOff { session, conn, to } => self.on_send_off(io, session, conn, &to),
+            ToShard::EndAll { reason, message, to } => {
                 let ids: Vec<ConnId> = self.by_conn.keys().copied().collect();
                 for id in ids {
+                    if let Some(to) = &to {
+                        self.redirect_to(io, id, to);
+                    }
                     self.send_away(io, id, reason, &message);
                 }
+            }
+            ToShard::Unwatched(zone) => {
+                self.feeds.remove(&zone);
             }
             ToShard::Servers(servers) => self.servers = servers,
         }

@@ -68,11 +68,15 @@ pub enum ToShard {
         decision: RegisterDecision,
     },
     /// What was asked cannot be done now.
-    Unavailable {
+    NotNow {
         /// Who asked.
         conn: ConnId,
         /// In which packet.
         sequence: u64,
+        /// Why, in words.
+        message: &'static str,
+        /// When to try again, ms.
+        retry_after_ms: u32,
     },
     /// A session begins on a connection, or goes on.
     Open(Box<Opening>),
@@ -106,13 +110,27 @@ pub enum ToShard {
         /// In words.
         message: String,
     },
-    /// All are over.
+    /// A session goes on at another gateway: its client is told and its connection closed. Answered
+    /// by `Lost`, or by `Logout` for a client that cannot resume.
+    SendOff {
+        /// Which.
+        session: SessionKey,
+        /// Over which connection.
+        conn: ConnId,
+        /// Where to.
+        to: Arc<GameServer>,
+    },
+    /// All connections are over.
     EndAll {
         /// Why.
         reason: DisconnectReason,
         /// In words.
         message: String,
+        /// Where to go on, if anywhere.
+        to: Option<Arc<GameServer>>,
     },
+    /// A zone's frames come no longer: nobody sees it.
+    Unwatched(ZoneId),
     /// Where newcomers are sent.
     Servers(Arc<Vec<GameServer>>),
 }
@@ -136,8 +154,11 @@ pub(super) enum How {
     Resumed {
         log: Box<ReliableLog>,
         last_sequence: u64,
-        /// Highest client sequence read on the old connection.
+        /// Highest client sequence read on the old connection; 0: not known.
         received: u64,
+        /// The player, if it comes from another gateway: what it may have missed nobody knows, so
+        /// it is told all that it has.
+        state: Option<Box<PlayerState>>,
     },
 }
 
@@ -171,6 +192,8 @@ pub enum FromShard {
     Enter {
         /// Who.
         conn: ConnRef,
+        /// In which packet.
+        sequence: u64,
         /// The ticket.
         ticket: Ticket,
     },
@@ -178,6 +201,8 @@ pub enum FromShard {
     Resume {
         /// Who.
         conn: ConnRef,
+        /// In which packet.
+        sequence: u64,
         /// What proves it.
         token_hash: [u8; 32],
         /// What it had read.

@@ -134,6 +134,32 @@ impl<M> Outbox<M> {
         }
     }
 
+    /// The processes it may lead to now: one; none or several for a switch. None stands for an
+    /// inbox of this process.
+    pub fn servers(&self) -> Vec<Option<ServerId>> {
+        match &self.form {
+            Form::Direct(_) | Form::Loopback(_) => vec![None],
+            Form::Linked(carrier, _) => vec![Some(carrier.server())],
+            Form::Switched(targets) => targets.all().iter().flat_map(Outbox::servers).collect(),
+        }
+    }
+
+    /// Whether both lead to the same inbox over the same way. Two to another process are not the
+    /// same once its link was made anew.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        match (&self.form, &other.form) {
+            (
+                Form::Direct(mine) | Form::Loopback(mine),
+                Form::Direct(others) | Form::Loopback(others),
+            ) => mine.same_channel(others),
+            (Form::Linked(mine, to), Form::Linked(others, others_to)) => {
+                to == others_to && Arc::ptr_eq(mine, others)
+            }
+            (Form::Switched(mine), Form::Switched(others)) => Arc::ptr_eq(mine, others),
+            _ => false,
+        }
+    }
+
     /// Messages waiting now, for the role or for its process.
     pub fn depth(&self) -> usize {
         match &self.form {
@@ -153,18 +179,27 @@ impl<M: Wire> Outbox<M> {
     /// # Errors
     /// Gives the message back if there is no room, or nobody to send it to any more.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
+        self.send_to_one(message).map(|_| ())
+    }
+
+    /// Sends, and tells which process has the message now; none: this one. For questions that are
+    /// asked again when that process dies.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_to_one(&self, message: M) -> Result<Option<ServerId>, SendError<M>> {
         match &self.form {
-            Form::Direct(sender) => put(sender, message),
+            Form::Direct(sender) => put(sender, message).map(|()| None),
             Form::Loopback(sender) => match M::decode(message.encode()) {
-                Ok(message) => put(sender, message),
+                Ok(message) => put(sender, message).map(|()| None),
                 Err(error) => {
                     error!(%error, "a message did not survive its own wire form; dropped");
-                    Ok(())
+                    Ok(None)
                 }
             },
             Form::Linked(carrier, to) => {
                 match carrier.carry(*to, message.delivery(), &|| message.encode()) {
-                    Ok(()) => Ok(()),
+                    Ok(()) => Ok(Some(carrier.server())),
                     Err(NotCarried::Full) => Err(SendError::Full(message)),
                     Err(NotCarried::Closed) => Err(SendError::Closed(message)),
                 }

@@ -43,10 +43,24 @@ impl<T> Pending<T> {
         self.waiting.get(&id).map(|(_, next)| next)
     }
 
+    /// The same, to be changed.
+    pub fn peek_mut(&mut self, id: RequestId) -> Option<&mut T> {
+        self.waiting.get_mut(&id).map(|(_, next)| next)
+    }
+
     /// Those whose deadline has passed.
     pub fn expired(&mut self, now: Instant) -> Vec<T> {
-        let late = |(_, (deadline, _)): &(&RequestId, &(Instant, T))| *deadline <= now;
-        let ids: Vec<RequestId> = self.waiting.iter().filter(late).map(|(id, _)| *id).collect();
+        self.take(|deadline, _| deadline <= now)
+    }
+
+    /// Those that will have no answer, for a reason of the asker's.
+    pub fn hopeless(&mut self, is_hopeless: impl Fn(&T) -> bool) -> Vec<T> {
+        self.take(|_, next| is_hopeless(next))
+    }
+
+    fn take(&mut self, which: impl Fn(Instant, &T) -> bool) -> Vec<T> {
+        let chosen = self.waiting.iter().filter(|(_, (deadline, next))| which(*deadline, next));
+        let ids: Vec<RequestId> = chosen.map(|(id, _)| *id).collect();
         ids.into_iter().filter_map(|id| self.answered(id)).collect()
     }
 
@@ -74,6 +88,9 @@ mod tests {
         assert_eq!(pending.ask(start, Duration::from_secs(9), "c"), Err("c"));
         assert_eq!(pending.expired(start + Duration::from_secs(2)), ["a"]);
         assert_eq!(pending.answered(a), None);
+        let c = pending.ask(start, Duration::from_secs(9), "c").unwrap();
+        assert_eq!(pending.hopeless(|next| *next == "c"), ["c"]);
+        assert_eq!(pending.answered(c), None);
         assert_eq!(pending.answered(b), Some("b"));
         assert_eq!(pending.answered(b), None);
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 
 use super::{Outbox, SendError, Wire};
+use crate::ids::ServerId;
 
 /// Where switched outboxes lead now.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl<M> Targets<M> {
 }
 
 impl<M: Wire> Targets<M> {
-    /// Sends to the one whose turn it is, or to the next that takes the message.
-    pub(super) fn send(&self, message: M) -> Result<(), SendError<M>> {
+    /// Sends to the one whose turn it is, or to the next that takes the message; says to which.
+    pub(super) fn send(&self, message: M) -> Result<Option<ServerId>, SendError<M>> {
         let outboxes = self.outboxes.load();
         let first = match outboxes.len() {
             0 | 1 => 0,
@@ -51,8 +52,8 @@ impl<M: Wire> Targets<M> {
         let mut full = false;
         let mut message = message;
         for outbox in from.iter().chain(before) {
-            message = match outbox.send(message) {
-                Ok(()) => return Ok(()),
+            message = match outbox.send_to_one(message) {
+                Ok(server) => return Ok(server),
                 Err(SendError::Full(message)) => {
                     full = true;
                     message
