@@ -14,6 +14,8 @@ pub struct LinkConfig {
     pub loopback: bool,
     /// Where the master's links are, `host:port` each; empty: this process is the whole cluster.
     pub master: Vec<String>,
+    /// The host where other processes reach this one's links; empty: `ports.advertise`.
+    pub advertise: String,
     /// The file with the cluster's secret; none: `cluster.secret` in the data folder.
     pub secret_file: Option<PathBuf>,
     /// Milliseconds between two heartbeats; a link that hears nothing for three is cut.
@@ -47,6 +49,7 @@ impl Default for LinkConfig {
         Self {
             loopback: false,
             master: Vec::new(),
+            advertise: String::new(),
             secret_file: None,
             heartbeat_ms: 1_000,
             dead_seconds: 6,
@@ -63,6 +66,9 @@ impl LinkConfig {
         let mut found = Vec::new();
         for address in self.master.iter().filter(|address| host_and_port(address).is_none()) {
             found.push(format!("link.master must be like master.example:8091, not {address:?}"));
+        }
+        if !self.advertise.is_empty() && !is_host(&self.advertise) {
+            found.push("link.advertise must be a host name or an IP address, or empty".into());
         }
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -94,11 +100,15 @@ pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
         Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':'))?,
         None => host,
     };
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    is_host(host).then_some((host, port))
+}
+
+/// Whether this can be the name or the address of a host.
+fn is_host(host: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
     let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let good = is_v6 || (!host.is_empty() && host.bytes().all(plain));
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    good.then_some((host, port))
+    is_v6 || (1..=253).contains(&host.len()) && host.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -111,12 +121,13 @@ mod tests {
         let config = LinkConfig {
             master: vec!["here:8091".into(), "here".into()],
             heartbeat_ms: 3_000,
+            advertise: "here:8091".into(),
             tls: LinkTls { key: Some("key.pem".into()), ..LinkTls::default() },
             ..LinkConfig::default()
         };
         let problems = config.problems().join("\n");
-        assert_eq!(problems.lines().count(), 3, "{problems}");
-        for part in ["not \"here\"", "dead_seconds must be 9 to", "link.tls.ca"] {
+        assert_eq!(problems.lines().count(), 4, "{problems}");
+        for part in ["not \"here\"", "link.advertise must be", "dead_seconds must be 9 to", "link.tls.ca"] {
             assert!(problems.contains(part), "{part} is missing in {problems}");
         }
     }

@@ -144,6 +144,7 @@ impl Server {
         let Ports { login, gateway, text, http, link, admin } = self.ports;
         let mut settings = vec![
             ("DATA_DIR", self.data(&common.folder).display().to_string()),
+            ("PORTS__NAME", self.name.clone()),
             ("PORTS__BIND", Ipv4Addr::LOCALHOST.to_string()),
             ("PORTS__ADVERTISE", Ipv4Addr::LOCALHOST.to_string()),
             ("PORTS__LOGIN", login.to_string()),
