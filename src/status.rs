@@ -3,40 +3,86 @@
 //! Reads `/proc` where there is one; elsewhere the processor and memory are 0.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::link::Outbox;
+use crate::link::tcp::Links;
 use crate::msg::MasterMsg;
-use crate::msg::master::ServerStatus;
+use crate::msg::master::{ServerStatus, ZoneStatus};
 use crate::net::Gate;
+use crate::role::Role;
 use crate::tick::now;
+use crate::zone::host::Hosted;
 
 /// Kernel clock ticks of a second; 100 on every Linux that is met.
 const CLOCK_TICKS: f64 = 100.0;
 
-/// Tells the master how the process is, until `stop`. `template` holds what does not change.
-pub async fn report(
-    template: ServerStatus,
-    gate: std::sync::Arc<Gate>,
-    master: Outbox<MasterMsg>,
-    stop: CancellationToken,
-) {
+/// Where a process's status is read from.
+pub struct Source {
+    /// What does not change.
+    pub template: ServerStatus,
+    /// Its client connections.
+    pub gate: Arc<Gate>,
+    /// The zones that run in it, with their players.
+    pub zones: watch::Receiver<Hosted>,
+    /// Its links, if it has any.
+    pub links: Option<Links>,
+    /// Cancelled when it takes no newcomers any more.
+    pub draining: CancellationToken,
+}
+
+impl Source {
+    fn now(&self, cpu: &mut CpuMeter) -> ServerStatus {
+        let hosted = self.zones.borrow().clone();
+        let zones: Vec<ZoneStatus> = hosted
+            .iter()
+            .map(|(hosted, players)| ZoneStatus {
+                zone: hosted.zone,
+                players: *players,
+                origin: hosted.origin,
+            })
+            .collect();
+        let players = if self.template.roles.contains(&Role::Gateway) {
+            u32::try_from(self.gate.connections()).unwrap_or(u32::MAX)
+        } else {
+            zones.iter().map(|zone| zone.players).sum()
+        };
+        let links = self.links.iter().flat_map(Links::status).filter(|link| link.up).count();
+        ServerStatus {
+            players,
+            cpu_percent: cpu.percent(),
+            memory: resident_bytes(),
+            zones,
+            draining: self.draining.is_cancelled(),
+            links: u32::try_from(links).unwrap_or(u32::MAX),
+            ..self.template.clone()
+        }
+    }
+}
+
+/// Tells the master how the process is, once a second and whenever its zones change or it begins to
+/// drain, until `stop`.
+pub async fn report(mut source: Source, master: Outbox<MasterMsg>, stop: CancellationToken) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let draining = source.draining.clone();
+    let mut drain = std::pin::pin!(draining.cancelled());
+    let mut drains = false;
     let mut cpu = CpuMeter::start();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = second.tick() => {}
+            Ok(()) = source.zones.changed() => {}
+            () = &mut drain, if !drains => drains = true,
         }
-        let status = ServerStatus {
-            players: u32::try_from(gate.connections()).unwrap_or(u32::MAX),
-            cpu_percent: cpu.percent(),
-            memory: resident_bytes(),
-            ..template.clone()
-        };
+        let status = source.now(&mut cpu);
         if let Err(problem) = master.send(MasterMsg::Status(Box::new(status))) {
             debug!(%problem, "the master was not told how this server is");
         }
