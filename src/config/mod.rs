@@ -114,6 +114,12 @@ impl Config {
         )]
     }
 
+    /// The host where other processes reach this one's links.
+    pub fn link_host(&self) -> &str {
+        let own = &self.link.advertise;
+        if own.is_empty() { &self.ports.advertise } else { own }
+    }
+
     /// All of it but the world as TOML, with passwords left out: for people to read.
     pub fn in_force(&self) -> String {
         let mut shown = self.clone();

@@ -93,6 +93,11 @@ impl Default for PortsConfig {
 }
 
 impl PortsConfig {
+    /// What operators call this process.
+    pub fn name(&self) -> &str {
+        if self.name.is_empty() { &self.advertise } else { &self.name }
+    }
+
     pub(super) fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
         let ports = [

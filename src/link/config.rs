@@ -127,7 +127,9 @@ mod tests {
         };
         let problems = config.problems().join("\n");
         assert_eq!(problems.lines().count(), 4, "{problems}");
-        for part in ["not \"here\"", "link.advertise must be", "dead_seconds must be 9 to", "link.tls.ca"] {
+        for part in
+            ["not \"here\"", "link.advertise must be", "dead_seconds must be 9 to", "link.tls.ca"]
+        {
             assert!(problems.contains(part), "{part} is missing in {problems}");
         }
     }

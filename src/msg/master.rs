@@ -109,7 +109,9 @@ pub struct ServerStatus {
     pub zones: Vec<ZoneStatus>,
     /// Whether it takes no newcomers any more.
     pub draining: bool,
-    /// Where its links are reached, at `host`; 0: it has none.
+    /// The host where its links are reached, which may be another than the clients'.
+    pub link_host: String,
+    /// See `link_host`; 0: it has none.
     pub link_port: u16,
     /// When it started, Unix ms.
     pub started_at: u64,

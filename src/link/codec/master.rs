@@ -195,6 +195,7 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         link_port,
         started_at,
         links,
+        link_host,
     } = status;
     wire::ServerStatus {
         server_id: server.0,
@@ -221,6 +222,7 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         link_port: (*link_port).into(),
         started_at: *started_at,
         links: *links,
+        link_host: link_host.clone(),
     }
 }
 
@@ -244,7 +246,9 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         link_port,
         started_at,
         links,
+        link_host,
     } = status;
+    let at_host = host.clone();
     Ok(ServerStatus {
         server: reading::server(At(NAME, "server_id"), server_id)?,
         name,
@@ -266,5 +270,7 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         link_port: reading::port(At(NAME, "link_port"), link_port)?,
         started_at,
         links,
+        // An older version has one host for all.
+        link_host: if link_host.is_empty() { at_host } else { link_host },
     })
 }
