@@ -15,7 +15,8 @@ use tracing::{info, warn};
 
 use super::roster::{Roster, talk};
 use super::wiring::Wiring;
-use crate::ids::{ServerId, ZoneId};
+use crate::admin::Readiness;
+use crate::ids::{Key, ServerId, ZoneId};
 use crate::link::tcp::{LinkEvent, Links};
 use crate::link::{Address, Identity, Inbox, Outbox, Wire};
 use crate::msg::node::{HostedZone, Introduction, Member};
@@ -40,6 +41,9 @@ pub(super) struct Parts {
     /// The public half of its own login key.
     pub(super) ticket_key: Option<Bytes>,
     pub(super) hosting: watch::Receiver<Hosting>,
+    /// All zones of the world, with their names.
+    pub(super) world: Vec<(ZoneId, Key)>,
+    pub(super) readiness: Readiness,
     /// Cancelled when the master has this process drain.
     pub(super) drain: CancellationToken,
 }
@@ -80,6 +84,7 @@ impl Cluster {
         let mut again = tokio::time::interval(AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut hosting = self.parts.hosting.clone();
+        self.report_missing();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -244,6 +249,28 @@ impl Cluster {
         let logins = logins.into_iter().filter_map(|server| wiring.logins.get(server));
         wiring.switches.login.set_many(logins.collect());
         self.settle_zones();
+        self.report_missing();
+    }
+
+    /// Says what the roles of this process need and cannot reach now.
+    fn report_missing(&self) {
+        let plays = |role| self.parts.roles.has(role);
+        let mut missing = Vec::new();
+        if self.master.is_none() {
+            missing.push("no master is linked".to_owned());
+        }
+        if plays(Role::Gateway) {
+            if self.chat.is_none() {
+                missing.push("no chat server is linked".to_owned());
+            }
+            if self.roster.all(Role::Login).is_empty() {
+                missing.push("no login server is linked".to_owned());
+            }
+            let world = self.parts.world.iter();
+            let silent = world.filter(|(zone, _)| !self.zones.contains_key(zone));
+            missing.extend(silent.map(|(zone, name)| format!("zone {zone} ({name}) runs nowhere")));
+        }
+        self.parts.readiness.misses(missing);
     }
 
     fn settle_zones(&mut self) {

@@ -46,6 +46,9 @@ use wiring::{Inboxes, Wiring, wire};
 /// How long a part of the process may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long a whole world may take before it says that it runs.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
 struct Stops {
@@ -144,6 +147,14 @@ impl Process {
             verifier: self.verifier.clone(),
             ticket_key: self.signer.as_ref().map(|s| Bytes::copy_from_slice(s.public_key())),
             hosting: hosted.clone(),
+            world: self
+                .config
+                .world
+                .zones
+                .iter()
+                .map(|zone| (zone.id, zone.name.clone()))
+                .collect(),
+            readiness: readiness.clone(),
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
@@ -152,6 +163,14 @@ impl Process {
             readiness.started(role);
         }
         self.serve_operators(operators, metrics, token, master, readiness.clone());
+        if self.roles.is_all() {
+            // A whole world says that it runs when it does.
+            let complete = tokio::time::timeout(COMPLETE_WITHIN, readiness.complete());
+            tokio::select! {
+                _ = complete => {}
+                () = stop.cancelled() => {}
+            }
+        }
         banner::print(&self.config, &self.roles, &clients.addresses);
 
         stop.cancelled().await;
