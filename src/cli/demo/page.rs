@@ -73,26 +73,25 @@ impl Page<'_> {
             let _ =
                 writeln!(part, "  {line:<36} then: REGISTER name password, LOGIN name password");
         }
-        let asks = self.asks();
+        let _ = writeln!(part, "  {}", self.finds_the_master());
         let lines = [
             ("cluster status", "servers, zones, players, load, links"),
             ("announce 'hello all'", "to every player, over both gateways"),
             ("drain zone-1", "hands its zones over; nobody is disconnected"),
         ];
         for (what, why) in lines {
-            let _ = writeln!(part, "  {asks} {what:<22} # {why}");
+            let line = format!("{} {what}", self.program);
+            let _ = writeln!(part, "  {line:<36} {why}");
         }
         part
     }
 
-    /// How the operators' commands find the master and its token.
-    fn asks(&self) -> String {
-        let master = self.of(Role::Master).next();
-        let data = master.map_or(String::new(), |(master, _)| {
-            let folder = master.data(self.folder).display().to_string();
-            format!(" --data-dir {folder} --set ports.admin=127.0.0.1:{}", master.ports.admin)
-        });
-        format!("{}{data}", self.program)
+    /// What to set so that the operators' commands find the master and its token.
+    fn finds_the_master(&self) -> String {
+        let Some((master, _)) = self.of(Role::Master).next() else { return String::new() };
+        let data = master.data(self.folder).display().to_string();
+        let admin = master.ports.admin;
+        format!("export THRONG_DATA_DIR={data} THRONG_PORTS__ADMIN=127.0.0.1:{admin}")
     }
 
     fn kills(&self) -> String {
@@ -164,10 +163,8 @@ mod tests {
             format!("  http://127.0.0.1:{} ", ports.http),
             "kill -9 104 ".to_owned(),
             "kill -9 99 ".to_owned(),
-            format!(
-                "target/debug/throng --data-dir /tmp/demo/master --set \
-                 ports.admin=127.0.0.1:{admin} cluster status"
-            ),
+            format!("THRONG_DATA_DIR=/tmp/demo/master THRONG_PORTS__ADMIN=127.0.0.1:{admin}"),
+            "  target/debug/throng cluster status ".to_owned(),
         ] {
             assert!(text.contains(&line), "no '{line}' in:\n{text}");
         }
