@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use std::io::{BufRead, BufReader};
@@ -26,7 +27,9 @@ impl Demo {
             command.env_remove(name);
         }
         // Far from the default ports, and different for each process that runs tests.
-        let base = 20_000 + std::process::id() % 10_000;
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let base = 20_000 + std::process::id() % 100 * 100 + number * 50;
         let child = command
             .args(["demo", "--bots", "8", "--zones", "2", "--gateways", "2"])
             .args(["--base-port", &base.to_string()])
