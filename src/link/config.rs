@@ -2,6 +2,7 @@
 //!
 //! Read once at start by the composition and given to `tcp/`; nothing here changes later.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,8 @@ impl LinkConfig {
         for address in self.master.iter().filter(|address| host_and_port(address).is_none()) {
             found.push(format!("link.master must be like master.example:8091, not {address:?}"));
         }
-        if !self.advertise.is_empty() && !is_host(&self.advertise) {
+        let own = &self.advertise;
+        if !own.is_empty() && !is_name(own) && own.parse::<Ipv6Addr>().is_err() {
             found.push("link.advertise must be a host name or an IP address, or empty".into());
         }
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
@@ -96,19 +98,18 @@ impl LinkConfig {
 /// The parts of `host:port`; an IPv6 address stands in brackets.
 pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.contains(':'))?,
-        None => host,
+    let (host, good) = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => (inner, inner.parse::<Ipv6Addr>().is_ok()),
+        None => (host, is_name(host)),
     };
     let port = port.parse().ok().filter(|port| *port != 0)?;
-    is_host(host).then_some((host, port))
+    good.then_some((host, port))
 }
 
-/// Whether this can be the name or the address of a host.
-fn is_host(host: &str) -> bool {
+/// Whether this can be the name or the IPv4 address of a host.
+fn is_name(host: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
-    let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    is_v6 || (1..=253).contains(&host.len()) && host.bytes().all(plain)
+    (1..=253).contains(&host.len()) && host.bytes().all(plain)
 }
 
 #[cfg(test)]

@@ -90,6 +90,9 @@ pub struct Logged {
     pub body: Bytes,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// One end of a conversation.
 #[derive(Debug)]
 pub struct Conversation {

@@ -64,14 +64,16 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn new(parts: Parts) -> Self {
         let own = |role: Role| parts.roles.has(role).then_some(parts.server);
-        Self {
+        let cluster = Self {
             roster: Roster::new(parts.server, &parts.roles, parts.started_at),
             master: own(Role::Master),
             chat: own(Role::Chat),
             zones: BTreeMap::new(),
             untold: BTreeSet::new(),
             parts,
-        }
+        };
+        cluster.report_missing();
+        cluster
     }
 
     /// Runs until `stop`.
@@ -84,7 +86,6 @@ impl Cluster {
         let mut again = tokio::time::interval(AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut hosting = self.parts.hosting.clone();
-        self.report_missing();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

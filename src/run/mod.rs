@@ -158,7 +158,8 @@ impl Process {
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
-        self.report_status(&wiring, &clients, links.as_ref(), hosted, stop.clone());
+        let (drains, draining) = watch::channel(false);
+        self.report_status(&wiring, &clients, links.as_ref(), hosted, draining);
         for role in self.roles.iter() {
             readiness.started(role);
         }
@@ -176,6 +177,7 @@ impl Process {
         stop.cancelled().await;
         info!("stopping");
         readiness.drain();
+        drains.send_replace(true);
         self.stops.listeners.cancel();
         self.stops.gateway.cancel();
         if let Some(gateway) = gateway {
@@ -247,7 +249,7 @@ impl Process {
         clients: &Clients,
         links: Option<&Links>,
         hosted: watch::Receiver<zone::host::Hosted>,
-        draining: CancellationToken,
+        draining: watch::Receiver<bool>,
     ) {
         let ports = &self.config.ports;
         let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
@@ -271,15 +273,20 @@ impl Process {
             started_at: self.started_at,
             links: 0,
         };
-        let source = status::Source {
-            template,
-            gate: clients.gate.clone(),
-            zones: hosted,
-            links: links.cloned(),
+        let (gate, links) = (clients.gate.clone(), links.cloned());
+        let clients = move || u32::try_from(gate.connections()).unwrap_or(u32::MAX);
+        let up = move || {
+            let links = links.iter().flat_map(Links::status).filter(|link| link.up).count();
+            u32::try_from(links).unwrap_or(u32::MAX)
+        };
+        let source = status::StatusSource {
+            clients: self.roles.has(Role::Gateway).then(|| Box::new(clients) as _),
+            hosted,
+            links: Box::new(up),
             draining,
         };
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
-        self.tasks.spawn(status::report(source, master, stop));
+        self.tasks.spawn(status::report(template, source, master, stop));
     }
 
     /// Starts the roles that this process plays.

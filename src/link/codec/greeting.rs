@@ -200,7 +200,7 @@ mod tests {
     fn me() -> Identity {
         Identity {
             server: ServerId(7),
-            roles: "zone,chat".parse().unwrap(),
+            roles: "chat,zone".parse().unwrap(),
             host: "zone.example".into(),
             port: 8091,
             version: "0.1.0".into(),

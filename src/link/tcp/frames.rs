@@ -51,7 +51,7 @@ impl Frames {
     ///
     /// # Errors
     /// The next frame is empty or over the limit; nothing more can be read then.
-    pub fn next(&mut self) -> Result<Option<Bytes>, BadLength> {
+    pub fn cut(&mut self) -> Result<Option<Bytes>, BadLength> {
         let Some(length) = self.buffer.first_chunk() else {
             self.lacking = 0;
             return Ok(None);
@@ -88,7 +88,7 @@ mod tests {
             let mut got = Vec::new();
             for part in bytes.chunks(step) {
                 frames.buffer().extend_from_slice(part);
-                while let Some(frame) = frames.next().unwrap() {
+                while let Some(frame) = frames.cut().unwrap() {
                     got.push(frame);
                 }
             }
@@ -100,12 +100,12 @@ mod tests {
     fn an_announced_length_is_checked_first_and_makes_no_room_by_itself() {
         let mut frames = Frames::new(10_000_000);
         frames.buffer().extend_from_slice(&9_000_000u32.to_le_bytes());
-        assert_eq!(frames.next(), Ok(None));
+        assert_eq!(frames.cut(), Ok(None));
         assert!(frames.buffer().capacity() <= 2 * GROWTH_MAX);
         for (length, limit) in [(0, 10), (11, 10)] {
             let mut frames = Frames::new(limit);
             frames.buffer().extend_from_slice(&(length as u32).to_le_bytes());
-            assert_eq!(frames.next(), Err(BadLength { length, limit }));
+            assert_eq!(frames.cut(), Err(BadLength { length, limit }));
         }
     }
 }

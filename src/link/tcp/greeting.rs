@@ -142,7 +142,7 @@ impl<S: Socket> Talk<'_, S> {
     /// The next step and its bytes.
     async fn hear(&mut self) -> Result<(Step, Bytes), Failure> {
         loop {
-            if let Some(frame) = self.frames.next()? {
+            if let Some(frame) = self.frames.cut()? {
                 return match greeting::decode(frame.clone())? {
                     Step::Refused(refusal, words) => Err(Failure::Refused(words, refusal)),
                     step => Ok((step, frame)),

@@ -165,10 +165,11 @@ impl Peer {
     pub(super) fn take(&self, batch: &mut Batch, acknowledge: bool) -> Taken {
         let mut state = self.state.lock();
         std::mem::swap(&mut state.batch, batch);
-        if acknowledge || state.conversation.untold() >= ACKNOWLEDGE_AFTER {
-            if let Some(through) = state.conversation.acknowledge() {
-                batch.push_own(Own::Acknowledgement(through));
-            }
+        let much = state.conversation.untold() >= ACKNOWLEDGE_AFTER;
+        if (acknowledge || much)
+            && let Some(through) = state.conversation.acknowledge()
+        {
+            batch.push_own(Own::Acknowledgement(through));
         }
         let untold = state.conversation.untold() > 0;
         state.writing = batch.len();

@@ -84,7 +84,7 @@ impl Reader {
     async fn take_frames(&mut self) -> Result<(), End> {
         let hosted = self.hosted.now();
         let (mut reliable, mut droppable) = (0, 0);
-        while let Some(frame) = self.frames.next()? {
+        while let Some(frame) = self.frames.cut()? {
             match envelope::read(frame)? {
                 Arrived::Message { id: 0, target, body } => {
                     droppable += 1;
@@ -124,10 +124,12 @@ impl Reader {
                 Ok(()) => break,
                 Err(NotPut::Full) => {
                     let until = *patience.get_or_insert_with(|| now() + INBOX_PATIENCE);
-                    if timeout_at(until.into(), host.room()).await.is_err() {
+                    let waited = timeout_at(until.into(), host.room()).await;
+                    // While nothing was read, silence says nothing.
+                    self.heard = now();
+                    if waited.is_err() {
                         return Err(End::InboxFull(target));
                     }
-                    self.heard = now();
                 }
                 Err(problem) => {
                     self.not_put(target, problem);

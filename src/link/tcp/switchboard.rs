@@ -230,6 +230,10 @@ impl Switchboard {
     }
 
     async fn on_done(&mut self, done: Done) {
+        // What a dial has led to was offered before it ended.
+        while let Ok(offer) = self.offers.try_recv() {
+            self.on_offer(offer).await;
+        }
         match done {
             Done::Dialed(target, result) => self.on_dialed(target, result).await,
             Done::Ended { server, serial, end, heard } => {
