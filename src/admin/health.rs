@@ -3,9 +3,12 @@
 //! Answers without a master and without a database; that one of them is away is part of the
 //! answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::role::{Role, Roles};
 use crate::store::Store;
@@ -25,13 +28,16 @@ struct Inner {
     /// Parallel to [`Role::ALL`].
     started: [AtomicBool; Role::ALL.len()],
     draining: AtomicBool,
+    /// What roles wait for.
+    lacking: Mutex<BTreeSet<(Role, &'static str)>>,
 }
 
 impl Readiness {
     /// Of a process that will play `roles`; none has started yet.
     pub fn new(roles: Roles) -> Self {
         let started = std::array::from_fn(|_| AtomicBool::new(false));
-        Self { inner: Arc::new(Inner { roles, started, draining: AtomicBool::new(false) }) }
+        let (draining, lacking) = (AtomicBool::new(false), Mutex::default());
+        Self { inner: Arc::new(Inner { roles, started, draining, lacking }) }
     }
 
     /// A role has started.
@@ -49,6 +55,17 @@ impl Readiness {
             if known == role {
                 flag.store(to, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Whether a role lacks `what` it needs of the others, as in `link to the master`. It is not
+    /// ready as long as it does; what this process does not play is not asked for.
+    pub fn lacks(&self, role: Role, what: &'static str, lacks: bool) {
+        let mut lacking = self.inner.lacking.lock();
+        if lacks {
+            lacking.insert((role, what));
+        } else {
+            lacking.remove(&(role, what));
         }
     }
 
@@ -70,6 +87,9 @@ impl Readiness {
             .filter(|(role, flag)| self.inner.roles.has(*role) && !flag.load(Ordering::Relaxed))
             .map(|(role, _)| format!("the {role} role is not running"))
             .collect();
+        let lacking: Vec<(Role, &str)> = self.inner.lacking.lock().iter().copied().collect();
+        let ours = lacking.into_iter().filter(|(role, _)| self.inner.roles.has(*role));
+        problems.extend(ours.map(|(role, what)| format!("the {role} role has no {what}")));
         if self.inner.draining.load(Ordering::Relaxed) {
             problems.push("the process is draining".to_owned());
         }
@@ -98,6 +118,11 @@ mod tests {
         readiness.ended(Role::Zone);
         assert_eq!(readiness.problems(None).await, ["the zone role is not running"]);
         readiness.started(Role::Zone);
+        let what = "link to the master";
+        readiness.lacks(Role::Zone, what, true);
+        readiness.lacks(Role::Gateway, what, true);
+        assert_eq!(readiness.problems(None).await, ["the zone role has no link to the master"]);
+        readiness.lacks(Role::Zone, what, false);
         readiness.drain();
         assert_eq!(readiness.problems(None).await, ["the process is draining"]);
     }

@@ -33,10 +33,15 @@ pub use layers::Sources;
 pub use load::{BadConfig, Finding, load};
 pub use sections::{LinkConfig, LogConfig, LogFormat, PortsConfig, store_address};
 
+/// Longest name of a server, bytes.
+const NAME_MAX: usize = 64;
+
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// What people call this server; empty: after its roles.
+    pub name: String,
     /// The folder of what the server makes itself: database, keys, tokens.
     pub data_dir: PathBuf,
     /// `[log]`
@@ -67,6 +72,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            name: String::new(),
             data_dir: "throng-data".into(),
             log: LogConfig::default(),
             ports: PortsConfig::default(),
@@ -87,6 +93,12 @@ impl Config {
     /// Every value that is out of its range, and every combination that cannot work.
     pub fn problems(&self, roles: &Roles) -> Vec<String> {
         let mut found = Vec::new();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+        if self.name.len() > NAME_MAX || !self.name.bytes().all(plain) {
+            found.push(format!(
+                "name must be at most {NAME_MAX} letters, digits, dots, - or _, or empty"
+            ));
+        }
         found.extend(self.log.problems());
         found.extend(self.ports.problems());
         found.extend(self.net.problems());
@@ -110,6 +122,11 @@ impl Config {
             "store.url must be a postgres:// address when the roles are spread over several \
              processes (this one runs --role {roles}; SQLite serves --role all only)"
         )]
+    }
+
+    /// What people call a process that plays `roles`.
+    pub fn name_for(&self, roles: &Roles) -> String {
+        if self.name.is_empty() { roles.to_string() } else { self.name.clone() }
     }
 
     /// All of it but the world as TOML, with passwords left out: for people to read.

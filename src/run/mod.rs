@@ -380,7 +380,7 @@ impl Process {
     ) {
         let template = ServerStatus {
             server: self.server,
-            name: self.config.ports.advertise.clone(),
+            name: self.config.name_for(&Roles::all()),
             roles: Roles::all().iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             region: self.config.ports.region.clone(),
@@ -393,6 +393,7 @@ impl Process {
             memory: 0,
             zones: Vec::new(),
             draining: false,
+            link_host: self.config.ports.advertise.clone(),
             link_port: 0,
             started_at: crate::tick::unix_millis(),
             links: 0,

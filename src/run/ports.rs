@@ -35,6 +35,7 @@ impl Process {
             metrics,
             token,
             master: Some(master),
+            master_links: Vec::new(),
             store: Some(self.store.clone()),
             readiness,
             started: now(),
