@@ -6,6 +6,7 @@
 mod accounts;
 mod borders;
 mod cheats;
+mod cluster;
 mod databases;
 mod floods;
 mod guilds;
@@ -22,6 +23,7 @@ mod player;
 mod postgres;
 mod resume;
 mod server;
+mod storm;
 mod text;
 mod text_commands;
 mod tls;
