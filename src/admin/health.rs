@@ -3,12 +3,11 @@
 //! Answers without a master and without a database; that one of them is away is part of the
 //! answer.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::role::{Role, Roles};
 use crate::store::Store;
@@ -28,16 +27,16 @@ struct Inner {
     /// Parallel to [`Role::ALL`].
     started: [AtomicBool; Role::ALL.len()],
     draining: AtomicBool,
-    /// What roles wait for.
-    lacking: Mutex<BTreeSet<(Role, &'static str)>>,
+    /// What of the cluster is missing for its roles to work.
+    missing: watch::Sender<Vec<String>>,
 }
 
 impl Readiness {
     /// Of a process that will play `roles`; none has started yet.
     pub fn new(roles: Roles) -> Self {
         let started = std::array::from_fn(|_| AtomicBool::new(false));
-        let (draining, lacking) = (AtomicBool::new(false), Mutex::default());
-        Self { inner: Arc::new(Inner { roles, started, draining, lacking }) }
+        let (draining, missing) = (AtomicBool::new(false), watch::channel(Vec::new()).0);
+        Self { inner: Arc::new(Inner { roles, started, draining, missing }) }
     }
 
     /// A role has started.
@@ -58,15 +57,20 @@ impl Readiness {
         }
     }
 
-    /// Whether a role lacks `what` it needs of the others, as in `link to the master`. It is not
-    /// ready as long as it does; what this process does not play is not asked for.
-    pub fn lacks(&self, role: Role, what: &'static str, lacks: bool) {
-        let mut lacking = self.inner.lacking.lock();
-        if lacks {
-            lacking.insert((role, what));
-        } else {
-            lacking.remove(&(role, what));
-        }
+    /// What of the cluster its roles cannot do without and do not have now, in words.
+    pub fn misses(&self, missing: Vec<String>) {
+        self.inner.missing.send_if_modified(|before| {
+            let changed = *before != missing;
+            *before = missing;
+            changed
+        });
+    }
+
+    /// Waits until nothing is missing.
+    pub async fn complete(&self) {
+        let mut missing = self.inner.missing.subscribe();
+        // Fails only if the sender is gone, which this holds.
+        let _ = missing.wait_for(Vec::is_empty).await;
     }
 
     /// The process is about to stop and should get no newcomers.
@@ -87,9 +91,7 @@ impl Readiness {
             .filter(|(role, flag)| self.inner.roles.has(*role) && !flag.load(Ordering::Relaxed))
             .map(|(role, _)| format!("the {role} role is not running"))
             .collect();
-        let lacking: Vec<(Role, &str)> = self.inner.lacking.lock().iter().copied().collect();
-        let ours = lacking.into_iter().filter(|(role, _)| self.inner.roles.has(*role));
-        problems.extend(ours.map(|(role, what)| format!("the {role} role has no {what}")));
+        problems.extend(self.inner.missing.borrow().iter().cloned());
         if self.inner.draining.load(Ordering::Relaxed) {
             problems.push("the process is draining".to_owned());
         }
@@ -117,12 +119,11 @@ mod tests {
         assert_eq!(readiness.problems(None).await, [""; 0]);
         readiness.ended(Role::Zone);
         assert_eq!(readiness.problems(None).await, ["the zone role is not running"]);
+        readiness.misses(vec!["no master is linked".into()]);
+        assert_eq!(readiness.problems(None).await.len(), 2);
         readiness.started(Role::Zone);
-        let what = "link to the master";
-        readiness.lacks(Role::Zone, what, true);
-        readiness.lacks(Role::Gateway, what, true);
-        assert_eq!(readiness.problems(None).await, ["the zone role has no link to the master"]);
-        readiness.lacks(Role::Zone, what, false);
+        readiness.misses(Vec::new());
+        readiness.complete().await;
         readiness.drain();
         assert_eq!(readiness.problems(None).await, ["the process is draining"]);
     }

@@ -21,17 +21,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::ChatConfig;
 use crate::gateway::GatewayConfig;
+use crate::link::LinkConfig;
 use crate::login::LoginConfig;
 use crate::master::MasterConfig;
 use crate::net::NetConfig;
-use crate::role::Roles;
+use crate::role::{Role, Roles};
 use crate::store::StoreConfig;
 use crate::world::content::Content;
 use crate::zone::ZoneConfig;
 
 pub use layers::Sources;
 pub use load::{BadConfig, Finding, load};
-pub use sections::{LinkConfig, LogConfig, LogFormat, PortsConfig, store_address};
+pub use sections::{LogConfig, LogFormat, PortsConfig, store_address};
 
 /// Longest name of a server, bytes.
 const NAME_MAX: usize = 64;
@@ -107,6 +108,7 @@ impl Config {
         found.extend(self.zone.problems());
         found.extend(self.chat.problems());
         found.extend(self.master.problems());
+        found.extend(self.link.problems());
         found.extend(sections::store_problems(&self.store));
         found.extend(self.world.problems().into_iter().map(|line| format!("world.{line}")));
         found.extend(self.combinations(roles));
@@ -115,13 +117,25 @@ impl Config {
 
     /// What only shows when several sections are seen together.
     fn combinations(&self, roles: &Roles) -> Vec<String> {
-        if roles.is_all() || !sections::is_sqlite(&self.store) {
-            return Vec::new();
+        let mut found = Vec::new();
+        if !roles.is_all() && sections::is_sqlite(&self.store) {
+            found.push(format!(
+                "store.url must be a postgres:// address when the roles are spread over several \
+                 processes (this one runs --role {roles}; SQLite serves --role all only)"
+            ));
         }
-        vec![format!(
-            "store.url must be a postgres:// address when the roles are spread over several \
-             processes (this one runs --role {roles}; SQLite serves --role all only)"
-        )]
+        if !roles.has(Role::Master) && self.link.master.is_empty() {
+            found.push(format!(
+                "link.master must be where the master's links are, like [\"master.example:8091\"]: \
+                 this process runs --role {roles}, without a master of its own"
+            ));
+        }
+        found
+    }
+
+    /// The host by which other servers of the cluster reach this one's links.
+    pub fn link_host(&self) -> &str {
+        if self.link.advertise.is_empty() { &self.ports.advertise } else { &self.link.advertise }
     }
 
     /// What people call a process that plays `roles`.

@@ -27,15 +27,15 @@ impl Process {
         listener: TcpListener,
         metrics: PrometheusHandle,
         token: admin::OperatorToken,
-        master: mpsc::Sender<master::query::Query>,
+        master: Option<mpsc::Sender<master::query::Query>>,
         readiness: admin::Readiness,
     ) {
         let zones = self.config.world.zones.iter();
         let state = admin::AdminState {
             metrics,
             token,
-            master: Some(master),
-            master_links: Vec::new(),
+            master,
+            master_links: self.config.link.master.clone(),
             store: Some(self.store.clone()),
             readiness,
             started: now(),
@@ -53,9 +53,9 @@ impl Process {
     pub(super) fn serve_http(
         &self,
         listener: TcpListener,
-        tls: Option<Tls>,
         shards: Shards<gateway::ToShard>,
         gate: Arc<Gate>,
+        tls: Option<Tls>,
     ) -> anyhow::Result<()> {
         let stop = self.stops.gateway.clone();
         let allowed_origins = self.config.net.allowed_origins.clone();

@@ -131,7 +131,13 @@ pub const METRICS: &[Metric] = &[
     gauge("throng_inbox_depth", None, &["role"], "Messages that wait in a role's inbox."),
     gauge("throng_links_up", None, &[], "Links to other processes."),
     counter("throng_link_messages_total", None, &["direction", "kind"], "Messages of links."),
+    counter("throng_link_bytes_total", B, &["direction"], "Bytes of links."),
     counter("throng_link_resends_total", None, &[], "Messages of links that were sent again."),
+    counter("throng_link_repeats_total", None, &[], "Messages of links that came again and were left out."),
+    counter("throng_link_drops_total", None, &["reason"], "Messages of links that were not taken or not delivered."),
+    counter("throng_link_greetings_failed_total", None, &["side", "reason"], "Connections between processes that became no link."),
+    histogram("throng_link_round_trip_seconds", S, &[], "From a link's heartbeat to its answer."),
+    gauge("throng_link_queue_bytes", B, &[], "Bytes that wait for other processes."),
 
     histogram("throng_database_seconds", S, &["operation"], "From a call of the store to its answer, waiting included."),
     counter("throng_database_errors_total", None, &["kind"], "Calls of the store that failed."),
