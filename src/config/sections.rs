@@ -57,8 +57,6 @@ pub struct PortsConfig {
     pub bind: IpAddr,
     /// The host name or address that clients and other servers are told to come to.
     pub advertise: String,
-    /// What operators call this process; empty: `advertise`.
-    pub name: String,
     /// Where this machine stands, for the `geographic` balancing of the master; may be empty.
     pub region: String,
     /// Packet protocol, log-in and registration only.
@@ -80,7 +78,6 @@ impl Default for PortsConfig {
         Self {
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             advertise: "127.0.0.1".into(),
-            name: String::new(),
             region: String::new(),
             login: 8080,
             gateway: 8081,
@@ -93,11 +90,6 @@ impl Default for PortsConfig {
 }
 
 impl PortsConfig {
-    /// What operators call this process.
-    pub fn name(&self) -> &str {
-        if self.name.is_empty() { &self.advertise } else { &self.name }
-    }
-
     pub(super) fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
         let ports = [
@@ -120,9 +112,6 @@ impl PortsConfig {
             found.push(
                 "ports.advertise must be a host name or an IP address, without a port".into(),
             );
-        }
-        if self.name.len() > 64 || self.name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            found.push("ports.name must be a word of at most 64 bytes, or empty".into());
         }
         if self.region.len() > 64 || self.region.chars().any(char::is_control) {
             found.push("ports.region must be a word of at most 64 bytes, or empty".into());

@@ -2,7 +2,6 @@
 //!
 //! Read once at start by the composition and given to `tcp/`; nothing here changes later.
 
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,8 @@ pub struct LinkConfig {
     pub loopback: bool,
     /// Where the master's links are, `host:port` each; empty: this process is the whole cluster.
     pub master: Vec<String>,
-    /// The host where other processes reach this one's links; empty: `ports.advertise`.
+    /// The host name or address that other servers of the cluster reach this one by; empty:
+    /// `ports.advertise`.
     pub advertise: String,
     /// The file with the cluster's secret; none: `cluster.secret` in the data folder.
     pub secret_file: Option<PathBuf>,
@@ -68,9 +68,12 @@ impl LinkConfig {
         for address in self.master.iter().filter(|address| host_and_port(address).is_none()) {
             found.push(format!("link.master must be like master.example:8091, not {address:?}"));
         }
-        let own = &self.advertise;
-        if !own.is_empty() && !is_name(own) && own.parse::<Ipv6Addr>().is_err() {
-            found.push("link.advertise must be a host name or an IP address, or empty".into());
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-:_".contains(&b);
+        if self.advertise.len() > 253 || !self.advertise.bytes().all(plain) {
+            found.push(
+                "link.advertise must be a host name or an IP address, without a port, or empty"
+                    .into(),
+            );
         }
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -98,18 +101,13 @@ impl LinkConfig {
 /// The parts of `host:port`; an IPv6 address stands in brackets.
 pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
     let (host, good) = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(inner) => (inner, inner.parse::<Ipv6Addr>().is_ok()),
-        None => (host, is_name(host)),
+        Some(inner) => (inner, inner.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => (host, !host.is_empty() && host.bytes().all(plain)),
     };
     let port = port.parse().ok().filter(|port| *port != 0)?;
     good.then_some((host, port))
-}
-
-/// Whether this can be the name or the IPv4 address of a host.
-fn is_name(host: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
-    (1..=253).contains(&host.len()) && host.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -121,16 +119,14 @@ mod tests {
         assert_eq!(LinkConfig::default().problems(), [""; 0]);
         let config = LinkConfig {
             master: vec!["here:8091".into(), "here".into()],
+            advertise: "a b".into(),
             heartbeat_ms: 3_000,
-            advertise: "here:8091".into(),
             tls: LinkTls { key: Some("key.pem".into()), ..LinkTls::default() },
             ..LinkConfig::default()
         };
         let problems = config.problems().join("\n");
         assert_eq!(problems.lines().count(), 4, "{problems}");
-        for part in
-            ["not \"here\"", "link.advertise must be", "dead_seconds must be 9 to", "link.tls.ca"]
-        {
+        for part in ["not \"here\"", "link.advertise", "dead_seconds must be 9 to", "link.tls.ca"] {
             assert!(problems.contains(part), "{part} is missing in {problems}");
         }
     }

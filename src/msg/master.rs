@@ -109,9 +109,9 @@ pub struct ServerStatus {
     pub zones: Vec<ZoneStatus>,
     /// Whether it takes no newcomers any more.
     pub draining: bool,
-    /// The host where its links are reached, which may be another than the clients'.
+    /// Where its links are reached by the others of the cluster.
     pub link_host: String,
-    /// See `link_host`; 0: it has none.
+    /// The port there; 0: it has none.
     pub link_port: u16,
     /// When it started, Unix ms.
     pub started_at: u64,

@@ -255,7 +255,7 @@ impl Process {
         let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
         let template = ServerStatus {
             server: self.server,
-            name: ports.name().to_owned(),
+            name: self.config.name_for(&self.roles),
             roles: self.roles.iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             region: ports.region.clone(),

@@ -143,8 +143,8 @@ impl Server {
     pub(super) fn member(&self, common: &Common) -> Member {
         let Ports { login, gateway, text, http, link, admin } = self.ports;
         let mut settings = vec![
+            ("NAME", self.name.clone()),
             ("DATA_DIR", self.data(&common.folder).display().to_string()),
-            ("PORTS__NAME", self.name.clone()),
             ("PORTS__BIND", Ipv4Addr::LOCALHOST.to_string()),
             ("PORTS__ADVERTISE", Ipv4Addr::LOCALHOST.to_string()),
             ("PORTS__LOGIN", login.to_string()),

@@ -192,10 +192,10 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         memory,
         zones,
         draining,
+        link_host,
         link_port,
         started_at,
         links,
-        link_host,
     } = status;
     wire::ServerStatus {
         server_id: server.0,
@@ -219,10 +219,10 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
             })
             .collect(),
         draining: *draining,
+        link_host: link_host.clone(),
         link_port: (*link_port).into(),
         started_at: *started_at,
         links: *links,
-        link_host: link_host.clone(),
     }
 }
 
@@ -243,12 +243,11 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         memory,
         zones,
         draining,
+        link_host,
         link_port,
         started_at,
         links,
-        link_host,
     } = status;
-    let at_host = host.clone();
     Ok(ServerStatus {
         server: reading::server(At(NAME, "server_id"), server_id)?,
         name,
@@ -267,10 +266,9 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
             Ok(ZoneStatus { zone, players, origin })
         })?,
         draining,
+        link_host,
         link_port: reading::port(At(NAME, "link_port"), link_port)?,
         started_at,
         links,
-        // An older version has one host for all.
-        link_host: if link_host.is_empty() { at_host } else { link_host },
     })
 }
