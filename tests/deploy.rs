@@ -215,7 +215,7 @@ fn every_command_that_a_file_names_exists() {
     for path in files("deploy") {
         for line in read(&path).lines() {
             let comment = line.trim_start().starts_with('#') || has_ending(&path, &["md"]);
-            let Some((_, words)) = line.split_once(" throng ").filter(|_| comment) else {
+            let Some((_, words)) = line.rsplit_once(" throng ").filter(|_| comment) else {
                 continue;
             };
             // In prose the next word is none of the program's.

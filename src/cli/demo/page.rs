@@ -81,7 +81,7 @@ impl Page<'_> {
         ];
         for (what, why) in lines {
             let line = format!("{} {what}", self.program);
-            let _ = writeln!(part, "  {line:<36} {why}");
+            let _ = writeln!(part, "  {line:<36} # {why}");
         }
         part
     }
