@@ -1,5 +1,7 @@
 //! What a message costs on a link beside the kernel: encode, frame, cut, decode.
 
+#![allow(clippy::expect_used, reason = "a bench that cannot be set up fails")]
+
 use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
