@@ -1,6 +1,6 @@
 //! What a message costs on a link beside the kernel: encode, frame, cut, decode.
 
-#![allow(clippy::expect_used, reason = "a bench that cannot be set up fails")]
+#![allow(clippy::expect_used, reason = "a bench that cannot go on fails")]
 
 use bytes::Bytes;
 use divan::counter::ItemsCount;

@@ -66,8 +66,7 @@ impl DataDir {
     pub fn secret(&self, name: &str) -> anyhow::Result<String> {
         let path = self.file(name);
         match fs::read_to_string(&path) {
-            Ok(text) if text.trim().len() >= SECRET_BYTES => Ok(text.trim().to_owned()),
-            Ok(_) => bail!("{} holds no secret; delete it to get a new one", path.display()),
+            Ok(text) => checked(&path, &text),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let secret: String = rand::random::<[u8; SECRET_BYTES]>()
                     .iter()
@@ -79,6 +78,23 @@ impl DataDir {
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
         }
     }
+}
+
+/// The secret kept in a file that somebody else has made.
+///
+/// # Errors
+/// If the file cannot be read, or holds no secret.
+pub fn read_secret(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path);
+    checked(path, &text.with_context(|| format!("{} cannot be read", path.display()))?)
+}
+
+fn checked(path: &Path, text: &str) -> anyhow::Result<String> {
+    let text = text.trim();
+    if text.len() < SECRET_BYTES {
+        bail!("{} holds no secret; delete it to get a new one", path.display());
+    }
+    Ok(text.to_owned())
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -77,6 +77,8 @@ pub const CHAT_INBOX: usize = 8_192;
 pub const LOGIN_INBOX: usize = 1_024;
 /// Messages waiting for the master.
 pub const MASTER_INBOX: usize = 4_096;
+/// Messages waiting for a process itself.
+pub const NODE_INBOX: usize = 1_024;
 /// Messages waiting for a zone host: an order for each zone of a large world, and a zone in parts.
 pub const HOST_INBOX: usize = 4_096;
 /// Messages waiting for one I/O shard.
