@@ -18,6 +18,7 @@ use crate::msg::{MasterMsg, ZoneMsg};
 use crate::names::Name;
 use crate::store::StoreError;
 use crate::store::record::ResumeRecord;
+use crate::tick::unix_millis;
 use crate::token::Ticket;
 use crate::world::command::PlayerState;
 
@@ -101,6 +102,7 @@ impl Gateway {
             name,
             device,
             session_id,
+            since: unix_millis(),
             token_hash: None,
             zone: None,
             rooms: Vec::new(),
@@ -254,7 +256,7 @@ impl Gateway {
         info!(name = %session.name, "player enters");
         self.see(zone);
         self.open(key, entering.conn, how);
-        if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s)) {
+        if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s, None)) {
             self.post.chat(joined);
         }
     }

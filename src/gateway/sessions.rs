@@ -72,6 +72,8 @@ pub(super) struct Session {
     pub name: Name,
     pub device: String,
     pub session_id: uuid::Uuid,
+    /// When it began, Unix ms.
+    pub since: u64,
     pub token_hash: Option<[u8; 32]>,
     /// Where the player stands, or was asked to be let in.
     pub zone: Option<ZoneId>,
