@@ -44,7 +44,9 @@ impl Port {
         peers.gateways.insert(GATEWAY, outbox);
         let stop = CancellationToken::new();
         let config = MasterConfig::default();
-        tokio::spawn(master::run(config, messages, queries, peers, store.clone(), stop.clone()));
+        let zones = vec![ZoneId(1)];
+        let parts = master::Parts { config, zones, alone: true, peers, store: store.clone() };
+        tokio::spawn(master::run(parts, messages, queries, stop.clone()));
         let readiness = Readiness::new(Roles::all());
         Role::ALL.into_iter().for_each(|role| readiness.started(role));
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();

@@ -88,6 +88,7 @@ impl Gateway {
             session: self.session_ref(key),
             device: session.device.clone(),
             zone: session.zone,
+            since: session.since,
         };
         let all: Vec<PresentSession> = self.playing().map(present).collect();
         for sessions in all.chunks(PRESENT_AT_ONCE) {

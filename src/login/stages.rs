@@ -21,8 +21,9 @@ use crate::store::record::{Account, NewCharacter};
 use crate::tick;
 use crate::world::content::Content;
 
-/// How long the master may take to say whether a player is in.
-const MASTER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the master may take to say whether a player is in. A new one listens to its servers for
+/// three seconds first.
+const MASTER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an asker wants. No `Debug`: it holds a secret.
 pub(super) enum Want {

@@ -1,7 +1,7 @@
 //! Which server gets the next newcomer: five strategies over one list of candidates.
 //!
 //! The master asks once a second for each login role and for every query. Pure but for what a
-//! strategy remembers between calls; a dead, full or draining server is never named.
+//! strategy remembers between calls; a suspect, dead, full or draining server is never named.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -51,9 +51,9 @@ impl Candidate<'_> {
         self.capacity.saturating_sub(self.connections)
     }
 
-    /// Whether it is alive, has room and does not drain.
+    /// Whether it is alive beyond doubt, has room and does not drain.
     pub fn takes_newcomers(&self) -> bool {
-        matches!(self.state, State::Alive | State::Suspect) && self.free() > 0
+        self.state == State::Alive && self.free() > 0
     }
 
     /// Orders by `connections / capacity`, exactly.
@@ -89,8 +89,8 @@ impl Balancer {
         }
     }
 
-    /// All servers that may get a newcomer, best first; the first counts as chosen. Suspect ones
-    /// come after all others. `region` is the asker's.
+    /// All servers that may get a newcomer, best first; the first counts as chosen. `region` is the
+    /// asker's.
     pub fn order(&mut self, candidates: &[Candidate<'_>], region: &str) -> Vec<ServerId> {
         self.forget_all_but(candidates);
         let mut fit: Vec<Candidate<'_>> =
@@ -111,8 +111,6 @@ impl Balancer {
                 });
             }
         }
-        // Stable, so the strategy's order holds among the alive and among the suspect.
-        fit.sort_by_key(|candidate| candidate.state == State::Suspect);
         if let Some(first) = fit.first() {
             self.choose(first.id, &fit);
         }

@@ -2,72 +2,90 @@
 //!
 //! One task owns all of it and reads one inbox and the operators' questions. Play goes on without
 //! it: it holds nothing that its servers could not tell it again, and it never waits for anybody
-//! inside its loop.
+//! inside its loop. A new master listens for a while before it places zones and grants presence.
 
 pub mod balance;
+mod bans;
+mod cluster;
 mod config;
+mod entries;
+mod operators;
 pub mod placement;
+mod post;
 pub mod presence;
 pub mod query;
 pub mod registry;
+mod settling;
 mod views;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 pub use config::MasterConfig;
 
-use crate::ids::{Key, PlayerId, RequestId, ServerId, SessionRef};
+use crate::ids::{ServerId, ZoneId};
 use crate::limits;
-use crate::link::{Directory, Inbox, SendError};
-use crate::msg::login::GameServer;
-use crate::msg::master::{PresentSession, ServerStatus};
-use crate::msg::{GatewayMsg, LoginMsg, MasterMsg};
-use crate::names::{ChatText, Name};
-use crate::proto::DisconnectReason;
-use crate::protocol::server;
-use crate::store::{Store, StoreError};
+use crate::link::{Directory, Inbox};
+use crate::msg::{GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg};
+use crate::store::Store;
 use crate::tick;
 use balance::Balancer;
+use bans::Bans;
 use placement::Placement;
+use post::Post;
 use presence::Presence;
-use query::{KickOutcome, Query};
-use registry::{Kind, RegisterError, Registration, Registry};
+use query::Query;
+use registry::Registry;
+use settling::Settling;
 
 /// Players in the world of one master, whatever its gateways could hold together.
 const PLAYERS_MAX: usize = 1_000_000;
-/// Gateways a client is told of; more would not fit into one packet.
-const SERVERS_TOLD: usize = 64;
 /// Seconds between two looks for new bans.
 const BANS_EVERY: u64 = 5;
-/// How far back each look reaches, ms: clocks of other machines may be behind. To kick a banned
-/// player twice does no harm.
-const BANS_OVERLAP_MS: u64 = 60_000;
+/// Seconds between two lists of all servers, if nothing changes.
+const MEMBERS_EVERY: u64 = 3;
 
-/// Whom the master speaks to.
+/// Whom the master speaks to, each by its process.
 #[derive(Debug, Clone, Default)]
 pub struct Peers {
-    /// Gateways, by process.
+    /// Gateways.
     pub gateways: Directory<ServerId, GatewayMsg>,
-    /// Login roles, by process.
+    /// Login roles.
     pub login: Directory<ServerId, LoginMsg>,
+    /// All processes, this one included.
+    pub nodes: Directory<ServerId, NodeMsg>,
+    /// Zone servers.
+    pub hosts: Directory<ServerId, HostMsg>,
+}
+
+/// What the role works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// `[master]`.
+    pub config: MasterConfig,
+    /// All zones of the world.
+    pub zones: Vec<ZoneId>,
+    /// Whether this process is a whole world by itself: there is nobody else to be heard first.
+    pub alone: bool,
+    /// Whom it speaks to.
+    pub peers: Peers,
+    /// Bans.
+    pub store: Store,
 }
 
 /// Plays the role until `stop` or until every outbox to it is gone.
 pub async fn run(
-    config: MasterConfig,
+    parts: Parts,
     mut inbox: Inbox<MasterMsg>,
     mut queries: mpsc::Receiver<Query>,
-    peers: Peers,
-    store: Store,
     stop: CancellationToken,
 ) {
-    let mut master = Master::new(config, peers, store);
+    let mut master = Master::new(parts, tick::now());
     let mut messages = Vec::with_capacity(256);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -78,17 +96,20 @@ pub async fn run(
                 if count == 0 {
                     break;
                 }
-                messages.drain(..).for_each(|message| master.on_message(message));
+                let now = tick::now();
+                messages.drain(..).for_each(|message| master.on_message(message, now));
             }
-            Some(query) = queries.recv() => master.on_query(query),
-            Some(bans) = master.bans.join_next() => master.on_bans(bans),
+            Some(query) = queries.recv() => master.on_query(query, tick::now()),
+            Some(bans) = master.bans.answered() => master.on_bans(bans),
             _ = second.tick() => {
                 // What waits is heard first: a stall of this task is nobody's death but its own.
                 let waiting = std::iter::from_fn(|| inbox.try_recv()).take(limits::MASTER_INBOX);
-                waiting.for_each(|message| master.on_message(message));
-                master.on_second();
+                let now = tick::now();
+                waiting.for_each(|message| master.on_message(message, now));
+                master.on_second(now);
             }
         }
+        master.post.send_again();
     }
     debug!("the master has ended");
 }
@@ -97,8 +118,11 @@ pub async fn run(
 struct Master {
     config: MasterConfig,
     peers: Peers,
+    /// The way to gateways for what must arrive.
+    post: Post,
     store: Store,
     started: Instant,
+    settling: Settling,
     registry: Registry,
     /// For the lists of the login roles.
     balancer: Balancer,
@@ -107,273 +131,68 @@ struct Master {
     gateway_balancer: Balancer,
     placement: Placement,
     presence: Presence,
-    /// The look for bans that is under way, if one is.
-    bans: JoinSet<Result<Vec<(PlayerId, String)>, StoreError>>,
-    /// Unix ms of the last look that was answered.
-    bans_seen_at: u64,
-    /// Unix ms of the look under way.
-    bans_asked_at: u64,
+    /// Gateways that are to be asked who plays there, and from when on.
+    unasked: BTreeMap<ServerId, Instant>,
+    bans: Bans,
     seconds: u64,
 }
 
 impl Master {
-    fn new(config: MasterConfig, peers: Peers, store: Store) -> Self {
+    fn new(parts: Parts, now: Instant) -> Self {
+        let Parts { config, zones, alone, peers, store } = parts;
         Self {
             registry: Registry::new(config.patience(), config.servers_max),
             balancer: Balancer::new(config.balancing, rand::random()),
             gateway_balancer: Balancer::new(config.balancing, rand::random()),
-            placement: Placement::default(),
+            placement: Placement::new(zones),
             presence: Presence::new(PLAYERS_MAX),
-            started: tick::now(),
-            bans: JoinSet::new(),
-            bans_seen_at: tick::unix_millis(),
-            bans_asked_at: 0,
+            started: now,
+            settling: if alone { Settling::done() } else { Settling::from(now) },
+            unasked: BTreeMap::new(),
+            bans: Bans::new(),
             seconds: 0,
+            post: Post::new(peers.gateways.clone()),
             config,
             peers,
             store,
         }
     }
 
-    fn on_message(&mut self, message: MasterMsg) {
+    fn on_message(&mut self, message: MasterMsg, now: Instant) {
+        let Some(message) = self.settling.hold(message, &self.presence) else { return };
         match message {
-            MasterMsg::Status(status) => self.on_status(*status),
+            MasterMsg::Status(status) => self.on_status(*status, now),
+            MasterMsg::Lost { server, clean } => self.on_lost(server, clean, now),
             MasterMsg::Claim { request, player, name, session, device } => {
                 self.on_claim(request, player, name, session, device);
             }
             MasterMsg::Present { sessions } => {
-                sessions.into_iter().for_each(|session| self.on_present(session));
+                sessions.into_iter().for_each(|session| self.on_present(session, now));
             }
             MasterMsg::Located { player, session, zone } => {
-                self.presence.located(player, session, zone);
+                self.on_located(player, session, zone, now);
             }
             MasterMsg::Released { player, session } => self.presence.released(player, session),
             MasterMsg::WhereIs { request, player } => self.on_where_is(request, player),
         }
     }
 
-    fn on_status(&mut self, status: ServerStatus) {
-        let (server, name) = (status.server, status.name.clone());
-        match self.registry.on_status(status, tick::now()) {
-            Ok(false) => {}
-            Ok(true) => {
-                info!(%server, name, "a server is there");
-                self.presence.adopt(server);
-                // A newcomer should not have to wait for the next second to find it.
-                self.tell_servers();
-            }
-            Err(RegisterError::Full) => {
-                metrics::counter!("throng_refusals_total", "reason" => "registry_full")
-                    .increment(1);
-                warn!(%server, "the registry is full; a server of the cluster is left out");
-            }
-        }
-    }
-
-    fn on_claim(
-        &mut self,
-        request: RequestId,
-        player: PlayerId,
-        name: Key,
-        session: SessionRef,
-        device: String,
-    ) {
-        let Some(gateway) = self.peers.gateways.get(session.gateway) else {
-            warn!(%player, gateway = %session.gateway, "a claim from an unknown gateway");
-            return;
-        };
-        if let Some(rival) = self.presence.rival(player, session)
-            && !self.kick(
-                rival,
-                DisconnectReason::DisconnectLoggedInElsewhere,
-                "you have logged in from elsewhere".to_owned(),
-            )
-        {
-            // Two sessions must never play one player: the gateway's question runs out, and its
-            // client tries again.
-            warn!(%player, gateway = %rival.gateway, "the older session could not be told to go");
-            return;
-        }
-        let folded = Name::parse(&name).map_or_else(|_| name.to_lowercase(), |n| n.folded());
-        match self.presence.claim(player, (name, folded), session, device) {
-            Ok(zone) => {
-                let granted = GatewayMsg::PresenceGranted { request, zone };
-                if let Err(error) = gateway.send(granted) {
-                    warn!(%player, %error, "a grant did not reach its gateway");
-                }
-            }
-            Err(error) => warn!(%player, %error, "a claim was refused"),
-        }
-    }
-
-    /// A session plays already, and this master did not know. The newest log-in has been heard of
-    /// before: an older one that comes late must go.
-    fn on_present(&mut self, present: PresentSession) {
-        let PresentSession { player, name, session, device, zone } = present;
-        if self.presence.rival(player, session).is_some() {
-            let message = "you have logged in from elsewhere".to_owned();
-            self.kick(session, DisconnectReason::DisconnectLoggedInElsewhere, message);
-            return;
-        }
-        let folded = Name::parse(&name).map_or_else(|_| name.to_lowercase(), |n| n.folded());
-        match self.presence.claim(player, (name, folded), session, device) {
-            Ok(_) => {
-                if let Some(zone) = zone {
-                    self.presence.located(player, session, zone);
-                }
-            }
-            Err(error) => warn!(%player, %error, "a session is not known to the master"),
-        }
-    }
-
-    /// Tells a session's gateway to end it. False: the gateway lives but cannot be told now. One
-    /// that is gone has taken its sessions with it.
-    fn kick(&self, session: SessionRef, reason: DisconnectReason, message: String) -> bool {
-        let Some(gateway) = self.peers.gateways.get(session.gateway) else { return true };
-        let kick = GatewayMsg::Kick { session: session.key, reason, message };
-        !matches!(gateway.send(kick), Err(SendError::Full(_)))
-    }
-
-    fn on_where_is(&mut self, request: RequestId, player: PlayerId) {
-        let device = self.presence.get(player).map(|present| present.device.clone());
-        // The question does not say which login role asks. Each makes its ids at random, so the
-        // others have no question under this one.
-        for outbox in self.peers.login.snapshot().values() {
-            let answer = LoginMsg::Presence { request, device: device.clone() };
-            if let Err(error) = outbox.send(answer) {
-                warn!(%error, "an answer did not reach a login role");
-            }
-        }
-    }
-
-    fn on_second(&mut self) {
-        let now = tick::now();
-        for server in self.registry.sweep(now) {
-            warn!(%server, "a server is dead");
-            self.presence.orphan(server, now);
+    fn on_second(&mut self, now: Instant) {
+        for message in self.settling.over(now) {
+            self.on_message(message, now);
         }
         self.presence.sweep(now);
-        let hosts = self.hosts(now);
-        for step in self.placement.plan(&hosts, now) {
-            info!(?step, "a zone should run elsewhere");
+        self.ask_gateways(now);
+        self.look_at_servers(now);
+        self.place_zones(now);
+        self.tell_servers(now);
+        if self.seconds.is_multiple_of(MEMBERS_EVERY) {
+            self.tell_members(now);
         }
-        self.tell_servers();
         if self.seconds.is_multiple_of(BANS_EVERY) {
-            self.ask_for_bans();
+            self.bans.ask(&self.store);
         }
         self.seconds += 1;
-    }
-
-    /// Sends every login role and gateway its list of gateways, best first. Who does not get it
-    /// gets the next one.
-    fn tell_servers(&mut self) {
-        let candidates = self.registry.candidates(Kind::Gateway, tick::now());
-        let list = |balancer: &mut Balancer, to: ServerId| -> Vec<GameServer> {
-            let region = self.registry.get(to).map_or("", |server| server.region());
-            let best = balancer.order(&candidates, region).into_iter().take(SERVERS_TOLD);
-            best.filter_map(|id| self.registry.get(id)).map(views::game_server).collect()
-        };
-        for (login, outbox) in self.peers.login.snapshot().iter() {
-            let servers = list(&mut self.balancer, *login);
-            if let Err(error) = outbox.send(LoginMsg::Servers(servers)) {
-                debug!(%login, %error, "a login role did not get its list");
-            }
-        }
-        for (gateway, outbox) in self.peers.gateways.snapshot().iter() {
-            let servers = list(&mut self.gateway_balancer, *gateway);
-            if let Err(error) = outbox.send(GatewayMsg::Servers(servers)) {
-                debug!(%gateway, %error, "a gateway did not get its list");
-            }
-        }
-    }
-
-    fn ask_for_bans(&mut self) {
-        if !self.bans.is_empty() {
-            return;
-        }
-        self.bans_asked_at = tick::unix_millis();
-        let since = self.bans_seen_at.saturating_sub(BANS_OVERLAP_MS);
-        let store = self.store.clone();
-        self.bans.spawn(async move { store.banned_since(since).await });
-    }
-
-    fn on_bans(
-        &mut self,
-        answer: Result<Result<Vec<(PlayerId, String)>, StoreError>, tokio::task::JoinError>,
-    ) {
-        let banned = match answer {
-            Ok(Ok(banned)) => banned,
-            Ok(Err(error)) => return warn!(%error, "cannot look for bans"),
-            Err(error) => return warn!(%error, "the look for bans broke off"),
-        };
-        self.bans_seen_at = self.bans_asked_at;
-        for (player, reason) in banned {
-            let Some(present) = self.presence.get(player) else { continue };
-            info!(%player, "a banned player is sent away");
-            let message = format!("you are banned: {reason}");
-            self.kick(present.session, DisconnectReason::DisconnectBanned, message);
-        }
-    }
-
-    fn on_query(&mut self, query: Query) {
-        let now = tick::now();
-        // A failed send only means that who asked has stopped waiting.
-        match query {
-            Query::Register { registration, reply } => {
-                let _ = reply.send(self.on_register(registration, now));
-            }
-            Query::Heartbeat { server, load, reply } => {
-                let _ = reply.send(self.registry.heartbeat(server, load, now));
-            }
-            Query::Unregister { server, reply } => {
-                let _ = reply.send(self.registry.unregister(server, now));
-            }
-            Query::Find { kind, reply } => {
-                let _ = reply.send(self.find(kind, now));
-            }
-            Query::Snapshot { reply } => {
-                let _ = reply.send(Box::new(self.snapshot(now)));
-            }
-            Query::Kick { name, message, reply } => {
-                let _ = reply.send(self.on_kick(&name, message));
-            }
-            Query::Announce { text, reply } => {
-                let _ = reply.send(self.on_announce(&text));
-            }
-        }
-    }
-
-    fn on_register(
-        &mut self,
-        registration: Registration,
-        now: Instant,
-    ) -> Result<ServerId, RegisterError> {
-        let mut id = ServerId::random();
-        while self.registry.contains(id) {
-            id = ServerId::random();
-        }
-        let kind = registration.kind;
-        let replaced = self.registry.register(id, registration, now)?;
-        info!(server = %id, %kind, ?replaced, "a server has registered over http");
-        Ok(id)
-    }
-
-    fn on_kick(&self, name: &Name, message: String) -> KickOutcome {
-        let Some(present) = self.presence.named(&name.folded()) else {
-            return KickOutcome::NotThere;
-        };
-        if self.kick(present.session, DisconnectReason::DisconnectKicked, message) {
-            KickOutcome::Told
-        } else {
-            KickOutcome::Unreachable
-        }
-    }
-
-    fn on_announce(&self, text: &ChatText) -> usize {
-        let packet = server::system_message(text, tick::unix_millis());
-        let gateways = self.peers.gateways.snapshot();
-        let broadcast = || GatewayMsg::Broadcast { packet: packet.clone() };
-        gateways.values().filter(|gateway| gateway.send(broadcast()).is_ok()).count()
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::ids::{Key, PlayerId, ServerId, SessionRef, ZoneId};
+use crate::msg::master::PresentSession;
 
 /// How long a player whose gateway has died is kept for its next log-in: longer than a character
 /// stands in its zone without a connection.
@@ -25,8 +26,19 @@ pub struct Present {
     pub zone: Option<ZoneId>,
     /// The name as compared, for [`Presence::named`].
     folded: String,
-    /// Since when its gateway is dead.
+    /// Since when its gateway is dead, or has not said that the session still plays.
     orphaned: Option<Instant>,
+    /// How it came to be the player's.
+    since: Since,
+}
+
+/// How a session came to be its player's. The greater one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Since {
+    /// A gateway has told of it; it began then, Unix ms.
+    Told(u64),
+    /// It was claimed here: everybody else who plays the player began before.
+    Claimed,
 }
 
 /// As many players as may be are in the world.
@@ -71,9 +83,42 @@ impl Presence {
         }
         let zone = self.remove(player).and_then(|before| before.zone);
         self.names.insert(folded.clone(), player);
-        let present = Present { name, session, device, zone, folded, orphaned: None };
+        let (orphaned, since) = (None, Since::Claimed);
+        let present = Present { name, session, device, zone, folded, orphaned, since };
         self.players.insert(player, present);
         Ok(zone)
+    }
+
+    /// A gateway tells of a session that plays already. Of two that play one player the one that
+    /// was claimed here stays, else the younger; the other is given back: it must be told to go.
+    ///
+    /// # Errors
+    /// If the player is new and the world is full.
+    pub fn told(
+        &mut self,
+        told: PresentSession,
+        folded: String,
+    ) -> Result<Option<SessionRef>, WorldFull> {
+        let PresentSession { player, name, session, device, zone, since } = told;
+        let since = Since::Told(since);
+        let mut loser = None;
+        let full = self.players.len() >= self.most;
+        match self.players.get_mut(&player) {
+            Some(known) if known.session == session => {
+                known.orphaned = None;
+                known.zone = zone.or(known.zone);
+                return Ok(None);
+            }
+            Some(known) if known.since >= since => return Ok(Some(session)),
+            Some(known) => loser = Some(known.session),
+            None if full => return Err(WorldFull),
+            None => {}
+        }
+        self.remove(player);
+        self.names.insert(folded.clone(), player);
+        let present = Present { name, session, device, zone, folded, orphaned: None, since };
+        self.players.insert(player, present);
+        Ok(loser)
     }
 
     /// A zone says where the player stands. Words about another session are late and ignored.
@@ -82,6 +127,7 @@ impl Presence {
             && present.session == session
         {
             present.zone = Some(zone);
+            present.orphaned = None;
         }
     }
 
@@ -101,17 +147,11 @@ impl Presence {
     }
 
     /// A gateway has died. Its players still stand in their zones and may come back through
-    /// another one, so they are kept for a while.
+    /// another one, so they are kept for a while. If it was not dead after all, it tells of those
+    /// that still play ([`Self::told`]).
     pub fn orphan(&mut self, gateway: ServerId, now: Instant) {
         for present in self.players.values_mut().filter(|p| p.session.gateway == gateway) {
             present.orphaned.get_or_insert(now);
-        }
-    }
-
-    /// A gateway thought dead is there again.
-    pub fn adopt(&mut self, gateway: ServerId) {
-        for present in self.players.values_mut().filter(|p| p.session.gateway == gateway) {
-            present.orphaned = None;
         }
     }
 
@@ -169,6 +209,45 @@ mod tests {
         presence.claim(PlayerId(player), (name.into(), folded), by, "phone".into())
     }
 
+    fn told(player: u64, session: SessionRef, since: u64) -> PresentSession {
+        PresentSession {
+            player: PlayerId(player),
+            name: format!("Player{player}").into(),
+            session,
+            device: String::new(),
+            zone: Some(ZoneId(2)),
+            since,
+        }
+    }
+
+    #[test]
+    fn of_two_that_gateways_tell_of_the_younger_stays_in_whatever_order() {
+        let (old, new) = ((session(1, 1), 10), (session(2, 1), 20));
+        for (first, second) in [(old, new), (new, old)] {
+            let mut presence = Presence::new(10);
+            let mut tell = |(by, since)| presence.told(told(7, by, since), "player7".into());
+            assert_eq!(tell(first), Ok(None));
+            assert_eq!(tell(second), Ok(Some(old.0)));
+            assert_eq!(tell(new), Ok(None), "it may tell again");
+            assert_eq!(presence.get(PlayerId(7)).map(|p| p.session), Some(new.0));
+        }
+    }
+
+    #[test]
+    fn a_session_of_a_gateway_that_wakes_loses_against_one_that_was_claimed_since() {
+        let (start, mut presence) = (crate::tick::now(), Presence::new(1));
+        let (old, new) = (session(1, 1), session(2, 1));
+        presence.told(told(7, old, u64::MAX), "player7".into()).unwrap();
+        presence.orphan(ServerId(1), start);
+        assert_eq!(claim(&mut presence, 7, new), Ok(Some(ZoneId(2))));
+        assert_eq!(presence.told(told(7, old, u64::MAX), "player7".into()), Ok(Some(old)));
+        assert_eq!(presence.get(PlayerId(7)).map(|p| p.session), Some(new));
+        assert_eq!(presence.told(told(8, old, 1), "player8".into()), Err(WorldFull));
+        presence.released(PlayerId(7), new);
+        assert_eq!(presence.told(told(8, old, 1), "player8".into()), Ok(None));
+        assert!(presence.named("player8").is_some() && presence.named("player7").is_none());
+    }
+
     #[test]
     fn the_newest_session_takes_over_where_the_player_stands() {
         let mut presence = Presence::new(10);
@@ -224,7 +303,7 @@ mod tests {
         }
         presence.orphan(ServerId(1), start);
         presence.orphan(ServerId(2), start);
-        presence.adopt(ServerId(2));
+        assert_eq!(presence.told(told(2, session(2, 1), 5), "player2".into()), Ok(None));
         assert_eq!(claim(&mut presence, 1, session(3, 9)), Ok(Some(ZoneId(4))));
         presence.orphan(ServerId(3), later(10));
         presence.orphan(ServerId(3), later(50));

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::ids::{ServerId, ZoneId};
 use crate::master::balance::Strategy;
-use crate::master::placement::Place;
+use crate::master::placement::{MoveError, Place};
 use crate::master::registry::{Kind, RegisterError, Registration, State, UnknownServer};
 use crate::names::{ChatText, Name};
 
@@ -72,6 +72,22 @@ pub enum Query {
         /// How many gateways pass it on.
         reply: Reply<usize>,
     },
+    /// Run a zone elsewhere.
+    Move {
+        /// Which.
+        zone: ZoneId,
+        /// On which server.
+        to: ServerId,
+        /// Whether it is on its way.
+        reply: Reply<Result<Moved, MoveError>>,
+    },
+    /// Have a server hand everything over, take nobody new and end.
+    Drain {
+        /// Which.
+        server: ServerId,
+        /// Whether it was told.
+        reply: Reply<Result<(), DrainError>>,
+    },
 }
 
 /// What became of a kick.
@@ -82,6 +98,30 @@ pub enum KickOutcome {
     /// No such player is in the world.
     NotThere,
     /// Its gateway cannot be reached.
+    Unreachable,
+}
+
+/// What became of the wish to have a zone elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Which.
+    pub zone: ZoneId,
+    /// Who hands it over; none: nobody runs it, or it is there already.
+    pub from: Option<ServerId>,
+    /// Where it will run.
+    pub to: ServerId,
+    /// Whether there is anything to be done; else it runs there already, or is on its way.
+    pub under_way: bool,
+}
+
+/// Why a server does not drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DrainError {
+    /// The id is of no living server of the cluster.
+    #[error("no living server of the cluster has this id")]
+    Unknown,
+    /// It gets nobody new any more, but could not be told to go.
+    #[error("the server cannot be reached now; it gets nobody new, try again to end it")]
     Unreachable,
 }
 
@@ -105,6 +145,8 @@ pub struct Snapshot {
     pub uptime_seconds: u64,
     /// How newcomers are spread.
     pub balancing: Strategy,
+    /// Whether the master is new and still hears what runs and who plays.
+    pub settling: bool,
     /// Players in the world.
     pub players: usize,
     /// All servers, the lately dead included.
@@ -134,6 +176,16 @@ pub struct ServerView {
     pub port: u16,
     /// Text port; 0: none.
     pub text_port: u16,
+    /// Where its links are reached, at `host`; 0: it has none.
+    pub link_port: u16,
+    /// Links that are up.
+    pub links: u32,
+    /// When it started, Unix ms; none: not told.
+    pub started_at: Option<u64>,
+    /// Whether it hands everything over and ends.
+    pub draining: bool,
+    /// Zones that it runs.
+    pub zones: Vec<ZoneId>,
     /// Clients now.
     pub players: u32,
     /// Most clients.

@@ -4,19 +4,22 @@
 //! I/O, no randomness, and it never holds more servers than its bound.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::ids::ServerId;
+use crate::ids::{ServerId, ZoneId};
 use crate::master::balance::Candidate;
 use crate::msg::master::ServerStatus;
 use crate::role::Role;
 
 /// How long a dead server stays visible to operators.
 const REMEMBER_DEAD: Duration = Duration::from_secs(60);
+/// How long a server may take to speak again once its link has broken without a good-bye.
+const LOST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a server is for. The numbers are those of the HTTP interface and fixed for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -101,7 +104,7 @@ impl FromStr for Kind {
 pub enum State {
     /// Heard of lately.
     Alive,
-    /// Silent for a while; newcomers go there only if nobody else is left.
+    /// Silent for a while, or its link has broken; it gets no newcomers and no zones.
     Suspect,
     /// Alive, but takes no newcomers any more.
     Draining,
@@ -158,11 +161,20 @@ pub struct Server {
     pub source: Source,
     /// When it was last heard of.
     pub last_seen: Instant,
-    /// Whether its death has been told by [`Registry::sweep`].
-    dead: bool,
+    /// When it is dead unless it speaks again: its link has gone.
+    lost_until: Option<Instant>,
+    /// The operators want it to drain, whether it has said so itself or not.
+    told_to_drain: bool,
+    /// How it was when [`Registry::sweep`] last looked.
+    seen: State,
 }
 
 impl Server {
+    fn new(id: ServerId, source: Source, now: Instant) -> Self {
+        let (lost_until, told_to_drain, seen) = (None, false, State::Alive);
+        Self { id, source, last_seen: now, lost_until, told_to_drain, seen }
+    }
+
     /// Whether it does that kind of work.
     pub fn does(&self, kind: Kind) -> bool {
         match &self.source {
@@ -217,13 +229,22 @@ impl Server {
         }
     }
 
+    /// Whether it takes nobody new and ends, by its own wish or the operators'.
+    pub fn drains(&self) -> bool {
+        let says_so = |status: &ServerStatus| status.draining;
+        self.told_to_drain || matches!(&self.source, Source::Link(status) if says_so(status))
+    }
+
     /// How it is at `now`.
     pub fn state(&self, now: Instant, patience: &Patience) -> State {
         let silence = now.saturating_duration_since(self.last_seen);
+        let lost = self.lost_until.is_some_and(|until| until <= now);
         match &self.source {
-            Source::Link(_) if silence >= patience.dead => State::Dead,
-            Source::Link(status) if status.draining => State::Draining,
-            Source::Link(_) if silence >= patience.suspect => State::Suspect,
+            Source::Link(_) if lost || silence >= patience.dead => State::Dead,
+            Source::Link(_) if self.drains() => State::Draining,
+            Source::Link(_) if self.lost_until.is_some() || silence >= patience.suspect => {
+                State::Suspect
+            }
             Source::Http { .. } if silence >= patience.http_dead => State::Dead,
             Source::Link(_) | Source::Http { .. } => State::Alive,
         }
@@ -243,6 +264,28 @@ pub enum RegisterError {
 #[error("unknown server: register again")]
 pub struct UnknownServer;
 
+/// What a status has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The server was unknown or dead before.
+    Came,
+    /// It is otherwise than before: it drains, or is not suspect any more.
+    Changed,
+    /// It runs other zones than before.
+    Rehoused,
+    /// Nothing of that.
+    Same,
+}
+
+/// The zones that a server says it runs, without their players.
+fn hosts(source: &Source) -> impl Iterator<Item = (ZoneId, u64)> + '_ {
+    let zones = match source {
+        Source::Link(status) => status.zones.as_slice(),
+        Source::Http { .. } => &[],
+    };
+    zones.iter().map(|zone| (zone.zone, zone.origin))
+}
+
 /// All known servers.
 #[derive(Debug)]
 pub struct Registry {
@@ -257,22 +300,69 @@ impl Registry {
         Self { servers: BTreeMap::new(), patience, most }
     }
 
-    /// A linked server is there. True: it was unknown or dead before.
+    /// A linked server is there, and how it is.
     ///
     /// # Errors
     /// [`RegisterError::Full`].
-    pub fn on_status(&mut self, status: ServerStatus, now: Instant) -> Result<bool, RegisterError> {
+    pub fn on_status(
+        &mut self,
+        status: ServerStatus,
+        now: Instant,
+    ) -> Result<Heard, RegisterError> {
         let id = status.server;
-        let source = Source::Link(Box::new(status));
-        if let Some(server) = self.servers.get_mut(&id) {
-            let was_dead = std::mem::take(&mut server.dead);
-            server.source = source;
-            server.last_seen = now;
-            return Ok(was_dead);
+        if !self.servers.contains_key(&id) {
+            self.make_room(now)?;
         }
-        self.make_room(now)?;
-        self.servers.insert(id, Server { id, source, last_seen: now, dead: false });
-        Ok(true)
+        let patience = self.patience;
+        let source = Source::Link(Box::new(status));
+        let server = match self.servers.entry(id) {
+            Entry::Vacant(place) => place.insert(Server::new(id, source, now)),
+            Entry::Occupied(known) => {
+                let server = known.into_mut();
+                let before = std::mem::replace(&mut server.source, source);
+                server.last_seen = now;
+                server.lost_until = None;
+                if server.seen != State::Dead {
+                    let state = server.state(now, &patience);
+                    let changed = std::mem::replace(&mut server.seen, state) != state;
+                    let rehoused = !hosts(&before).eq(hosts(&server.source));
+                    return Ok(match (changed, rehoused) {
+                        (true, _) => Heard::Changed,
+                        (false, true) => Heard::Rehoused,
+                        (false, false) => Heard::Same,
+                    });
+                }
+                server
+            }
+        };
+        server.seen = server.state(now, &patience);
+        Ok(Heard::Came)
+    }
+
+    /// The link to a server is gone: after a good-bye it is dead at once, else a second later
+    /// unless it speaks again.
+    pub fn lost(&mut self, id: ServerId, clean: bool, now: Instant) {
+        if let Some(server) = self.servers.get_mut(&id)
+            && matches!(server.source, Source::Link(_))
+        {
+            server.lost_until = Some(if clean { now } else { now + LOST_PATIENCE });
+        }
+    }
+
+    /// The operators want a linked server to drain. From now on it gets nobody new.
+    ///
+    /// # Errors
+    /// If it is unknown, dead, or not one of the cluster.
+    pub fn drain(&mut self, id: ServerId, now: Instant) -> Result<(), UnknownServer> {
+        let patience = self.patience;
+        let server = self
+            .servers
+            .get_mut(&id)
+            .filter(|server| matches!(server.source, Source::Link(_)))
+            .filter(|server| server.state(now, &patience) != State::Dead)
+            .ok_or(UnknownServer)?;
+        server.told_to_drain = true;
+        Ok(())
     }
 
     /// A server registers over HTTP under the unused id `id`. One of the same kind, host and port
@@ -300,7 +390,7 @@ impl Registry {
             None => self.make_room(now)?,
         }
         let source = Source::Http { registration, load: 0 };
-        self.servers.insert(id, Server { id, source, last_seen: now, dead: false });
+        self.servers.insert(id, Server::new(id, source, now));
         Ok(replaced)
     }
 
@@ -344,20 +434,22 @@ impl Registry {
         if self.servers.len() < self.most { Ok(()) } else { Err(RegisterError::Full) }
     }
 
-    /// Forgets the long dead; tells which have died since the last call.
-    pub fn sweep(&mut self, now: Instant) -> Vec<ServerId> {
+    /// Forgets the long dead; tells who is otherwise than at the last look, and how. A server that
+    /// has just come is told of by what registered it.
+    pub fn sweep(&mut self, now: Instant) -> Vec<(ServerId, State)> {
         let patience = self.patience;
-        let mut died = Vec::new();
-        for server in self.servers.values_mut().filter(|server| !server.dead) {
-            if server.state(now, &patience) == State::Dead {
-                server.dead = true;
-                died.push(server.id);
+        let mut changed = Vec::new();
+        for server in self.servers.values_mut() {
+            let state = server.state(now, &patience);
+            if std::mem::replace(&mut server.seen, state) != state {
+                changed.push((server.id, state));
             }
         }
         self.servers.retain(|_, server| {
-            !server.dead || now.saturating_duration_since(server.last_seen) < REMEMBER_DEAD
+            server.seen != State::Dead
+                || now.saturating_duration_since(server.last_seen) < REMEMBER_DEAD
         });
-        died
+        changed
     }
 
     /// Whether the id is in use.

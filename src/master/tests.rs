@@ -2,49 +2,98 @@
 
 use std::time::Duration;
 
+use super::query::KickOutcome;
 use super::*;
-use crate::ids::{SessionKey, ZoneId};
+use crate::ids::{PlayerId, RequestId, SessionKey, SessionRef};
 use crate::link::{Outbox, inbox};
+use crate::names::{ChatText, Name};
+use crate::proto::DisconnectReason;
 use crate::store::StoreConfig;
 use crate::store::record::NewCharacter;
 
-/// A master's state without its task, and what it says to two gateways and a login role.
+mod cluster;
+mod entries;
+
+/// A master's state without its task, and what it says to two processes that play everything else.
 struct Bench {
     master: Master,
+    /// When it was made; the tests say how much later it is.
+    start: Instant,
     gateways: [Inbox<GatewayMsg>; 2],
+    nodes: [Inbox<NodeMsg>; 2],
+    hosts: [Inbox<HostMsg>; 2],
     login: Inbox<LoginMsg>,
     _folder: tempfile::TempDir,
 }
 
 impl Bench {
+    /// A whole world by itself.
     async fn new() -> Self {
-        Self::with_gateway_inbox(16).await
+        Self::with(16, true).await
     }
 
-    async fn with_gateway_inbox(capacity: usize) -> Self {
+    /// The master of a cluster that has just started.
+    async fn new_in_cluster() -> Self {
+        Self::with(16, false).await
+    }
+
+    async fn with(gateway_inbox: usize, alone: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
         let peers = Peers::default();
-        let gateways = [1, 2].map(|id| {
-            let (outbox, inbox) = inbox(capacity, false);
-            peers.gateways.insert(ServerId(id), outbox);
-            inbox
-        });
+        let gateways = linked(&peers.gateways, gateway_inbox);
+        let nodes = linked(&peers.nodes, 16);
+        let hosts = linked(&peers.hosts, 16);
         let (outbox, login) = inbox(16, false);
         peers.login.insert(ServerId(1), outbox);
-        let master = Master::new(MasterConfig::default(), peers, store);
-        Self { master, gateways, login, _folder: folder }
+        let config = MasterConfig::default();
+        let parts = Parts { config, zones: vec![ZoneId(1), ZoneId(2)], alone, peers, store };
+        let start = tick::now();
+        let master = Master::new(parts, start);
+        Self { master, start, gateways, nodes, hosts, login, _folder: folder }
+    }
+
+    /// The master hears `message`, so many milliseconds after its start.
+    fn hear_at(&mut self, millis: u64, message: MasterMsg) {
+        self.master.on_message(message, self.start + Duration::from_millis(millis));
+    }
+
+    fn hear(&mut self, message: MasterMsg) {
+        self.hear_at(0, message);
+    }
+
+    fn second_at(&mut self, millis: u64) {
+        self.master.on_second(self.start + Duration::from_millis(millis));
+        self.master.post.send_again();
     }
 
     fn claim(&mut self, request: u64, player: u64, session: SessionRef) {
-        self.master.on_message(MasterMsg::Claim {
-            request: RequestId(request),
-            player: PlayerId(player),
-            name: "Anna_1".into(),
-            session,
-            device: "phone".into(),
-        });
+        self.hear(claimed(request, player, session));
     }
+}
+
+/// Inboxes of the servers 1 and 2.
+fn linked<M: crate::link::Wire>(to: &Directory<ServerId, M>, capacity: usize) -> [Inbox<M>; 2] {
+    [1, 2].map(|id| {
+        let (outbox, inbox) = inbox(capacity, false);
+        to.insert(ServerId(id), outbox);
+        inbox
+    })
+}
+
+fn claimed(request: u64, player: u64, session: SessionRef) -> MasterMsg {
+    MasterMsg::Claim {
+        request: RequestId(request),
+        player: PlayerId(player),
+        name: "Anna_1".into(),
+        session,
+        device: "phone".into(),
+    }
+}
+
+/// What has come in since the last look.
+fn all<M>(inbox: &mut Inbox<M>) -> Vec<M> {
+    std::iter::from_fn(|| inbox.try_recv()).collect()
 }
 
 fn session(gateway: u64, key: u64) -> SessionRef {
@@ -66,7 +115,7 @@ async fn the_newest_claim_wins_and_the_old_session_is_told_to_go() {
         "{granted:?}"
     );
     let at = ZoneId(3);
-    bench.master.on_message(MasterMsg::Located { player: PlayerId(42), session: old, zone: at });
+    bench.hear(MasterMsg::Located { player: PlayerId(42), session: old, zone: at });
     bench.claim(6, 42, new);
     let kicked = bench.gateways[0].try_recv();
     let Some(GatewayMsg::Kick { session: SessionKey(7), reason, .. }) = kicked else {
@@ -81,25 +130,12 @@ async fn the_newest_claim_wins_and_the_old_session_is_told_to_go() {
 }
 
 #[tokio::test]
-async fn nothing_is_granted_while_the_old_session_cannot_be_told() {
-    let mut bench = Bench::with_gateway_inbox(1).await;
-    bench.claim(5, 42, session(1, 7));
-    // That grant fills the first gateway's inbox.
-    bench.claim(6, 42, session(2, 9));
-    assert!(bench.gateways[1].try_recv().is_none());
-    assert!(matches!(bench.gateways[0].try_recv(), Some(GatewayMsg::PresenceGranted { .. })));
-    bench.claim(7, 42, session(2, 9));
-    assert!(matches!(bench.gateways[0].try_recv(), Some(GatewayMsg::Kick { .. })));
-    assert!(matches!(bench.gateways[1].try_recv(), Some(GatewayMsg::PresenceGranted { .. })));
-}
-
-#[tokio::test]
 async fn login_learns_from_which_device_a_player_plays() {
     let mut bench = Bench::new().await;
     bench.claim(5, 42, session(1, 7));
     for (player, wanted) in [(42, Some("phone".to_owned())), (43, None)] {
         let request = RequestId(player);
-        bench.master.on_message(MasterMsg::WhereIs { request, player: PlayerId(player) });
+        bench.hear(MasterMsg::WhereIs { request, player: PlayerId(player) });
         let answer = bench.login.try_recv();
         assert_eq!(answer, Some(LoginMsg::Presence { request, device: wanted }));
     }
@@ -108,8 +144,8 @@ async fn login_learns_from_which_device_a_player_plays() {
 #[tokio::test]
 async fn a_new_gateway_is_told_at_once_and_a_dead_one_no_longer() {
     let mut bench = Bench::new().await;
-    bench.master.on_message(status(1, 900));
-    bench.master.on_message(status(2, 100));
+    bench.hear(status(1, 900));
+    bench.hear(status(2, 100));
     bench.login.try_recv();
     let Some(LoginMsg::Servers(servers)) = bench.login.try_recv() else { panic!() };
     let ids: Vec<u64> = servers.iter().map(|server| server.id.0).collect();
@@ -117,8 +153,8 @@ async fn a_new_gateway_is_told_at_once_and_a_dead_one_no_longer() {
     assert_eq!((servers[0].port, servers[0].text_port, servers[0].capacity), (8081, 8082, 1_000));
     let told = std::iter::from_fn(|| bench.gateways[0].try_recv());
     assert!(told.last().is_some_and(|m| matches!(m, GatewayMsg::Servers(s) if s.len() == 2)));
-    bench.master.on_message(status(1, 1_000));
-    bench.master.on_second();
+    bench.hear(status(1, 1_000));
+    bench.second_at(0);
     let Some(LoginMsg::Servers(servers)) = bench.login.try_recv() else { panic!() };
     assert_eq!(servers.len(), 1, "the full one is left out");
 }
@@ -139,8 +175,8 @@ async fn a_player_that_is_banned_while_it_plays_is_sent_away() {
     bench.claim(5, player.0, session(1, 7));
     bench.gateways[0].try_recv();
     store.set_ban(player, Some("cheating")).await.unwrap();
-    bench.master.ask_for_bans();
-    let bans = bench.master.bans.join_next().await.unwrap();
+    bench.master.bans.ask(&store);
+    let bans = bench.master.bans.answered().await.unwrap();
     bench.master.on_bans(bans);
     let kicked = bench.gateways[0].try_recv();
     let Some(GatewayMsg::Kick { reason, message, .. }) = kicked else { panic!("{kicked:?}") };
@@ -152,11 +188,11 @@ async fn a_player_that_is_banned_while_it_plays_is_sent_away() {
 async fn a_database_that_is_away_only_warns() {
     let mut bench = Bench::new().await;
     bench.master.store.close().await;
-    let before = bench.master.bans_seen_at;
-    bench.master.ask_for_bans();
-    let bans = bench.master.bans.join_next().await.unwrap();
+    let before = bench.master.bans.seen_at();
+    bench.master.bans.ask(&bench.master.store);
+    let bans = bench.master.bans.answered().await.unwrap();
     bench.master.on_bans(bans);
-    assert_eq!(bench.master.bans_seen_at, before, "the next look reaches as far back");
+    assert_eq!(bench.master.bans.seen_at(), before, "the next look reaches as far back");
     bench.claim(5, 42, session(1, 7));
     assert!(matches!(bench.gateways[0].try_recv(), Some(GatewayMsg::PresenceGranted { .. })));
 }
@@ -166,7 +202,7 @@ async fn operators_kick_by_name_whatever_its_case() {
     let mut bench = Bench::new().await;
     bench.claim(5, 42, session(1, 7));
     bench.gateways[0].try_recv();
-    let kick = |name: &str| bench.master.on_kick(&Name::parse(name).unwrap(), "bye".to_owned());
+    let mut kick = |name: &str| bench.master.on_kick(&Name::parse(name).unwrap(), "bye".to_owned());
     assert_eq!(kick("nobody"), KickOutcome::NotThere);
     assert_eq!(kick("ANNA_1"), KickOutcome::Told);
     let kicked = bench.gateways[0].try_recv();
@@ -184,14 +220,14 @@ async fn the_task_answers_and_ends_when_it_is_told_to() {
     let (outbox, messages): (Outbox<MasterMsg>, _) = inbox(16, true);
     let (ask, queries) = mpsc::channel(query::QUERIES_WAITING);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(
-        MasterConfig::default(),
-        messages,
-        queries,
-        master.peers.clone(),
-        master.store.clone(),
-        stop.clone(),
-    ));
+    let parts = Parts {
+        config: MasterConfig::default(),
+        zones: vec![],
+        alone: true,
+        peers: master.peers.clone(),
+        store: master.store.clone(),
+    };
+    let task = tokio::spawn(run(parts, messages, queries, stop.clone()));
     outbox.send(status(9, 0)).unwrap();
     let snapshot = loop {
         let (reply, answer) = tokio::sync::oneshot::channel();

@@ -56,6 +56,7 @@ impl Master {
                     server: server.id,
                     capacity: status.capacity,
                     takes: state == State::Alive,
+                    draining: state == State::Draining,
                     zones: status.zones.clone(),
                 }),
                 Source::Link(_) | Source::Http { .. } => None,
@@ -68,6 +69,7 @@ impl Master {
         Snapshot {
             uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
             balancing: self.config.balancing,
+            settling: !self.settling.is_over(),
             players: self.presence.len(),
             servers: self.registry.servers(now).map(|(s, state)| view(s, state, now)).collect(),
             zones: self
@@ -93,6 +95,11 @@ fn view(server: &Server, state: State, now: Instant) -> ServerView {
         host: host.to_owned(),
         port,
         text_port: told.text_port,
+        link_port: 0,
+        links: 0,
+        started_at: None,
+        draining: server.drains(),
+        zones: Vec::new(),
         players: server.connections(),
         capacity: server.capacity(),
         load: server.load(),
@@ -108,6 +115,10 @@ fn view(server: &Server, state: State, now: Instant) -> ServerView {
             view.version = status.version.clone();
             view.cpu_percent = Some(status.cpu_percent);
             view.memory_bytes = Some(status.memory);
+            view.link_port = status.link_port;
+            view.links = status.links;
+            view.started_at = Some(status.started_at);
+            view.zones = status.zones.iter().map(|zone| zone.zone).collect();
         }
         Source::Http { registration, .. } => view.does = vec![registration.kind.as_str()],
     }

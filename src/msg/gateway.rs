@@ -73,7 +73,8 @@ pub enum GatewayMsg {
         /// The same in words.
         message: String,
     },
-    /// From its own process: somebody new plays the master or chat, and must be told who is here.
+    /// From its own process, or from the master itself: somebody new plays the master or chat, and
+    /// must be told who is here.
     Introduce {
         /// `Role::Master` or `Role::Chat`.
         to: Role,

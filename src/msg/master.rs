@@ -44,6 +44,14 @@ pub enum MasterMsg {
         /// Whose; another session's presence stays.
         session: SessionRef,
     },
+    /// From its own process: the link to a server is gone. One that speaks again over a new link
+    /// within a second has not died.
+    Lost {
+        /// Which.
+        server: ServerId,
+        /// Whether it said good-bye; else it may have died, or only its link.
+        clean: bool,
+    },
     /// From login: is the player in? Answered by `LoginMsg::Presence`.
     WhereIs {
         /// The question.
@@ -66,6 +74,8 @@ pub struct PresentSession {
     pub device: String,
     /// Where it stands, if that is known.
     pub zone: Option<ZoneId>,
+    /// When it began, Unix ms: of two that play one player the younger counts.
+    pub since: u64,
 }
 
 /// How a server is.
@@ -95,8 +105,8 @@ pub struct ServerStatus {
     pub cpu_percent: f32,
     /// Resident memory, bytes.
     pub memory: u64,
-    /// Zones it simulates, with their players.
-    pub zones: Vec<(ZoneId, u32)>,
+    /// Zones it simulates.
+    pub zones: Vec<ZoneStatus>,
     /// Whether it takes no newcomers any more.
     pub draining: bool,
     /// Where its links are reached, at `host`; 0: it has none.
@@ -105,4 +115,15 @@ pub struct ServerStatus {
     pub started_at: u64,
     /// Links that are up.
     pub links: u32,
+}
+
+/// A zone as the server says that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// Which.
+    pub zone: ZoneId,
+    /// Its players.
+    pub players: u32,
+    /// Its incarnation: where two servers report a zone, the higher one counts.
+    pub origin: u64,
 }

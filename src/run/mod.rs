@@ -198,7 +198,7 @@ impl Process {
             self.store.clone(),
             self.stops.gateway.clone(),
         ));
-        self.report_status(&wiring, &gate, &addresses);
+        self.report_status(&wiring, &gate, &addresses, zones_run.clone());
         self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
         self.await_zones(zones_run, &stop).await;
         let readiness = admin::Readiness::new(Roles::all());
@@ -335,16 +335,19 @@ impl Process {
     ) -> Started {
         let (master_queries, queries) = mpsc::channel(limits::MASTER_INBOX);
         let stop = &self.stops.others;
-        let peers =
-            master::Peers { gateways: wiring.gateways.clone(), login: wiring.logins.clone() };
-        self.tasks.spawn(master::run(
-            self.config.master.clone(),
-            inboxes.master,
-            queries,
-            peers,
-            self.store.clone(),
-            stop.clone(),
-        ));
+        let parts = master::Parts {
+            config: self.config.master.clone(),
+            zones: self.config.world.zones.iter().map(|zone| zone.id).collect(),
+            alone: true,
+            peers: master::Peers {
+                gateways: wiring.gateways.clone(),
+                login: wiring.logins.clone(),
+                nodes: Directory::default(),
+                hosts: wiring.hosts.clone(),
+            },
+            store: self.store.clone(),
+        };
+        self.tasks.spawn(master::run(parts, inboxes.master, queries, stop.clone()));
         let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
         let (config, store) = (self.config.chat.clone(), self.store.clone());
         self.tasks.spawn(chat::run(config, inboxes.chat, peers, store, stop.clone()));
@@ -368,7 +371,13 @@ impl Process {
         Started { gateway_inbox: inboxes.gateway, master_queries }
     }
 
-    fn report_status(&self, wiring: &Wiring, gate: &Arc<Gate>, addresses: &Addresses) {
+    fn report_status(
+        &self,
+        wiring: &Wiring,
+        gate: &Arc<Gate>,
+        addresses: &Addresses,
+        hosted: watch::Receiver<zone::host::Hosted>,
+    ) {
         let template = ServerStatus {
             server: self.server,
             name: self.config.ports.advertise.clone(),
@@ -382,14 +391,22 @@ impl Process {
             capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
             cpu_percent: 0.0,
             memory: 0,
-            zones: self.config.world.zones.iter().map(|zone| (zone.id, 0)).collect(),
+            zones: Vec::new(),
             draining: false,
             link_port: 0,
             started_at: crate::tick::unix_millis(),
             links: 0,
         };
+        let gate = gate.clone();
+        let connections = move || u32::try_from(gate.connections()).unwrap_or(u32::MAX);
+        let source = status::StatusSource {
+            clients: Some(Box::new(connections)),
+            hosted,
+            links: Box::new(|| 0),
+            draining: watch::channel(false).1,
+        };
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
-        self.tasks.spawn(status::report(template, gate.clone(), master, stop));
+        self.tasks.spawn(status::report(template, source, master, stop));
     }
 }
 

@@ -8,9 +8,10 @@ use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::RequestId;
 use crate::link::{Delivery, Wire};
 use crate::msg::MasterMsg;
-use crate::msg::master::{PresentSession, ServerStatus};
+use crate::msg::master::{PresentSession, ServerStatus, ZoneStatus};
 use crate::proto::link as wire;
 use wire::envelope::Body;
+use wire::node::Node;
 use wire::presence::Presence;
 use wire::zone_change::Change;
 
@@ -46,6 +47,10 @@ impl Wire for MasterMsg {
                     session: Some(put_session(session)),
                 }))
             }
+            MasterMsg::Lost { server, clean } => {
+                let lost = wire::ServerLost { server_id: server.0, clean: *clean };
+                Body::Node(wire::Node { node: Some(Node::Lost(lost)) })
+            }
             MasterMsg::WhereIs { request, player } => {
                 presence(Presence::WhereIs(wire::PresenceQuestion {
                     request_id: request.0,
@@ -77,6 +82,15 @@ impl Wire for MasterMsg {
             Body::Presence(wire::Presence { presence }) => {
                 read_presence(present(At("Presence", "presence"), presence)?)
             }
+            Body::Node(wire::Node { node }) => match present(At("Node", "node"), node)? {
+                Node::Lost(wire::ServerLost { server_id, clean }) => Ok(MasterMsg::Lost {
+                    server: reading::server(At("ServerLost", "server_id"), server_id)?,
+                    clean,
+                }),
+                Node::Members(_) | Node::Introduced(_) | Node::Drain(_) => {
+                    Err(not_for("MasterMsg"))
+                }
+            },
             Body::Input(_)
             | Body::Delivery(_)
             | Body::Frame(_)
@@ -91,7 +105,6 @@ impl Wire for MasterMsg {
             | Body::Combat(_)
             | Body::Talk(_)
             | Body::LoginExchange(_)
-            | Body::Node(_)
             | Body::Hosting(_) => Err(not_for("MasterMsg")),
         }
     }
@@ -138,19 +151,20 @@ fn read_presence(presence: Presence) -> Result<MasterMsg, DecodeError> {
 }
 
 fn put_present(present: &PresentSession) -> wire::PresentSession {
-    let PresentSession { player, name, session, device, zone } = present;
+    let PresentSession { player, name, session, device, zone, since } = present;
     wire::PresentSession {
         player_id: player.0,
         name: put_key(name),
         session: Some(put_session(session)),
         device: device.clone(),
         zone_id: zone.map(|zone| zone.0.into()),
+        since: *since,
     }
 }
 
 fn read_present(present: wire::PresentSession) -> Result<PresentSession, DecodeError> {
     const NAME: &str = "PresentSession";
-    let wire::PresentSession { player_id, name, session, device, zone_id } = present;
+    let wire::PresentSession { player_id, name, session, device, zone_id, since } = present;
     let zone = zone_id.map(|id| reading::zone(At(NAME, "zone_id"), id));
     Ok(PresentSession {
         player: reading::player(At(NAME, "player_id"), player_id)?,
@@ -158,6 +172,7 @@ fn read_present(present: wire::PresentSession) -> Result<PresentSession, DecodeE
         session: reading::session(At(NAME, "session"), session)?,
         device,
         zone: zone.transpose()?,
+        since,
     })
 }
 
@@ -196,7 +211,11 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         memory: *memory,
         zones: zones
             .iter()
-            .map(|(zone, players)| wire::ZonePlayers { zone_id: zone.0.into(), players: *players })
+            .map(|ZoneStatus { zone, players, origin }| wire::ZoneStatus {
+                zone_id: zone.0.into(),
+                players: *players,
+                origin: *origin,
+            })
             .collect(),
         draining: *draining,
         link_port: (*link_port).into(),
@@ -239,8 +258,9 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         capacity,
         cpu_percent: reading::finite(At(NAME, "cpu_percent"), cpu_percent)?,
         memory,
-        zones: each(zones, |wire::ZonePlayers { zone_id, players }| {
-            Ok((reading::zone(At("ZonePlayers", "zone_id"), zone_id)?, players))
+        zones: each(zones, |wire::ZoneStatus { zone_id, players, origin }| {
+            let zone = reading::zone(At("ZoneStatus", "zone_id"), zone_id)?;
+            Ok(ZoneStatus { zone, players, origin })
         })?,
         draining,
         link_port: reading::port(At(NAME, "link_port"), link_port)?,

@@ -43,6 +43,7 @@ impl Wire for NodeMsg {
                 NodeMsg::Introduced(Box::new(read_introduction(introduction)?))
             }
             Node::Drain(wire::Nothing {}) => NodeMsg::Drain,
+            Node::Lost(_) => return Err(not_for("NodeMsg")),
         })
     }
 }

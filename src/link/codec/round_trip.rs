@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::DecodeError;
 use super::samples::*;
-use super::samples_nodes::{host_msg, node_msg, present_session};
+use super::samples_nodes::{host_msg, node_msg, present_session, zone_status};
 use crate::ids::ItemId;
 use crate::link::Wire;
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
@@ -259,7 +259,7 @@ fn login_msg() -> impl Strategy<Value = LoginMsg> {
 fn status() -> impl Strategy<Value = ServerStatus> {
     let words = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}");
     let numbers = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>(), 0.0f32..200.0);
-    let rest = (any::<u64>(), vec((zone_id(), any::<u32>()), 0..4), any::<bool>());
+    let rest = (any::<u64>(), vec(zone_status(), 0..4), any::<bool>());
     let more = (any::<u16>(), any::<u64>(), any::<u32>());
     (server_id(), roles(), words, numbers, (rest, more)).prop_map(
         |(server, roles, (name, version, region, host), numbers, (rest, more))| {
@@ -306,6 +306,7 @@ fn master_msg() -> impl Strategy<Value = MasterMsg> {
             .prop_map(|(player, session, zone)| MasterMsg::Located { player, session, zone }),
         (player_id(), session())
             .prop_map(|(player, session)| MasterMsg::Released { player, session }),
+        (server_id(), any::<bool>()).prop_map(|(server, clean)| MasterMsg::Lost { server, clean }),
         (request_id(), player_id())
             .prop_map(|(request, player)| MasterMsg::WhereIs { request, player }),
     ]

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::samples::*;
 use crate::ids::Epoch;
 use crate::msg::host::{Traveller, ZoneOffer};
-use crate::msg::master::PresentSession;
+use crate::msg::master::{PresentSession, ZoneStatus};
 use crate::msg::node::{HostedZone, Introduction, Member};
 use crate::msg::{HostMsg, NodeMsg};
 
@@ -78,13 +78,22 @@ pub(super) fn host_msg() -> impl Strategy<Value = HostMsg> {
 }
 
 pub(super) fn present_session() -> impl Strategy<Value = PresentSession> {
-    (player_id(), key(), session(), ".{0,9}", option::of(zone_id())).prop_map(
-        |(player, name, session, device, zone)| PresentSession {
+    (player_id(), key(), session(), ".{0,9}", option::of(zone_id()), any::<u64>()).prop_map(
+        |(player, name, session, device, zone, since)| PresentSession {
             player,
             name,
             session,
             device,
             zone,
+            since,
         },
     )
+}
+
+pub(super) fn zone_status() -> impl Strategy<Value = ZoneStatus> {
+    (zone_id(), any::<u32>(), any::<u64>()).prop_map(|(zone, players, origin)| ZoneStatus {
+        zone,
+        players,
+        origin,
+    })
 }

@@ -1,6 +1,7 @@
 //! Scenarios of servers that come, are silent, come again and are too many.
 
 use super::*;
+use crate::msg::master::ZoneStatus;
 
 const PATIENCE: Patience = Patience {
     suspect: Duration::from_secs(3),
@@ -64,12 +65,14 @@ fn kinds_are_numbers_or_names() {
 fn a_silent_linked_server_becomes_suspect_then_dead_once_then_forgotten() {
     let start = crate::tick::now();
     let mut registry = Registry::new(PATIENCE, 10);
-    assert_eq!(registry.on_status(status(1, 0), start), Ok(true));
-    assert_eq!(registry.on_status(status(1, 5), after(start, 1_000)), Ok(false));
+    assert_eq!(registry.on_status(status(1, 0), start), Ok(Heard::Came));
+    assert_eq!(registry.on_status(status(1, 5), after(start, 1_000)), Ok(Heard::Same));
     assert_eq!(state(&registry, 1, after(start, 3_999)), Some(State::Alive));
     assert_eq!(state(&registry, 1, after(start, 4_000)), Some(State::Suspect));
+    assert_eq!(registry.sweep(after(start, 3_999)), []);
+    assert_eq!(registry.sweep(after(start, 4_000)), [(ServerId(1), State::Suspect)]);
     assert_eq!(registry.sweep(after(start, 6_999)), []);
-    assert_eq!(registry.sweep(after(start, 7_000)), [ServerId(1)]);
+    assert_eq!(registry.sweep(after(start, 7_000)), [(ServerId(1), State::Dead)]);
     assert_eq!(registry.sweep(after(start, 8_000)), [], "a death is told once");
     assert_eq!(state(&registry, 1, after(start, 8_000)), Some(State::Dead));
     registry.sweep(after(start, 61_000));
@@ -81,10 +84,11 @@ fn a_dead_linked_server_that_speaks_again_is_new_again() {
     let start = crate::tick::now();
     let mut registry = Registry::new(PATIENCE, 10);
     registry.on_status(status(1, 0), start).unwrap();
-    assert_eq!(registry.sweep(after(start, 6_000)), [ServerId(1)]);
-    assert_eq!(registry.on_status(status(1, 0), after(start, 7_000)), Ok(true));
+    assert_eq!(registry.sweep(after(start, 6_000)), [(ServerId(1), State::Dead)]);
+    assert_eq!(registry.on_status(status(1, 0), after(start, 7_000)), Ok(Heard::Came));
     assert_eq!(state(&registry, 1, after(start, 7_000)), Some(State::Alive));
-    assert_eq!(registry.sweep(after(start, 13_000)), [ServerId(1)], "it can die again");
+    let dead = [(ServerId(1), State::Dead)];
+    assert_eq!(registry.sweep(after(start, 13_000)), dead, "it can die again");
 }
 
 #[test]
@@ -172,4 +176,54 @@ fn a_draining_server_says_so() {
     registry.on_status(ServerStatus { draining: true, ..status(1, 0) }, start).unwrap();
     assert_eq!(state(&registry, 1, start), Some(State::Draining));
     assert_eq!(state(&registry, 1, after(start, 6_000)), Some(State::Dead));
+}
+
+#[test]
+fn a_broken_link_is_a_death_unless_the_server_speaks_again_within_a_second() {
+    let start = crate::tick::now();
+    let mut registry = Registry::new(PATIENCE, 10);
+    for server in [1, 2, 3] {
+        registry.on_status(status(server, 0), start).unwrap();
+    }
+    registry.lost(ServerId(1), false, start);
+    registry.lost(ServerId(2), false, start);
+    registry.lost(ServerId(3), true, start);
+    registry.lost(ServerId(9), true, start);
+    let said = [(1, State::Suspect), (2, State::Suspect), (3, State::Dead)];
+    assert_eq!(registry.sweep(start), said.map(|(id, state)| (ServerId(id), state)));
+    let later = after(start, 999);
+    assert_eq!(registry.on_status(status(2, 0), later), Ok(Heard::Changed), "a new link");
+    assert_eq!(registry.sweep(later), []);
+    assert_eq!(registry.sweep(after(start, 1_000)), [(ServerId(1), State::Dead)]);
+    assert_eq!(state(&registry, 2, after(start, 1_000)), Some(State::Alive));
+}
+
+#[test]
+fn what_a_status_changes_is_told() {
+    let start = crate::tick::now();
+    let mut registry = Registry::new(PATIENCE, 10);
+    let zone = |zone, origin| ZoneStatus { zone: ZoneId(zone), players: 3, origin };
+    let with = |zones| ServerStatus { zones, ..status(1, 0) };
+    let mut hear = |status| registry.on_status(status, start).unwrap();
+    assert_eq!(hear(with(vec![])), Heard::Came);
+    assert_eq!(hear(with(vec![zone(1, 7)])), Heard::Rehoused);
+    let more_players = ZoneStatus { players: 4, ..zone(1, 7) };
+    assert_eq!(hear(with(vec![more_players])), Heard::Same);
+    assert_eq!(hear(with(vec![zone(1, 8)])), Heard::Rehoused, "it runs anew");
+    assert_eq!(hear(ServerStatus { draining: true, ..with(vec![]) }), Heard::Changed);
+    assert_eq!(hear(with(vec![])), Heard::Changed);
+}
+
+#[test]
+fn operators_have_linked_servers_drain() {
+    let start = crate::tick::now();
+    let mut registry = Registry::new(PATIENCE, 10);
+    registry.on_status(status(1, 0), start).unwrap();
+    registry.register(ServerId(2), registration(1), start).unwrap();
+    assert_eq!(registry.drain(ServerId(1), start), Ok(()));
+    assert_eq!(registry.drain(ServerId(2), start), Err(UnknownServer), "not of the cluster");
+    assert_eq!(registry.drain(ServerId(3), start), Err(UnknownServer));
+    assert_eq!(registry.sweep(start), [(ServerId(1), State::Draining)]);
+    assert_eq!(registry.on_status(status(1, 0), start), Ok(Heard::Same), "it has not heard yet");
+    assert_eq!(registry.drain(ServerId(1), after(start, 6_000)), Err(UnknownServer), "dead");
 }
