@@ -52,7 +52,8 @@ impl Client {
         });
         let answer = answer.await?;
         if !answer.success {
-            return Err(ClientError::refused(answer.error_code, answer.error_message, 0));
+            let wait = answer.retry_after_ms;
+            return Err(ClientError::refused(answer.error_code, answer.error_message, wait));
         }
         Ok(PlayerId(answer.player_id))
     }
@@ -79,7 +80,8 @@ impl Client {
         });
         let answer = answer.await?;
         if !answer.success {
-            return Err(ClientError::refused(answer.error_code, answer.error_message, 0));
+            let wait = answer.retry_after_ms;
+            return Err(ClientError::refused(answer.error_code, answer.error_message, wait));
         }
         Ok(answer)
     }
