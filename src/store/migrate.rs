@@ -33,9 +33,10 @@ macro_rules! step {
 }
 
 /// Every file in `migrations/sqlite`.
-pub(super) const SQLITE: &[Step] = &[step!("sqlite", 1, "first")];
+pub(super) const SQLITE: &[Step] = &[step!("sqlite", 1, "first"), step!("sqlite", 2, "handover")];
 /// Every file in `migrations/postgres`.
-pub(super) const POSTGRES: &[Step] = &[step!("postgres", 1, "first")];
+pub(super) const POSTGRES: &[Step] =
+    &[step!("postgres", 1, "first"), step!("postgres", 2, "handover")];
 
 /// Runs what has not been run.
 ///

@@ -12,6 +12,7 @@ mod conformance;
 mod connection;
 mod failure;
 mod guilds;
+mod handover;
 mod inventory;
 mod job;
 mod leases;

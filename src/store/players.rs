@@ -104,8 +104,8 @@ impl Write for ClaimPlayer {
 const USE_TICKET: &str =
     "INSERT INTO used_tickets (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
 const TICKET: &str = "SELECT id FROM used_tickets WHERE id = $1";
-const CLAIM: &str =
-    "UPDATE players SET epoch = epoch + 1, owner = $2, last_seen_at = $3 WHERE id = $1";
+const CLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $2, handover = NULL, last_seen_at = $3 \
+    WHERE id = $1";
 const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \
     p.experience, p.health, p.power, p.gold \
     FROM players p JOIN accounts a ON a.id = p.id WHERE p.id = $1";

@@ -69,7 +69,7 @@ impl Store {
 }
 
 /// The world holds no unsound state; if it did, it must not spoil the saves of all the others.
-fn is_sound(state: &PlayerState) -> bool {
+pub(super) fn is_sound(state: &PlayerState) -> bool {
     let pose = state.pose;
     let sound = pose.at.x.is_finite()
         && pose.at.y.is_finite()
@@ -223,7 +223,7 @@ const QUESTS_POSTGRES: &str = "INSERT INTO quests (player_id, quest, done, compl
     AND (quests.completed = 0 OR excluded.completed = 1)";
 
 /// Saves the quests of many players.
-async fn save_quests(
+pub(super) async fn save_quests(
     db: &mut Connection<'_>,
     states: impl Iterator<Item = &PlayerState>,
 ) -> Result<(), Failure> {

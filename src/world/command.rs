@@ -200,6 +200,11 @@ pub enum Command {
         /// Who.
         player: PlayerId,
     },
+    /// Nobody has said yet where the player is shown: its ghost stays.
+    Linger {
+        /// Who.
+        player: PlayerId,
+    },
     /// A player leaves the world; answered by [`Effect::Left`].
     Leave {
         /// Who.

@@ -163,6 +163,17 @@ impl World {
         self.put_player(state.id.into(), pose, appearance, player);
     }
 
+    /// A hand-over takes its time: the ghost stays for as long as one does that nobody speaks of.
+    pub(super) fn on_linger(&mut self, player: PlayerId) {
+        let fades = Tick(self.tick.0 + GHOST_TICKS);
+        let Some(handle) = self.entities.handle(player.into()) else { return };
+        if let Some(Body::Ghost(ghost)) =
+            self.entities.get_mut(handle).map(|entity| &mut entity.body)
+        {
+            ghost.fades = fades;
+        }
+    }
+
     /// The neighbour shows the player now.
     pub(super) fn on_arrived(&mut self, player: PlayerId) {
         let fades = Tick(self.tick.0 + GHOST_REST);

@@ -139,6 +139,7 @@ impl World {
             Command::Arrive { transfer, from } => self.on_arrive(*transfer, from),
             Command::Return { transfer } => self.on_return(*transfer),
             Command::Arrived { player } => self.on_arrived(player),
+            Command::Linger { player } => self.on_linger(player),
             Command::Leave { player } => self.on_leave(player),
             Command::Forget { player } => self.on_forget(player),
             Command::Act { player, request, action } => self.on_act(player, request, action),

@@ -1,35 +1,31 @@
-//! Crossing a border inside one process: the player moves from world to world as a value.
+//! Crossing borders: what the world lets go is sent to the neighbour, what neighbours send is taken
+//! in, and the steps of `crossing.rs` are carried out.
 //!
 //! The zone left keeps a ghost until the new one shows the player, and forwards what still comes
 //! for it, so neither the player nor those who watch see a gap.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use metrics::{counter, histogram};
-use tracing::{info_span, warn};
+use tracing::{debug, info_span, warn};
 
 use super::ZoneServer;
+use super::crossing::Step;
 use crate::geometry::Point;
-use crate::ids::{OperationId, PlayerId, SessionRef, ZoneId};
+use crate::ids::{OperationId, PlayerId, ServerId, SessionRef, ZoneId};
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::tick::now;
 use crate::world::command::{Command, PlayerState, Refusal, Strike, Transfer};
 
-/// A player on its way to a neighbour.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Departure {
-    pub to: ZoneId,
-    pub at: Instant,
-    pub confirmed: bool,
-}
-
-impl Departure {
-    /// It goes now, and nobody has said yet that it is there.
-    fn now(to: ZoneId) -> Self {
-        Self { to, at: now(), confirmed: false }
-    }
+/// A player who comes over a border.
+pub(super) struct Arrival {
+    pub transfer: Box<Transfer>,
+    pub from: ZoneId,
+    pub owner: ServerId,
+    pub handover: OperationId,
+    pub session: SessionRef,
 }
 
 impl ZoneServer {
@@ -42,11 +38,35 @@ impl ZoneServer {
             warn!("a player without a session departs; it stays");
             return self.world.apply(Command::Return { transfer });
         };
-        let (from, owner, handover) = (self.zone, self.server, self.next_handover());
+        // A neighbour in another process may yet say no, or nothing.
+        let kept = self.post.is_elsewhere(to).then(|| transfer.clone());
+        let handover = next_handover();
+        match self.send_over(to, transfer, handover, session) {
+            None => {
+                self.players.unbind(player);
+                match kept {
+                    Some(transfer) => {
+                        self.crossings.offered(transfer, to, handover, session, now());
+                    }
+                    None => self.crossings.sent(player, to, handover, false, now()),
+                }
+            }
+            Some(transfer) => self.take_back(transfer, session),
+        }
+    }
+
+    /// Sends a player to a neighbour; gives it back if that has no ear for it.
+    fn send_over(
+        &mut self,
+        to: ZoneId,
+        transfer: Box<Transfer>,
+        handover: OperationId,
+        session: SessionRef,
+    ) -> Option<Box<Transfer>> {
+        let (from, owner) = (self.zone, self.server);
         match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
-            Ok(()) => self.players.depart(player, Departure::now(to)),
-            Err(ZoneMsg::Arrive { transfer, .. }) => self.take_back(transfer, session),
-            Err(_) => {}
+            Err(ZoneMsg::Arrive { transfer, .. }) => Some(transfer),
+            _ => None,
         }
     }
 
@@ -74,17 +94,26 @@ impl ZoneServer {
     }
 
     /// A neighbour's player comes in, or one of ours comes back because the neighbour is full.
-    pub(super) fn on_arrive(
-        &mut self,
-        transfer: Box<Transfer>,
-        from: ZoneId,
-        handover: OperationId,
-        session: SessionRef,
-    ) {
+    pub(super) fn on_arrive(&mut self, arrival: Arrival) {
+        if arrival.owner == self.server {
+            return self.take_in(arrival);
+        }
+        let Arrival { transfer, from, handover, session, .. } = arrival;
         let player = transfer.state.id;
-        let ours =
-            self.players.departed_to(player) == Some(from) && !self.owns(transfer.state.pose.at);
-        self.players.forget_departure(player);
+        let full = self.players.len() + self.crossings.staged() >= self.config.max_players;
+        let room = !full && !self.tenure.store_is_away() && !self.stop.is_cancelled();
+        debug!(%player, %from, room, "a player is offered by another server");
+        self.crossings.on_offer(transfer, (from, handover), session, room, now());
+        self.carry_out_crossings();
+    }
+
+    /// A player of this process comes in: it is this zone's as it comes.
+    fn take_in(&mut self, arrival: Arrival) {
+        let Arrival { transfer, from, handover, session, .. } = arrival;
+        let player = transfer.state.id;
+        let ours = self.crossings.gone_to(player, now()) == Some(from)
+            && !self.owns(transfer.state.pose.at);
+        self.crossings.forget(player);
         if ours {
             return self.take_back(transfer, session);
         }
@@ -97,19 +126,33 @@ impl ZoneServer {
         } else {
             transfer
         };
-        self.players.bind(player, session);
-        self.world.apply(Command::Arrive { transfer: transfer.clone(), from });
-        if self.world.player(player).is_none() {
-            self.players.unbind(player);
+        if let Some(transfer) = self.show(transfer, from, session) {
             if let Some(transfer) = self.send_back(transfer, from, session) {
                 self.turn_out(transfer.state, session);
             }
             return;
         }
+        self.post.zone(from, ZoneMsg::Arrived { player, handover });
+    }
+
+    /// Puts a player in its place and tells who must know; gives it back if the world has no room.
+    fn show(
+        &mut self,
+        transfer: Box<Transfer>,
+        from: ZoneId,
+        session: SessionRef,
+    ) -> Option<Box<Transfer>> {
+        let player = transfer.state.id;
+        self.players.bind(player, session);
+        self.world.apply(Command::Arrive { transfer: transfer.clone(), from });
+        if self.world.player(player).is_none() {
+            self.players.unbind(player);
+            return Some(transfer);
+        }
         let moved = GatewayMsg::Moved { session: session.key, player, zone: self.zone };
         self.post.gateway(session, moved);
         self.post.master(MasterMsg::Located { player, session, zone: self.zone });
-        self.post.zone(from, ZoneMsg::Arrived { player, handover });
+        None
     }
 
     /// Gives a player back to the zone it came from, which hears of all that still comes for it.
@@ -120,24 +163,71 @@ impl ZoneServer {
         to: ZoneId,
         session: SessionRef,
     ) -> Option<Box<Transfer>> {
-        let player = transfer.state.id;
-        let (from, owner, handover) = (self.zone, self.server, self.next_handover());
-        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
-            Err(ZoneMsg::Arrive { transfer, .. }) => Some(transfer),
-            _ => {
-                self.players.depart(player, Departure { confirmed: true, ..Departure::now(to) });
-                None
+        let (player, handover) = (transfer.state.id, next_handover());
+        let transfer = self.send_over(to, transfer, handover, session);
+        if transfer.is_none() {
+            self.crossings.sent(player, to, handover, true, now());
+        }
+        transfer
+    }
+
+    /// The store has made a player ours who came from another process.
+    fn show_from_afar(&mut self, transfer: Box<Transfer>, from: ZoneId, session: SessionRef) {
+        let (player, epoch) = (transfer.state.id, transfer.state.epoch);
+        if let Some(here) = self.world.player(player) {
+            if here.epoch > epoch {
+                // It was claimed here since.
+                return;
+            }
+            warn!(%player, "a player comes who stands here, under an ownership that is over");
+            self.world.apply(Command::Forget { player });
+        }
+        if let Some(transfer) = self.show(transfer, from, session) {
+            self.turn_out(transfer.state, session);
+        }
+    }
+
+    /// Does what the crossings want done.
+    pub(super) fn carry_out_crossings(&mut self) {
+        for step in self.crossings.take_steps() {
+            match step {
+                // Worth nothing later: dropped, and counted, if the neighbour has no room.
+                Step::Send { to, message: message @ ZoneMsg::Act { .. } } => {
+                    let _ = self.post.zone_now(to, message);
+                }
+                Step::Send { to, message } => self.post.zone(to, message),
+                Step::TakeOver { state, handover } => {
+                    self.saves.take_over(*state, self.server, handover);
+                }
+                Step::Reclaim { player, epoch, handover } => {
+                    self.saves.reclaim(player, epoch, self.server, handover);
+                }
+                Step::Show { transfer, from, session } => {
+                    self.show_from_afar(transfer, from, session);
+                }
+                Step::Return { transfer, session } => self.take_back(transfer, session),
+                Step::Gone { player, took } => self.on_gone(player, took),
+                Step::Replay(messages) => {
+                    messages.into_iter().for_each(|message| self.on_message(message));
+                }
             }
         }
     }
 
     /// The neighbour shows the player: the ghost may go.
-    pub(super) fn on_arrived(&mut self, player: PlayerId) {
-        if let Some(departure) = self.players.confirm_departure(player) {
-            counter!("throng_handovers_total", "result" => "done").increment(1);
-            histogram!("throng_handover_seconds").record(departure.at.elapsed());
-        }
+    fn on_gone(&mut self, player: PlayerId, took: Duration) {
+        counter!("throng_handovers_total", "result" => "done").increment(1);
+        histogram!("throng_handover_seconds").record(took);
         self.world.apply(Command::Arrived { player });
+    }
+
+    /// Once a tick: who has waited too long for a neighbour asks the store; its ghost stays.
+    pub(super) fn tend_crossings(&mut self) {
+        self.crossings.pass(now());
+        self.carry_out_crossings();
+        for player in self.crossings.unresolved() {
+            self.world.apply(Command::Linger { player });
+        }
     }
 
     /// A blow at something that is not here: one of the zones in reach must know it.
@@ -155,12 +245,12 @@ impl ZoneServer {
         }
     }
 
-    /// A name for one hand-over.
-    fn next_handover(&mut self) -> OperationId {
-        OperationId(rand::random())
-    }
-
     fn owns(&self, at: Point) -> bool {
         self.content.zone_at(at).is_some_and(|zone| zone.id == self.zone)
     }
+}
+
+/// A name for one hand-over.
+fn next_handover() -> OperationId {
+    OperationId(rand::random())
 }

@@ -1,7 +1,7 @@
 //! A zone's way to the store: claims, changes of value, saves and releases.
 //!
 //! The thread never waits: each call runs as a task and its result comes back as a
-//! [`Completion`], taken at the start of a tick. Saves that fail are kept and tried again.
+//! [`Completion`], taken a hundred times a second. Saves that fail are kept and tried again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::store::{Store, StoreError};
 use crate::tick::now;
 use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Receipt};
 
-/// Results waiting for the zone's next tick. Tasks wait here, not the thread.
+/// Results waiting for the zone's next round. Tasks wait here, not the thread.
 const COMPLETIONS: usize = 8_192;
 /// How long a last save is tried before the player is given up.
 const RELEASE_TRIES: u32 = 30;
@@ -46,6 +46,8 @@ pub(super) enum Completion {
     Saved { states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError> },
     Counted(Result<(), StoreError>),
     Released(PlayerId),
+    TakenOver { player: PlayerId, handover: OperationId, result: Result<Epoch, StoreError> },
+    Reclaimed { player: PlayerId, handover: OperationId, result: Result<Epoch, StoreError> },
 }
 
 /// One zone's dealings with the store.
@@ -155,6 +157,10 @@ impl Saves {
                         warn!(%player, attempt, problem, "last save waits for the database");
                         tokio::time::sleep(RELEASE_PAUSE).await;
                     }
+                    Err(StoreError::StaleEpoch) => {
+                        warn!(%player, "another server has a player that leaves; it is not saved");
+                        break;
+                    }
                     Err(error) => {
                         error!(%player, %error, "last save was not taken");
                         break;
@@ -162,6 +168,31 @@ impl Saves {
                 }
             }
             Completion::Released(player)
+        });
+    }
+
+    /// Makes `owner` the owner of a player that comes from another process.
+    pub(super) fn take_over(&mut self, state: PlayerState, owner: ServerId, handover: OperationId) {
+        let store = self.store.clone();
+        self.call(async move {
+            let player = state.id;
+            let result = store.take_over(state, owner, handover).await;
+            Completion::TakenOver { player, handover, result }
+        });
+    }
+
+    /// Makes `owner` the owner again of a player that another process was offered.
+    pub(super) fn reclaim(
+        &mut self,
+        player: PlayerId,
+        epoch: Epoch,
+        owner: ServerId,
+        handover: OperationId,
+    ) {
+        let store = self.store.clone();
+        self.call(async move {
+            let result = store.reclaim(player, epoch, owner, handover).await;
+            Completion::Reclaimed { player, handover, result }
         });
     }
 
@@ -242,7 +273,7 @@ impl ZoneServer {
         self.saves.send_counts();
     }
 
-    /// Takes what the store has answered since the last tick.
+    /// Takes what the store has answered since the last round.
     pub(super) fn take_completions(&mut self) {
         while let Ok(completion) = self.completions.try_recv() {
             self.saves.in_flight -= 1;
@@ -257,6 +288,14 @@ impl ZoneServer {
                 Completion::Saved { states, result } => self.on_saved(states, result),
                 Completion::Counted(result) => self.on_counted(result),
                 Completion::Released(player) => self.on_released(player),
+                Completion::TakenOver { player, handover, result } => {
+                    self.crossings.on_taken_over(player, handover, result, now());
+                    self.carry_out_crossings();
+                }
+                Completion::Reclaimed { player, handover, result } => {
+                    self.crossings.on_reclaimed(player, handover, result, now());
+                    self.carry_out_crossings();
+                }
             }
         }
     }

@@ -1,24 +1,50 @@
-//! What comes into a zone: its inbox, drained at the start of each tick.
+//! What comes into a zone: its inbox. What moves players between zones is taken a hundred times a
+//! second, so that nobody waits for a tick at a border; all else at the start of each tick.
+
+use std::collections::VecDeque;
 
 use tracing::debug;
 
 use super::ZoneServer;
+use super::border::Arrival;
 use crate::ids::{PlayerId, SessionRef};
 use crate::limits;
 use crate::msg::ZoneMsg;
+use crate::tick::now;
 use crate::world::command::{Action, Command};
+
+/// What was read before its tick, in order.
+pub(super) type Waiting = VecDeque<ZoneMsg>;
 
 impl ZoneServer {
     /// Takes what has come since the last tick, in order; never more than an inbox full, so that
     /// a flood cannot hold up the tick for ever.
     pub(super) fn take_inputs(&mut self) {
+        for message in std::mem::take(&mut self.waiting) {
+            self.on_message(message);
+        }
         for _ in 0..limits::ZONE_INBOX {
             let Some(message) = self.inbox.try_recv() else { return };
             self.on_message(message);
         }
     }
 
-    fn on_message(&mut self, message: ZoneMsg) {
+    /// Between ticks: takes hand-overs and puts the rest by. What is for a player keeps its order:
+    /// a hand-over says who has the player, and whatever waits is dealt with by that.
+    pub(super) fn take_handovers(&mut self) {
+        while self.waiting.len() < limits::ZONE_INBOX {
+            let Some(message) = self.inbox.try_recv() else { return };
+            match message {
+                ZoneMsg::Arrive { .. } | ZoneMsg::Arrived { .. } | ZoneMsg::NotArrived { .. } => {
+                    self.on_message(message);
+                }
+                message => self.waiting.push_back(message),
+            }
+        }
+    }
+
+    pub(super) fn on_message(&mut self, message: ZoneMsg) {
+        let Some(message) = self.catch(message) else { return };
         match message {
             ZoneMsg::Act { player, session, request, action } => {
                 self.on_act(player, session, request, action);
@@ -27,12 +53,16 @@ impl ZoneServer {
             ZoneMsg::Unwatch { gateway } => self.sync.unwatch(gateway),
             ZoneMsg::Enter { player, session, ticket } => self.on_enter(player, session, ticket),
             ZoneMsg::Leave { player, session } => self.on_leave(player, session),
-            ZoneMsg::Arrive { transfer, from, owner: _, handover, session } => {
-                self.on_arrive(transfer, from, handover, session);
+            ZoneMsg::Arrive { transfer, from, owner, handover, session } => {
+                self.on_arrive(Arrival { transfer, from, owner, handover, session });
             }
-            ZoneMsg::Arrived { player, handover: _ } => self.on_arrived(player),
-            ZoneMsg::NotArrived { player, handover: _, certain: _ } => {
-                debug!(%player, "a neighbour has not taken a player");
+            ZoneMsg::Arrived { player, handover } => {
+                self.crossings.on_arrived(player, handover, now());
+                self.carry_out_crossings();
+            }
+            ZoneMsg::NotArrived { player, handover, certain } => {
+                self.crossings.on_not_arrived(player, handover, certain);
+                self.carry_out_crossings();
             }
             ZoneMsg::SetGuild { player, guild } => {
                 self.world.apply(Command::SetGuild { player, guild });
@@ -48,14 +78,30 @@ impl ZoneServer {
         }
     }
 
-    /// A player acts. Only the session that has the player may; a player that has just crossed a
-    /// border acts in its new zone.
+    /// Puts by, or forwards, what is for a player who is between two zones or has just gone.
+    fn catch(&mut self, message: ZoneMsg) -> Option<ZoneMsg> {
+        let player = match &message {
+            ZoneMsg::Act { player, .. }
+            | ZoneMsg::Enter { player, .. }
+            | ZoneMsg::Leave { player, .. }
+            | ZoneMsg::SetGuild { player, .. }
+            | ZoneMsg::Credit { player, .. } => *player,
+            _ => return Some(message),
+        };
+        if self.players.session(player).is_some() && !self.crossings.has_staged(player) {
+            return Some(message);
+        }
+        let message = self.crossings.catch(player, message, now());
+        if message.is_none() {
+            self.carry_out_crossings();
+        }
+        message
+    }
+
+    /// A player acts. Only the session that has the player may.
     fn on_act(&mut self, player: PlayerId, session: SessionRef, request: u64, action: Action) {
         if self.players.session(player) == Some(session) {
             self.world.apply(Command::Act { player, request, action });
-        } else if let Some(zone) = self.players.departed_to(player) {
-            // Worth nothing later: dropped, and counted, if the neighbour has no room.
-            let _ = self.post.zone_now(zone, ZoneMsg::Act { player, session, request, action });
         } else {
             debug!(%player, "an action of a player who is not here");
         }

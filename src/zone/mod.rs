@@ -7,9 +7,11 @@
 mod border;
 mod clock;
 mod commits;
+pub mod crossing;
 mod events;
 pub mod host;
 mod inputs;
+mod orphans;
 mod players;
 mod post;
 mod sync;
@@ -39,7 +41,10 @@ use crate::world::command::Effect;
 use crate::world::content::Content;
 use clock::{Clock, Round};
 use commits::{Completion, Saves};
+use crossing::Crossings;
 use events::EventManager;
+use inputs::Waiting;
+use orphans::Orphans;
 use players::Players;
 use post::Post;
 use sync::SyncService;
@@ -53,6 +58,9 @@ pub struct ZoneConfig {
     pub max_players: usize,
     /// Seconds between two saves of those that changed: what a crash loses at most.
     pub save_seconds: u64,
+    /// Seconds for which a player stands whose gateway has vanished, so that its client can go on
+    /// over another one.
+    pub orphan_seconds: u64,
     /// Ticks overrun in a row after which a zone slows its time.
     pub overruns_before_dilation: u32,
     /// Slowest a zone's time may run, share of real time.
@@ -66,6 +74,7 @@ impl Default for ZoneConfig {
         Self {
             max_players: 10_000,
             save_seconds: 5,
+            orphan_seconds: 60,
             overruns_before_dilation: 3,
             dilation_floor: 0.25,
             seed: 0,
@@ -84,6 +93,7 @@ impl ZoneConfig {
         };
         range("max_players", self.max_players as u64, 1, 50_000);
         range("save_seconds", self.save_seconds, 1, 3_600);
+        range("orphan_seconds", self.orphan_seconds, 1, 3_600);
         range("overruns_before_dilation", u64::from(self.overruns_before_dilation), 1, 1_000);
         if !(0.1..=1.0).contains(&self.dilation_floor) {
             problems.push("zone.dilation_floor must be 0.1 to 1".to_owned());
@@ -159,12 +169,15 @@ struct ZoneServer {
     config: ZoneConfig,
     content: Arc<Content>,
     inbox: Inbox<ZoneMsg>,
+    waiting: Waiting,
     completions: mpsc::Receiver<Completion>,
     post: Post,
     stop: CancellationToken,
     clock: Clock,
     world: World,
     players: Players,
+    crossings: Crossings,
+    orphans: Orphans,
     saves: Saves,
     events: EventManager,
     sync: SyncService,
@@ -212,6 +225,9 @@ impl ZoneServer {
             clock: Clock::start(zone, phase, &config),
             world: World::new(zone, content.clone(), origin, seed),
             players: Players::default(),
+            crossings: Crossings::new(),
+            orphans: Orphans::default(),
+            waiting: Waiting::new(),
             events: EventManager::new(zone),
             sync: SyncService::new(zone, &content, peers.gateways.clone()),
             gauges: Gauges::new(zone),
@@ -252,7 +268,7 @@ impl ZoneServer {
                 return Ending::GaveUp;
             }
             match round {
-                Round::Events => self.events.round(&mut self.sync),
+                Round::Events => self.round(),
                 Round::Tick => self.tick(),
             }
         }
@@ -274,18 +290,27 @@ impl ZoneServer {
         info!(waited = ?since.elapsed(), "the zone goes on");
     }
 
+    /// Between ticks: nobody waits for one at a border, nor for the store's answer.
+    fn round(&mut self) {
+        self.take_handovers();
+        self.take_completions();
+        self.events.round(&mut self.sync);
+    }
+
     /// One tick, in order.
     fn tick(&mut self) {
         let began = tick::now();
         self.post.send_again();
         self.take_inputs();
         self.take_completions();
+        self.tend_crossings();
         self.world.lose_time(self.clock.take_lost_ms());
         self.world.step();
         self.carry_out_effects();
         self.events.round(&mut self.sync);
         self.sync.publish(self.world.frame());
         self.save_if_due();
+        self.tend_orphans();
         self.clock.spent(began.elapsed());
         self.gauges.tick_seconds.record(began.elapsed());
         self.publish_population();
@@ -340,6 +365,7 @@ impl ZoneServer {
             self.post.send_again();
             self.take_inputs();
             self.take_completions();
+            self.tend_crossings();
             for player in self.players.all() {
                 self.let_leave(player);
             }
@@ -349,7 +375,8 @@ impl ZoneServer {
             }
             self.carry_out_effects();
             self.saves.send_counts();
-            if self.saves.is_idle() && self.players.is_empty() && self.inbox.is_empty() {
+            let nobody = self.players.is_empty() && self.crossings.is_idle();
+            if nobody && self.saves.is_idle() && self.inbox.is_empty() {
                 if !open {
                     return;
                 }

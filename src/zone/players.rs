@@ -4,25 +4,19 @@
 //! before it may come in again.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tracing::{debug, info, info_span, warn};
 
 use super::ZoneServer;
-use super::border::Departure;
 use super::commits::Claimed;
-use crate::ids::{Epoch, PlayerId, SessionRef, TicketUse, ZoneId};
+use crate::ids::{Epoch, PlayerId, SessionRef, TicketUse};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::store::StoreError;
 use crate::store::record::Claim;
-use crate::tick::now;
 use crate::world::command::{Command, Notice, PlayerState};
-
-/// How long a departed player's input is forwarded.
-const FORWARD: Duration = Duration::from_secs(5);
 
 /// A request to come in that waits for something.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +33,6 @@ pub(super) struct Players {
     claiming: BTreeMap<PlayerId, Option<Entering>>,
     /// On their way out, up to the end of their last save; a request that waits for that.
     leaving: BTreeMap<PlayerId, Option<Entering>>,
-    departed: BTreeMap<PlayerId, Departure>,
 }
 
 impl Players {
@@ -59,34 +52,17 @@ impl Players {
         self.bound.keys().copied().collect()
     }
 
+    /// Every player that has a session, with it.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (PlayerId, SessionRef)> {
+        self.bound.iter().map(|(player, session)| (*player, *session))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bound.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.bound.is_empty() && self.leaving.is_empty() && self.claiming.is_empty()
-    }
-
-    pub(super) fn depart(&mut self, player: PlayerId, departure: Departure) {
-        self.bound.remove(&player);
-        self.departed.insert(player, departure);
-        self.departed.retain(|_, departure| departure.at.elapsed() < FORWARD);
-    }
-
-    pub(super) fn departed_to(&self, player: PlayerId) -> Option<ZoneId> {
-        let departure = self.departed.get(&player)?;
-        (now() - departure.at < FORWARD).then_some(departure.to)
-    }
-
-    pub(super) fn forget_departure(&mut self, player: PlayerId) {
-        self.departed.remove(&player);
-    }
-
-    /// The first confirmation of a departure.
-    pub(super) fn confirm_departure(&mut self, player: PlayerId) -> Option<Departure> {
-        let departure = self.departed.get_mut(&player)?;
-        let first = !std::mem::replace(&mut departure.confirmed, true);
-        first.then_some(*departure)
     }
 }
 
@@ -105,8 +81,6 @@ impl ZoneServer {
             debug!("waits for the last save");
             let older = waiting.replace(entering);
             self.give_up(older.filter(|older| older.session != session));
-        } else if let Some(zone) = self.players.departed_to(player) {
-            self.post.zone(zone, ZoneMsg::Enter { player, session, ticket });
         } else if self.players.bound.contains_key(&player) {
             match ticket {
                 Some(ticket) => self.saves.use_ticket(player, session, ticket),
@@ -189,7 +163,7 @@ impl ZoneServer {
     ) {
         match result {
             // It may have left or crossed a border while the ticket was looked at.
-            Ok(()) => self.on_enter(player, session, None),
+            Ok(()) => self.on_message(ZoneMsg::Enter { player, session, ticket: None }),
             Err(StoreError::TicketUsed) => self.refuse_entry(session, EnterRefusal::TicketUsed),
             Err(error) => {
                 warn!(%player, %error, "ticket could not be used up");
@@ -232,9 +206,6 @@ impl ZoneServer {
     pub(super) fn on_leave(&mut self, player: PlayerId, session: SessionRef) {
         if self.players.session(player) == Some(session) {
             return self.let_leave(player);
-        }
-        if let Some(zone) = self.players.departed_to(player) {
-            self.post.zone(zone, ZoneMsg::Leave { player, session });
         }
         let Players { claiming, leaving, .. } = &mut self.players;
         let waiting = claiming.get_mut(&player).into_iter().chain(leaving.get_mut(&player));

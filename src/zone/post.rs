@@ -5,6 +5,7 @@
 //! and counted. The thread itself never waits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use metrics::counter;
 use tracing::warn;
@@ -38,6 +39,11 @@ impl Post {
         }
     }
 
+    /// The gateways there are now.
+    pub(super) fn gateways(&self) -> Arc<BTreeMap<ServerId, Outbox<GatewayMsg>>> {
+        self.peers.gateways.snapshot()
+    }
+
     /// Tells a session's gateway what it must know.
     pub(super) fn gateway(&mut self, session: SessionRef, message: GatewayMsg) {
         let Some(outbox) = self.peers.gateways.get(session.gateway) else { return };
@@ -65,6 +71,11 @@ impl Post {
         if !told {
             warn!(to = %zone, "a neighbouring zone does not run; it was not told");
         }
+    }
+
+    /// Whether a neighbour runs in another process.
+    pub(super) fn is_elsewhere(&self, zone: ZoneId) -> bool {
+        self.peers.zones.get(zone).is_some_and(|outbox| outbox.server().is_some())
     }
 
     /// Sends a neighbour what it takes at once or not at all; else it comes back.

@@ -22,6 +22,8 @@ pub fn origin(zone: ZoneId, lease: Epoch) -> u64 {
 pub(super) struct Standing {
     /// When that was asked which the store last said yes to.
     pub confirmed: Instant,
+    /// Whether the store did not answer the last time.
+    pub away: bool,
     /// Whether it is somebody else's by now.
     pub lost: bool,
 }
@@ -39,7 +41,7 @@ pub struct Tenure {
 
 /// A lease that was asked for at `asked` and given with that epoch.
 pub(super) fn begin(lease: Epoch, asked: Instant) -> (Grant, Tenure) {
-    let standing = Standing { confirmed: asked, lost: false };
+    let standing = Standing { confirmed: asked, away: false, lost: false };
     let (grant, standing) = watch::channel(standing);
     (Grant(grant), Tenure { lease, standing })
 }
@@ -47,7 +49,15 @@ pub(super) fn begin(lease: Epoch, asked: Instant) -> (Grant, Tenure) {
 impl Grant {
     /// The store has renewed it; it was asked at `asked`.
     pub(super) fn confirm(&self, asked: Instant) {
-        self.0.send_modify(|standing| standing.confirmed = standing.confirmed.max(asked));
+        self.0.send_modify(|standing| {
+            standing.confirmed = standing.confirmed.max(asked);
+            standing.away = false;
+        });
+    }
+
+    /// The store did not answer.
+    pub(super) fn leave_open(&self) {
+        self.0.send_modify(|standing| standing.away = true);
     }
 
     /// It is somebody else's.
@@ -65,6 +75,11 @@ impl Tenure {
     /// Whether another runs the zone by now.
     pub(super) fn is_lost(&self) -> bool {
         self.standing.borrow().lost
+    }
+
+    /// Whether the store did not answer when it was last asked.
+    pub(super) fn store_is_away(&self) -> bool {
+        self.standing.borrow().away
     }
 
     /// Whether the store has said, asked after `since`, that the lease holds.
@@ -97,8 +112,10 @@ mod tests {
         assert!(!tenure.holds_since(later(2)));
         grant.confirm(later(1));
         assert!(!tenure.holds_since(later(2)), "that was asked before");
+        grant.leave_open();
+        assert!(tenure.store_is_away() && !tenure.is_lost());
         grant.confirm(later(3));
-        assert!(tenure.holds_since(later(2)) && !tenure.is_lost());
+        assert!(tenure.holds_since(later(2)) && !tenure.store_is_away());
         grant.lose();
         assert!(tenure.is_lost() && !tenure.holds_since(later(2)));
     }

@@ -1,6 +1,8 @@
 //! Two neighbouring zones ticked by hand over a real SQLite store, with a gateway and a master that
 //! only listen: who comes, goes and crosses at an awkward moment is always in exactly one place.
 
+mod afar;
+
 use std::time::Duration;
 
 use super::*;
@@ -30,6 +32,8 @@ struct Land {
     told: Vec<GatewayMsg>,
     anna: PlayerId,
     tickets: u128,
+    /// Between the two, if they are in different processes.
+    wires: Vec<afar::Wire>,
     _inboxes: (Inbox<ChatMsg>, Inbox<MasterMsg>),
     _folder: tempfile::TempDir,
 }
@@ -61,8 +65,8 @@ impl Land {
         let stop = CancellationToken::new();
         let west = ZoneConfig { seed: 5, save_seconds: 1, ..ZoneConfig::default() };
         Self {
-            west: zone(WEST, west, room, &peers, &store, &stop),
-            east: zone(EAST, east, room, &peers, &store, &stop),
+            west: zone(WEST, ServerId(1), west, room, &peers, &store, &stop),
+            east: zone(EAST, ServerId(1), east, room, &peers, &store, &stop),
             gateway,
             store,
             peers,
@@ -70,6 +74,7 @@ impl Land {
             told: Vec::new(),
             anna,
             tickets: 0,
+            wires: Vec::new(),
             _inboxes: (chat_inbox, master_inbox),
             _folder: folder,
         }
@@ -100,6 +105,7 @@ impl Land {
     fn tick(&mut self) {
         self.west.tick();
         self.east.tick();
+        self.carry();
         self.listen();
     }
 
@@ -152,6 +158,7 @@ impl Land {
 
 fn zone(
     zone: ZoneId,
+    server: ServerId,
     config: ZoneConfig,
     room: usize,
     peers: &Peers,
@@ -163,7 +170,7 @@ fn zone(
     let (_grant, tenure) = tenure::begin(Epoch(1), tick::now());
     let start = Start {
         zone,
-        server: ServerId(1),
+        server,
         tenure,
         config,
         content: Arc::new(toml::from_str(STAGE).unwrap()),
@@ -255,7 +262,10 @@ async fn a_full_zone_gives_a_player_back_and_a_leave_still_finds_it() {
     land.enter(WEST, session(1), ticket);
     land.until("she is in", |land| land.entered(session(1))).await;
     land.walk(WEST, session(1), 20.0);
-    land.until("she was sent on", |land| land.west.players.departed_to(land.anna).is_some()).await;
+    land.until("she was sent on", |land| {
+        land.west.crossings.gone_to(land.anna, tick::now()).is_some()
+    })
+    .await;
     // Her session ends while she is on her way there and back.
     land.leave(WEST, session(1));
     land.until("she is gone", Land::is_deserted).await;
@@ -283,7 +293,7 @@ async fn a_stopping_zone_saves_those_who_were_still_on_their_way_in() {
     land.enter(WEST, session(1), None);
     land.until("she is in", |land| land.entered(session(1))).await;
     land.walk(WEST, session(1), 20.0);
-    while land.west.players.departed_to(land.anna).is_none() {
+    while land.west.crossings.gone_to(land.anna, tick::now()).is_none() {
         land.west.tick();
     }
     // The neighbour stops before it has looked into its inbox.

@@ -81,7 +81,8 @@ impl Write for Upgrade {
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
         let sql = "INSERT INTO _sqlx_migrations \
             (version, description, installed_on, success, checksum, execution_time) \
-            SELECT 9999, 'future', installed_on, success, checksum, 0 FROM _sqlx_migrations";
+            SELECT 9999, 'future', installed_on, success, checksum, 0 FROM _sqlx_migrations \
+            WHERE version = 1";
         db.execute(sql, values![]).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod accounts;
 mod away;
 mod guilds;
+mod handover;
 mod leases;
 mod operations;
 mod players;

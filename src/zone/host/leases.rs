@@ -138,22 +138,18 @@ impl Host {
     pub(super) fn on_renewed(&mut self, renewed: Renewed) {
         self.renewing = false;
         let Renewed { leases, asked, result } = renewed;
-        let lost = match result {
-            Ok(lost) => lost,
-            Err(error) => {
-                let zones = leases.len();
-                return warn!(%error, zones, "leases were not renewed; the zones play on");
-            }
-        };
+        if let Err(error) = &result {
+            warn!(%error, zones = leases.len(), "leases were not renewed; the zones play on");
+        }
         for (zone, lease) in leases {
             let Some(Stage::Running(running)) = self.zones.get(&zone) else { continue };
             if running.lease != lease {
                 continue;
             }
-            if lost.contains(&name(zone)) {
-                running.grant.lose();
-            } else {
-                running.grant.confirm(asked);
+            match &result {
+                Ok(lost) if lost.contains(&name(zone)) => running.grant.lose(),
+                Ok(_) => running.grant.confirm(asked),
+                Err(_) => running.grant.leave_open(),
             }
         }
     }
