@@ -109,7 +109,7 @@ impl Post {
     /// A zone that did not run does again: it hears who has left it.
     pub(super) fn tell_who_left(&mut self, zone: ZoneId) {
         let all = std::mem::take(&mut self.left);
-        let (here, others): (Vec<_>, VecDeque<_>) =
+        let (here, others): (VecDeque<_>, VecDeque<_>) =
             all.into_iter().partition(|(of, _)| *of == zone);
         self.left = others;
         for (_, leave) in here {
