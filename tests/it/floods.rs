@@ -138,7 +138,7 @@ async fn write(stream: &TcpStream, mut bytes: &[u8]) {
 
 /// The sum of a metric over its labels.
 pub async fn metric(server: &Server, name: &str) -> f64 {
-    let page = http::get(server.address("admin"), "/metrics").await;
+    let page = http::get(server.gateway_admin(), "/metrics").await;
     let lines = page
         .body
         .lines()
