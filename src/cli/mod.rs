@@ -148,9 +148,12 @@ enum Command {
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
         with 2 if nobody could enter or the options are wrong.\n\nExamples:\n  throng loadtest \
         --clients 500 --duration 30s\n  throng loadtest --scenario crowd --clients 200 \
-        --json\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
+        --json\n  throng loadtest --start --pin --baseline --scenario walk --clients 2000\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
     )]
     Loadtest(Box<loadtest::Options>),
+    /// What `loadtest --baseline` starts to compare with
+    #[command(hide = true)]
+    BareLoop(loadtest::BareLoop),
     /// Ask a running server whether it is healthy
     #[command(after_help = "Exits with 0 if it answers with 200 within three seconds, else with \
         1.\n\nExample:\n  throng health http://127.0.0.1:8090/readyz")]
@@ -199,8 +202,14 @@ impl Cli {
         // The first of these need the configuration for what no flag says, if at all.
         match command {
             Some(Command::Health { url: Some(url) }) => health::ask(&url)?,
-            // Bots look at a server from outside, as any client does.
-            Some(Command::Loadtest(options)) => run_loadtest(*options)?,
+            // Bots look at a server from outside, as any client does; one that they start
+            // themselves is given what was said of the configuration.
+            Some(Command::Loadtest(mut options)) => {
+                options.server_config = settings.config;
+                options.server_settings = settings.values;
+                run_loadtest(*options)?;
+            }
+            Some(Command::BareLoop(bare)) => bare.run()?,
             Some(Command::Cluster(action)) => action.execute(&settings)?,
             Some(Command::Zones(action)) => action.execute(&settings)?,
             Some(Command::Drain { server, asking }) => {

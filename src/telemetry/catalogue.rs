@@ -105,6 +105,7 @@ pub const METRICS: &[Metric] = &[
     counter("throng_players_brought_in_total", None, &[], "Players who were not in their zone and whom a gateway asked a zone to let in again."),
     histogram("throng_visible_entities", None, &[], "Entities in a session's view, sampled."),
     counter("throng_updates_sent_total", None, &[], "Entity positions sent to clients."),
+    counter("throng_frames_passed_over_total", None, &[], "Zone frames that a late shard did not show because a later one stood behind them."),
     counter("throng_updates_shed_total", None, &[], "Entity positions put off for lack of bandwidth."),
     counter("throng_refusals_total", None, &["reason"], "Requests and messages that were turned away."),
     counter("throng_errors_total", None, &["code"], "ERROR packets sent to clients."),
