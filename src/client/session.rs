@@ -60,7 +60,11 @@ impl Client {
         });
         let answer = answer.await?;
         if !answer.success {
-            return Err(ClientError::refused(answer.error_code, answer.error_message, 0));
+            return Err(ClientError::refused(
+                answer.error_code,
+                answer.error_message,
+                answer.retry_after_ms,
+            ));
         }
         Ok(PlayerId(answer.player_id))
     }
@@ -87,7 +91,11 @@ impl Client {
         });
         let answer = answer.await?;
         if !answer.success {
-            return Err(ClientError::refused(answer.error_code, answer.error_message, 0));
+            return Err(ClientError::refused(
+                answer.error_code,
+                answer.error_message,
+                answer.retry_after_ms,
+            ));
         }
         Ok(answer)
     }

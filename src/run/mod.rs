@@ -226,7 +226,7 @@ impl Process {
             identity: Identity {
                 server: self.server,
                 roles: self.roles.clone(),
-                host: self.config.ports.advertise.clone(),
+                host: self.config.link_host().to_owned(),
                 port: self.config.ports.link,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
@@ -255,7 +255,7 @@ impl Process {
         let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
         let template = ServerStatus {
             server: self.server,
-            name: ports.advertise.clone(),
+            name: self.config.name_for(&self.roles),
             roles: self.roles.iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             region: ports.region.clone(),
@@ -268,6 +268,7 @@ impl Process {
             memory: 0,
             zones: Vec::new(),
             draining: false,
+            link_host: self.config.link_host().to_owned(),
             link_port: port(clients.addresses.link),
             started_at: self.started_at,
             links: 0,

@@ -7,6 +7,7 @@
 mod accounts;
 mod borders;
 mod cheats;
+mod cluster;
 mod databases;
 mod floods;
 mod guilds;
@@ -25,6 +26,7 @@ mod postgres;
 mod process;
 mod resume;
 mod server;
+mod storm;
 mod text;
 mod text_commands;
 mod tls;

@@ -261,12 +261,12 @@ fn status() -> impl Strategy<Value = ServerStatus> {
     let words = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}");
     let numbers = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>(), 0.0f32..200.0);
     let rest = (any::<u64>(), vec(zone_status(), 0..4), any::<bool>());
-    let more = (any::<u16>(), any::<u64>(), any::<u32>());
+    let more = (".{0,9}", any::<u16>(), any::<u64>(), any::<u32>());
     (server_id(), roles(), words, numbers, (rest, more)).prop_map(
         |(server, roles, (name, version, region, host), numbers, (rest, more))| {
             let (port, text_port, players, capacity, cpu_percent) = numbers;
             let (memory, zones, draining) = rest;
-            let (link_port, started_at, links) = more;
+            let (link_host, link_port, started_at, links) = more;
             ServerStatus {
                 server,
                 name,
@@ -282,6 +282,7 @@ fn status() -> impl Strategy<Value = ServerStatus> {
                 memory,
                 zones,
                 draining,
+                link_host,
                 link_port,
                 started_at,
                 links,
