@@ -9,6 +9,7 @@ mod borders;
 mod cheats;
 mod cluster;
 mod databases;
+mod demo;
 mod floods;
 mod guilds;
 #[path = "../common/http.rs"]
