@@ -230,62 +230,6 @@ async fn a_lost_session_goes_on_where_the_server_said() {
     tokio::join!(serve, play);
 }
 
-/// Takes one resumption.
-async fn resume(server: &FakeServer) -> Peer {
-    let mut peer = server.accept().await;
-    let ask: proto::ResumeRequest = peer.expect(PacketType::ResumeRequest).await;
-    assert_eq!(ask.resume_token, "token-1");
-    let answer = proto::ResumeResponse { success: true, ..Default::default() };
-    peer.say(PacketType::ResumeResponse, &answer).await;
-    peer
-}
-
-fn known(endpoints: &[&Endpoint]) -> Vec<proto::ServerInfo> {
-    let info = |endpoint: &&Endpoint| proto::ServerInfo {
-        ip_address: endpoint.host.clone(),
-        port: endpoint.port.into(),
-        ..Default::default()
-    };
-    endpoints.iter().map(info).collect()
-}
-
-#[tokio::test]
-async fn a_session_goes_on_at_another_gateway_when_its_own_is_gone() {
-    let (server, endpoint) = FakeServer::start().await;
-    let (other, elsewhere) = FakeServer::start().await;
-    let (mut client, peer) = in_world(&server, &endpoint).await;
-    client.set_gateways(&known(&[&endpoint, &elsewhere]));
-    // As a killed process goes: its connections break, and nobody listens any more.
-    drop((peer, server));
-    assert!(client.next().await.unwrap_err().is_disconnect());
-    let (resumed, _peer) = tokio::join!(client.reconnect(), resume(&other));
-    resumed.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_stands_still_is_given_up_and_left() {
-    let (server, endpoint) = FakeServer::start().await;
-    let (other, elsewhere) = FakeServer::start().await;
-    let (mut client, mut peer) = in_world(&server, &endpoint).await;
-    client.set_gateways(&known(&[&elsewhere]));
-    client.set_silence(Duration::from_millis(200));
-    // One that is only quiet answers, and is kept.
-    let quiet = async {
-        let ask: proto::HeartbeatRequest = peer.expect(PacketType::HeartbeatRequest).await;
-        let answer = proto::HeartbeatResponse { client_time: ask.client_time, server_time: 1 };
-        peer.say(PacketType::HeartbeatResponse, &answer).await;
-        peer.say(PacketType::ChatMessage, &proto::ChatMessage::default()).await;
-    };
-    let (event, ()) = tokio::join!(client.next(), quiet);
-    assert!(matches!(event.unwrap(), Event::Chat(_)));
-    // One that stands still does not, and its sockets stay open.
-    let error = client.next().await.unwrap_err();
-    assert!(error.is_disconnect(), "{error}");
-    drop((peer, server));
-    let (resumed, _peer) = tokio::join!(client.reconnect(), resume(&other));
-    resumed.unwrap();
-}
-
 #[tokio::test]
 async fn a_ban_is_not_resumed() {
     let (server, endpoint) = FakeServer::start().await;
