@@ -291,6 +291,7 @@ impl Process {
                 close: Box::new(move |hosted| closes.remove(hosted.zone)),
             },
             hosted,
+            drain: CancellationToken::new(),
             stop: self.stops.zones.clone(),
         }
     }
