@@ -5,8 +5,9 @@ use super::proxy::{Mood, Proxy};
 use super::*;
 
 /// Two that are linked through a proxy; the first has dialed.
-async fn linked_through_a_proxy() -> (Node, Node, Proxy) {
-    let (mut one, mut two) = (Node::start(1), Node::start(2));
+async fn linked_through_a_proxy(config: LinkConfig) -> (Node, Node, Proxy) {
+    let (one, two) = (config.clone(), config);
+    let (mut one, mut two) = (Node::with(1, one, SECRET, 16), Node::with(2, two, SECRET, 16));
     let proxy = Proxy::to(two.links.local_addr()).await;
     one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
@@ -15,7 +16,7 @@ async fn linked_through_a_proxy() -> (Node, Node, Proxy) {
 
 #[tokio::test]
 async fn a_cut_link_comes_back_and_sends_again_what_was_not_acknowledged() {
-    let (mut one, mut two, proxy) = linked_through_a_proxy().await;
+    let (mut one, mut two, proxy) = linked_through_a_proxy(config()).await;
     let to_two = one.chat_of(two.server());
     for round in 0..5u64 {
         assert_eq!(to_two.send(word(10 * round + 1)), Ok(()));
@@ -35,7 +36,7 @@ async fn a_cut_link_comes_back_and_sends_again_what_was_not_acknowledged() {
 
 #[tokio::test]
 async fn a_silent_link_is_cut_and_a_silent_process_is_lost() {
-    let (mut one, mut two, proxy) = linked_through_a_proxy().await;
+    let (mut one, mut two, proxy) = linked_through_a_proxy(hasty()).await;
     let to_two = one.chat_of(two.server());
     proxy.set(Mood::Silent);
     one.down(two.server()).await;
@@ -54,7 +55,7 @@ async fn a_silent_link_is_cut_and_a_silent_process_is_lost() {
 
 #[tokio::test]
 async fn who_was_forgotten_hears_that_it_is_lost_and_up_again() {
-    let (mut one, mut two) = (Node::start(1), Node::with(2, patient(), SECRET, 1_024));
+    let (mut one, mut two) = (Node::with(1, hasty(), SECRET, 16), Node::start(2));
     let proxy = Proxy::to(two.links.local_addr()).await;
     one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
@@ -75,14 +76,9 @@ async fn who_was_forgotten_hears_that_it_is_lost_and_up_again() {
     assert_eq!(one.word().await, 3, "the old conversation's message is not sent any more");
 }
 
-/// Forgets nobody while a test lasts.
-fn patient() -> LinkConfig {
-    LinkConfig { dead_seconds: 3_600, ..config() }
-}
-
 #[tokio::test]
 async fn a_process_that_refuses_connections_is_lost_before_its_time() {
-    let mut one = Node::with(1, patient(), SECRET, 16);
+    let mut one = Node::start(1);
     let elsewhere = tokio::runtime::Runtime::new().unwrap();
     let mut two = {
         let _elsewhere = elsewhere.enter();
@@ -131,7 +127,7 @@ async fn a_new_process_at_the_old_address_is_another_one() {
 
 #[tokio::test]
 async fn two_that_dial_each_other_have_one_link() {
-    for _ in 0..10 {
+    for _ in 0..4 {
         let (mut one, mut two) = (Node::start(1), Node::start(2));
         one.links.dial(&two.address()).unwrap();
         two.links.dial(&one.address()).unwrap();
