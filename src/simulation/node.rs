@@ -386,6 +386,7 @@ impl Node {
             memory: 0,
             zones,
             draining,
+            link_host: "127.0.0.1".into(),
             link_port: 1,
             started_at: self.started_at,
             links: 0,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use super::commits::{Call, Claimed, Completion, Desk, RELEASE_PAUSE, RELEASE_TRIES};
@@ -72,6 +73,9 @@ impl Rig {
             desk,
             phase: Duration::ZERO,
             population: Arc::default(),
+            packed: None,
+            orders: mpsc::channel(1).1,
+            reports: mpsc::channel(1).0,
             stop: CancellationToken::new(),
         });
         let hosted = HostedZone { zone, origin: origin(zone, lease) };

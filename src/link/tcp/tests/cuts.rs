@@ -37,13 +37,16 @@ async fn every_message_arrives_once_and_in_order_however_the_link_is_cut() {
                 word = one.chat.recv() => heard_one.push(number(word)),
                 word = two.chat.recv() => heard_two.push(number(word)),
                 event = one.events.recv() => match event.expect("links run") {
-                    // The next cut is at any byte of the greeting, of old messages or of new ones.
+                    // The next cut is at any byte of the next greeting ...
                     LinkEvent::Down { .. } => {
                         cuts += 1;
-                        let most = if cuts % 2 == 0 { 600 } else { 15_000 };
-                        proxy.cut_after(chance.random_range(1..most));
+                        proxy.cut_after(chance.random_range(1..1_000));
                     }
-                    LinkEvent::Up { fresh, .. } => assert!(!fresh, "the conversation goes on"),
+                    // ... or of what comes after it, old messages and new ones.
+                    LinkEvent::Up { fresh, .. } => {
+                        assert!(!fresh, "the conversation goes on");
+                        proxy.cut_after(chance.random_range(1..20_000));
+                    }
                     LinkEvent::Lost { .. } => panic!("nobody was silent for long"),
                 },
                 event = two.events.recv() => {

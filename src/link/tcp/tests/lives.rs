@@ -5,8 +5,9 @@ use super::proxy::{Mood, Proxy};
 use super::*;
 
 /// Two that are linked through a proxy; the first has dialed.
-async fn linked_through_a_proxy() -> (Node, Node, Proxy) {
-    let (mut one, mut two) = (Node::start(1), Node::start(2));
+async fn linked_through_a_proxy(config: LinkConfig) -> (Node, Node, Proxy) {
+    let (one, two) = (config.clone(), config);
+    let (mut one, mut two) = (Node::with(1, one, SECRET, 16), Node::with(2, two, SECRET, 16));
     let proxy = Proxy::to(two.links.local_addr()).await;
     one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
@@ -15,7 +16,7 @@ async fn linked_through_a_proxy() -> (Node, Node, Proxy) {
 
 #[tokio::test]
 async fn a_cut_link_comes_back_and_sends_again_what_was_not_acknowledged() {
-    let (mut one, mut two, proxy) = linked_through_a_proxy().await;
+    let (mut one, mut two, proxy) = linked_through_a_proxy(config()).await;
     let to_two = one.chat_of(two.server());
     for round in 0..5u64 {
         assert_eq!(to_two.send(word(10 * round + 1)), Ok(()));
@@ -35,7 +36,7 @@ async fn a_cut_link_comes_back_and_sends_again_what_was_not_acknowledged() {
 
 #[tokio::test]
 async fn a_silent_link_is_cut_and_a_silent_process_is_lost() {
-    let (mut one, mut two, proxy) = linked_through_a_proxy().await;
+    let (mut one, mut two, proxy) = linked_through_a_proxy(hasty()).await;
     let to_two = one.chat_of(two.server());
     proxy.set(Mood::Silent);
     one.down(two.server()).await;
@@ -54,7 +55,7 @@ async fn a_silent_link_is_cut_and_a_silent_process_is_lost() {
 
 #[tokio::test]
 async fn who_was_forgotten_hears_that_it_is_lost_and_up_again() {
-    let (mut one, mut two) = (Node::start(1), Node::with(2, patient(), SECRET, 1_024));
+    let (mut one, mut two) = (Node::with(1, hasty(), SECRET, 16), Node::start(2));
     let proxy = Proxy::to(two.links.local_addr()).await;
     one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
@@ -75,25 +76,48 @@ async fn who_was_forgotten_hears_that_it_is_lost_and_up_again() {
     assert_eq!(one.word().await, 3, "the old conversation's message is not sent any more");
 }
 
-/// Forgets nobody while a test lasts.
-fn patient() -> LinkConfig {
-    LinkConfig { dead_seconds: 3_600, ..config() }
+#[tokio::test]
+async fn a_killed_process_is_lost_before_its_time_whoever_had_dialed() {
+    for (left, killed) in [(1, 2), (2, 1)] {
+        let mut left = Node::start(left);
+        let elsewhere = tokio::runtime::Runtime::new().unwrap();
+        let mut killed = {
+            let _elsewhere = elsewhere.enter();
+            Node::start(killed)
+        };
+        killed.links.dial(&left.address()).unwrap();
+        assert!(left.up(killed.server()).await && killed.up(left.server()).await);
+        // All its tasks and sockets go at once, without a word, as when a process is killed.
+        elsewhere.shutdown_background();
+        left.down(killed.server()).await;
+        assert!(!left.lost(killed.server()).await, "long before it would count as dead");
+    }
 }
 
 #[tokio::test]
-async fn a_process_that_refuses_connections_is_lost_before_its_time() {
-    let mut one = Node::with(1, patient(), SECRET, 16);
+async fn a_process_is_lost_when_another_is_found_at_its_address() {
+    let mut one = Node::start(1);
     let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    // Nobody can find out by dialing it that it is gone: there somebody takes every connection.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
     let mut two = {
         let _elsewhere = elsewhere.enter();
-        Node::start(2)
+        Node::known_as(Identity { port, ..identity(2) }, config(), SECRET, 16)
     };
-    one.links.connect(two.member());
+    let proxy = Proxy::to(two.links.local_addr()).await;
+    one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
-    // All its tasks and sockets go at once, without a word, as when a process is killed.
+    proxy.set(Mood::Closed);
     elsewhere.shutdown_background();
     one.down(two.server()).await;
-    assert!(!one.lost(two.server()).await, "long before it would count as dead");
+
+    let mut three = Node::known_as(Identity { port, ..identity(3) }, config(), SECRET, 16);
+    three.links.dial(&one.address()).unwrap();
+    let (lost, up) = (one.event().await, one.event().await);
+    assert!(matches!(lost, LinkEvent::Lost { server: ServerId(2), clean: false }), "{lost:?}");
+    assert!(matches!(up, LinkEvent::Up { fresh: true, .. }), "{up:?}");
+    assert!(three.up(one.server()).await);
 }
 
 #[tokio::test]
@@ -131,7 +155,7 @@ async fn a_new_process_at_the_old_address_is_another_one() {
 
 #[tokio::test]
 async fn two_that_dial_each_other_have_one_link() {
-    for _ in 0..10 {
+    for _ in 0..4 {
         let (mut one, mut two) = (Node::start(1), Node::start(2));
         one.links.dial(&two.address()).unwrap();
         two.links.dial(&one.address()).unwrap();
