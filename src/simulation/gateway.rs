@@ -57,6 +57,8 @@ pub(super) struct Gateway {
     requests: Requests,
     to_zones: BTreeMap<ZoneId, Kept<ZoneMsg>>,
     to_master: Kept<MasterMsg>,
+    /// Who has left zones that did not run.
+    left: Vec<(ZoneId, ZoneMsg)>,
     pub sessions: BTreeMap<SessionKey, Session>,
     next: u64,
 }
@@ -75,6 +77,7 @@ impl Gateway {
             requests,
             to_zones: BTreeMap::new(),
             to_master: Kept::default(),
+            left: Vec::new(),
             sessions: BTreeMap::new(),
             next: 0,
         }
@@ -127,10 +130,21 @@ impl Gateway {
     }
 
     pub(super) fn tell_zone(&mut self, zone: ZoneId, message: ZoneMsg) {
-        let Some(outbox) = self.zones.get(zone) else { return };
         let kept = self.to_zones.entry(zone).or_default();
-        // One that has ended is told nothing.
-        let _ = kept.send(message, |message| outbox.send(message));
+        let untold = match self.zones.get(zone) {
+            Some(outbox) => kept.send(message, |message| outbox.send(message)),
+            None => Err(message),
+        };
+        if let Err(leave @ ZoneMsg::Leave { .. }) = untold {
+            self.left.push((zone, leave));
+        }
+    }
+
+    /// A zone is somewhere else now.
+    pub(super) fn on_moved_zone(&mut self, zone: ZoneId) {
+        let left = self.left.extract_if(.., |(of, _)| *of == zone).collect::<Vec<_>>();
+        left.into_iter().for_each(|(_, leave)| self.tell_zone(zone, leave));
+        self.ask_for_entries_again(zone);
     }
 
     fn tell_master(&mut self, message: MasterMsg) {
@@ -184,8 +198,8 @@ impl Gateway {
 
     pub(super) fn on_answer(&mut self, answer: Answer, content: &Content) {
         let Answer::Found { session, state } = answer else { return };
-        let zone = state.and_then(|state| content.zone_at(state.pose.at));
-        match zone.map(|zone| zone.id) {
+        let zone = state.map(|state| content.zone_at(state.pose.at).or(content.zones.first()));
+        match zone.flatten().map(|zone| zone.id) {
             Some(zone) => self.ask_zone(session, zone),
             None => self.release(session),
         }
@@ -202,8 +216,8 @@ impl Gateway {
         }
     }
 
-    /// A zone is somewhere else now.
-    pub(super) fn ask_for_entries_again(&mut self, zone: ZoneId) {
+    /// What was asked where the zone ran before may be lost.
+    fn ask_for_entries_again(&mut self, zone: ZoneId) {
         let waits = |session: &Session| {
             session.zone == Some(zone) && matches!(session.stage, Stage::Entering { .. })
         };

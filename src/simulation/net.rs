@@ -22,6 +22,8 @@ const BOUNDS: Bounds = Bounds { messages: 4_096, bytes: 4 << 20 };
 const FORGOTTEN: u64 = 6_000;
 /// So long a silent connection is kept, ms: three heartbeats.
 const PATIENCE: u64 = 3_000;
+/// So many messages are under way on a link even when nothing goes on.
+const USUAL: usize = 16;
 /// Messages are acknowledged after this, ms.
 const ACKNOWLEDGE: u64 = 50;
 
@@ -278,7 +280,7 @@ impl Net {
         let mut found = Vec::new();
         for link in self.links.values() {
             let waiting: usize = link.ends.iter().map(|end| end.waiting()).sum();
-            if waiting > 0 || !matches!(link.stage, Stage::Up { ready: None }) {
+            if waiting > USUAL || !matches!(link.stage, Stage::Up { ready: None }) {
                 let [a, b] = link.pair;
                 found.push(format!("link {a}-{b} is {:?} with {waiting} waiting", link.stage));
             }

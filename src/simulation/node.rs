@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use super::host::Host;
 use super::net::{End, Event};
 use crate::ids::{PlayerId, ServerId, ZoneId};
-use crate::link::{Address, Directory, Outbox, Switch, Wire};
+use crate::link::{Address, Directory, Outbox, SendError, Switch, Wire};
 use crate::master::{self, MasterConfig};
 use crate::msg::master::{ServerStatus, ZoneStatus};
 use crate::msg::node::Introduction;
@@ -222,9 +222,9 @@ impl Node {
                 let message = ZoneMsg::decode(body).unwrap();
                 counts.uncertain +=
                     usize::from(matches!(message, ZoneMsg::NotArrived { certain: false, .. }));
-                if let Some(door) = host.doors.get(&zone) {
-                    door.send(message).unwrap();
-                }
+                // A zone that is ending takes nothing any more.
+                let sent = host.doors.get(&zone).map(|door| door.send(message));
+                assert!(!matches!(sent, Some(Err(SendError::Full(_)))), "zone {zone} is full");
             }
             (Address::Gateway, Part::Gateway(gateway)) => {
                 gateway.on_message(GatewayMsg::decode(body).unwrap(), now, counts);
@@ -348,7 +348,7 @@ impl Node {
         }
         self.zones_at = places;
         if let Part::Gateway(gateway) = &mut self.part {
-            moved.into_iter().for_each(|zone| gateway.ask_for_entries_again(zone));
+            moved.into_iter().for_each(|zone| gateway.on_moved_zone(zone));
         }
     }
 
