@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Host, Place, Placement, Step};
 use crate::ids::ZoneId;
 
-/// Least time between two moves of zones with players that only even out the load.
+/// Least time between two moves of zones with players that only even out the load, and for which
+/// a zone is left alone whose hand-over came to nothing.
 const REBALANCE_EVERY: Duration = Duration::from_secs(30);
 /// The same for zones without.
 const SPREAD_EVERY: Duration = Duration::from_secs(1);
@@ -36,12 +37,13 @@ impl Placement {
         };
         if due(self.balanced_at, REBALANCE_EVERY)
             && let Some(hottest) = others.last()
-            && let Some(step) = self.relieve(*hottest, *coldest)
+            && let Some(step) = self.relieve(*hottest, *coldest, now)
         {
             self.balanced_at = Some(now);
             steps.push(self.order(step, now));
         } else if due(self.spread_at, SPREAD_EVERY)
-            && let Some(step) = others.iter().rev().find_map(|host| self.spread(*host, *coldest))
+            && let Some(step) =
+                others.iter().rev().find_map(|host| self.spread(*host, *coldest, now))
         {
             self.spread_at = Some(now);
             steps.push(self.order(step, now));
@@ -75,12 +77,20 @@ impl Placement {
         zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
     }
 
-    /// The zones of a server that nobody has chosen it for: each with its cost and its players. One
-    /// that the other has not yet found out to have lost is left where it is.
-    fn movable(&self, from: &Host, to: &Host) -> impl Iterator<Item = (ZoneId, u32, u32)> {
+    /// The zones of a server that nobody has chosen it for and that have not just stayed there
+    /// though they should have gone: each with its cost and its players. One that the other server
+    /// has not yet found out to have lost is left where it is.
+    fn movable(
+        &self,
+        from: &Host,
+        to: &Host,
+        now: Instant,
+    ) -> impl Iterator<Item = (ZoneId, u32, u32)> {
         let running = Place::Running { server: from.server };
+        let stays = move |at: Instant| now.saturating_duration_since(at) < REBALANCE_EVERY;
         self.homes()
             .filter(move |(_, home)| home.place == running && home.chosen != running.server())
+            .filter(move |(_, home)| !home.stayed_at.is_some_and(stays))
             .filter(|(zone, _)| !to.zones.iter().any(|known| known.zone == *zone))
             .map(|(zone, home)| (zone, home.cost(), home.players))
     }
