@@ -148,10 +148,13 @@ impl Server {
         self.processes.iter().find_map(has).unwrap_or_else(|| panic!("there is no port '{name}'"))
     }
 
-    /// The operators' port of the process that has the gateway.
-    pub fn gateway_admin(&self) -> SocketAddr {
-        let gateway = self.processes.iter().find(|p| p.addresses.contains_key("gateway"));
-        gateway.expect("a gateway").addresses["admin"]
+    /// What `/metrics` says, of all its processes one after the other.
+    pub async fn metrics(&self) -> String {
+        let mut all = String::new();
+        for process in &self.processes {
+            all += &crate::http::get(process.addresses["admin"], "/metrics").await.body;
+        }
+        all
     }
 
     /// Where packet clients connect, without TLS.

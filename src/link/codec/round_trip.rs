@@ -209,11 +209,10 @@ fn chat_msg() -> impl Strategy<Value = ChatMsg> {
     ];
     let side = || (player_id(), guild_id());
     prop_oneof![
-        (player_id(), key(), session(), zone_id(), vec(name(), 0..4)).prop_map(
-            |(player, name, session, zone, rooms)| {
-                ChatMsg::Joined { player, name, session, zone, rooms }
-            }
-        ),
+        (player_id(), key(), session(), zone_id(), vec(name(), 0..4), option::of(any::<u64>()))
+            .prop_map(|(player, name, session, zone, rooms, since)| {
+                ChatMsg::Joined { player, name, session, zone, rooms, since }
+            }),
         (player_id(), zone_id()).prop_map(|(player, zone)| ChatMsg::Moved { player, zone }),
         (player_id(), session()).prop_map(|(player, session)| ChatMsg::Left { player, session }),
         (player_id(), any::<u64>(), to, chat_text())

@@ -52,7 +52,12 @@ impl Placement {
 
     /// The zone whose move evens two servers out best, if that is worth sending everybody in it
     /// over. A gain that is sure to be one keeps zones from going to and fro.
-    fn relieve(&self, (hot, from): (f64, &Host), (cold, to): (f64, &Host)) -> Option<Step> {
+    fn relieve(
+        &self,
+        (hot, from): (f64, &Host),
+        (cold, to): (f64, &Host),
+        now: Instant,
+    ) -> Option<Step> {
         if hot - cold < REBALANCE_GAP {
             return None;
         }
@@ -60,20 +65,25 @@ impl Placement {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves.max(cold + f64::from(cost) / f64::from(to.capacity))
         };
-        let zones = self.movable(from, to).map(|(zone, cost, _)| (after(cost), zone));
+        let zones = self.movable(from, to, now).map(|(zone, cost, _)| (after(cost), zone));
         let (load, zone) = zones.min_by(|a, b| a.0.total_cmp(&b.0))?;
         let worth = load < hot - REBALANCE_GAP / 4.0;
         worth.then_some(Step::Move { zone, from: from.server, to: to.server })
     }
 
     /// A zone without players whose move leaves its server no emptier than the other then is.
-    fn spread(&self, (hot, from): (f64, &Host), (cold, to): (f64, &Host)) -> Option<Step> {
+    fn spread(
+        &self,
+        (hot, from): (f64, &Host),
+        (cold, to): (f64, &Host),
+        now: Instant,
+    ) -> Option<Step> {
         let evens = |cost: u32| {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves + NOTHING >= cold + f64::from(cost) / f64::from(to.capacity)
         };
         let mut zones =
-            self.movable(from, to).filter(|(_, cost, players)| *players == 0 && evens(*cost));
+            self.movable(from, to, now).filter(|(_, cost, players)| *players == 0 && evens(*cost));
         zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
     }
 

@@ -65,16 +65,19 @@ pub fn login_response(decision: &LoginDecision) -> Outgoing {
             };
             outgoing(PacketType::LoginResponse, &it)
         }
-        LoginDecision::Refused(refusal) => {
-            let it = proto::LoginResponse {
-                error_code: refusal.code.into(),
-                error_message: refusal.message.clone(),
-                retry_after_ms: refusal.retry_after_ms,
-                ..Default::default()
-            };
-            outgoing(PacketType::LoginResponse, &it)
-        }
+        LoginDecision::Refused(refusal) => login_refused(refusal),
     }
+}
+
+/// LOGIN_RESPONSE that says no.
+pub fn login_refused(refusal: &LoginRefusal) -> Outgoing {
+    let it = proto::LoginResponse {
+        error_code: refusal.code.into(),
+        error_message: refusal.message.clone(),
+        retry_after_ms: refusal.retry_after_ms,
+        ..Default::default()
+    };
+    outgoing(PacketType::LoginResponse, &it)
 }
 
 fn server_info(server: &GameServer) -> proto::ServerInfo {
@@ -115,16 +118,19 @@ pub fn register_response(decision: &RegisterDecision) -> Outgoing {
             };
             outgoing(PacketType::RegisterResponse, &it)
         }
-        RegisterDecision::Refused(LoginRefusal { code, message, retry_after_ms }) => {
-            let it = proto::RegisterResponse {
-                error_code: (*code).into(),
-                error_message: message.clone(),
-                retry_after_ms: *retry_after_ms,
-                ..Default::default()
-            };
-            outgoing(PacketType::RegisterResponse, &it)
-        }
+        RegisterDecision::Refused(refusal) => register_refused(refusal),
     }
+}
+
+/// REGISTER_RESPONSE that says no.
+pub fn register_refused(refusal: &LoginRefusal) -> Outgoing {
+    let it = proto::RegisterResponse {
+        error_code: refusal.code.into(),
+        error_message: refusal.message.clone(),
+        retry_after_ms: refusal.retry_after_ms,
+        ..Default::default()
+    };
+    outgoing(PacketType::RegisterResponse, &it)
 }
 
 /// HEARTBEAT_RESPONSE; `server_time` in Unix milliseconds.
