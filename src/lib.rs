@@ -44,6 +44,8 @@ pub mod config;
 pub mod data_dir;
 pub mod loadtest;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod telemetry;
 pub mod web;

@@ -39,13 +39,60 @@ impl fmt::Display for Tick {
 /// The monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "everybody else reads this one")]
 pub fn now() -> Instant {
+    #[cfg(test)]
+    {
+        if let Some(now) = simulated::now() {
+            return now;
+        }
+    }
     Instant::now()
 }
 
 /// The wall clock: Unix milliseconds. For packets and records, never for measuring.
 #[expect(clippy::disallowed_methods, reason = "everybody else reads this one")]
 pub fn unix_millis() -> u64 {
+    #[cfg(test)]
+    {
+        if let Some(millis) = simulated::unix_millis() {
+            return millis;
+        }
+    }
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Time as a simulation has it: both clocks of one thread stand still until they are set.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+    use std::sync::LazyLock;
+    use std::time::{Duration, Instant};
+
+    thread_local! {
+        static PASSED: Cell<Option<Duration>> = const { Cell::new(None) };
+    }
+
+    /// Every simulation's beginning. Ahead of real time, so that `elapsed` gives 0 everywhere.
+    static BEGINNING: LazyLock<Instant> =
+        LazyLock::new(|| super::now() + Duration::from_secs(24 * 3_600));
+
+    /// Begins a simulation on this thread, or sets its clocks; none ends it.
+    pub(crate) fn set(passed: Option<Duration>) {
+        LazyLock::force(&BEGINNING);
+        PASSED.set(passed);
+    }
+
+    /// The moment at which so much has passed.
+    pub(crate) fn at(passed: Duration) -> Instant {
+        *BEGINNING + passed
+    }
+
+    pub(super) fn now() -> Option<Instant> {
+        PASSED.get().map(at)
+    }
+
+    pub(super) fn unix_millis() -> Option<u64> {
+        PASSED.get().map(|passed| 1_700_000_000_000 + passed.as_millis() as u64)
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 6] = [
         "data_dir",
         "loadtest",
         "run",
+        "simulation",
         "status",
         "telemetry",
         "web",

@@ -15,6 +15,8 @@ mod post;
 pub mod presence;
 pub mod query;
 pub mod registry;
+#[cfg(test)]
+pub(crate) mod rig;
 mod settling;
 mod views;
 

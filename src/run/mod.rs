@@ -9,7 +9,7 @@ mod clients;
 mod cluster;
 mod ports;
 mod roles;
-mod roster;
+pub(crate) mod roster;
 mod wiring;
 
 use std::net::SocketAddr;

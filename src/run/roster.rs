@@ -22,21 +22,21 @@ struct Member {
 
 /// All processes that this one is linked with, and itself.
 #[derive(Debug)]
-pub(super) struct Roster {
+pub(crate) struct Roster {
     own: ServerId,
     members: BTreeMap<ServerId, Member>,
 }
 
 impl Roster {
     /// This process alone.
-    pub(super) fn new(own: ServerId, roles: &Roles, started_at: u64) -> Self {
+    pub(crate) fn new(own: ServerId, roles: &Roles, started_at: u64) -> Self {
         let roles = roles.iter().collect();
         let member = Member { roles, started_at, introduced: true, zones: Vec::new() };
         Self { own, members: BTreeMap::from([(own, member)]) }
     }
 
     /// A link to a process is up. False: it was known before.
-    pub(super) fn linked(&mut self, server: ServerId, roles: &[Role]) -> bool {
+    pub(crate) fn linked(&mut self, server: ServerId, roles: &[Role]) -> bool {
         let known = self.members.contains_key(&server);
         if !known {
             let (roles, zones) = (roles.to_vec(), Vec::new());
@@ -47,7 +47,7 @@ impl Roster {
     }
 
     /// A process has said what it plays and hosts. Who is not linked is not heard.
-    pub(super) fn introduced(&mut self, introduction: Introduction) {
+    pub(crate) fn introduced(&mut self, introduction: Introduction) {
         let Introduction { server, roles, started_at, ticket_key: _, zones } = introduction;
         if let Some(member) = self.members.get_mut(&server).filter(|_| server != self.own) {
             *member = Member { roles, started_at, introduced: true, zones };
@@ -55,33 +55,33 @@ impl Roster {
     }
 
     /// A process is gone.
-    pub(super) fn lost(&mut self, server: ServerId) {
+    pub(crate) fn lost(&mut self, server: ServerId) {
         if server != self.own {
             self.members.remove(&server);
         }
     }
 
     /// What this process hosts now.
-    pub(super) fn hosts(&mut self, zones: Vec<HostedZone>) {
+    pub(crate) fn hosts(&mut self, zones: Vec<HostedZone>) {
         if let Some(own) = self.members.get_mut(&self.own) {
             own.zones = zones;
         }
     }
 
     /// See [`Self::hosts`].
-    pub(super) fn hosted(&self) -> &[HostedZone] {
+    pub(crate) fn hosted(&self) -> &[HostedZone] {
         self.members.get(&self.own).map_or(&[], |own| &own.zones)
     }
 
     /// Who is the one for a role that one process plays at a time: the youngest, since an older one
     /// is being replaced, or was away and does not know it yet.
-    pub(super) fn chosen(&self, role: Role) -> Option<ServerId> {
+    pub(crate) fn chosen(&self, role: Role) -> Option<ServerId> {
         let of_role = self.players(role);
         of_role.max_by_key(|(server, member)| (member.started_at, **server)).map(|(s, _)| *s)
     }
 
     /// All that play a role.
-    pub(super) fn all(&self, role: Role) -> Vec<ServerId> {
+    pub(crate) fn all(&self, role: Role) -> Vec<ServerId> {
         self.players(role).map(|(server, _)| *server).collect()
     }
 
@@ -90,7 +90,7 @@ impl Roster {
     }
 
     /// Where each zone runs: of several incarnations the newest counts.
-    pub(super) fn zones(&self) -> BTreeMap<ZoneId, ServerId> {
+    pub(crate) fn zones(&self) -> BTreeMap<ZoneId, ServerId> {
         let mut newest: BTreeMap<ZoneId, (u64, ServerId)> = BTreeMap::new();
         for (server, member) in &self.members {
             for HostedZone { zone, origin } in &member.zones {
@@ -105,7 +105,7 @@ impl Roster {
 }
 
 /// Whether processes that play these roles have anything to say to each other.
-pub(super) fn talk(ours: &Roles, theirs: &[Role]) -> bool {
+pub(crate) fn talk(ours: &Roles, theirs: &[Role]) -> bool {
     let pair = |a: Role, b: Role| match (a, b) {
         (Role::Master, other) | (other, Role::Master) => other != Role::Master,
         (Role::Zone, Role::Zone) => true,

@@ -37,7 +37,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::geometry::Point;
-use crate::ids::{EntityId, EventId, GuildId, OperationId, PlayerId, ZoneId};
+use crate::ids::{EntityId, Epoch, EventId, GuildId, OperationId, PlayerId, ZoneId};
 use crate::tick::{TICK_MS, Tick};
 use command::{Action, Command, Credit, Effect, GuildTag, Notice, PlayerState, Refusal};
 use content::{Content, ZoneKind};
@@ -203,6 +203,18 @@ impl World {
     pub fn player(&self, player: PlayerId) -> Option<PlayerState> {
         let entity = self.entities.get(self.player_handle(player)?)?;
         Some(self.state_of(entity))
+    }
+
+    /// Who is here, and under which ownership.
+    pub fn players(&self) -> impl Iterator<Item = (PlayerId, Epoch)> {
+        let players = self.entities.iter();
+        players.filter_map(|(_, entity)| Some((entity.player_id()?, entity.player()?.epoch)))
+    }
+
+    /// The ownership under which a player is here.
+    pub fn epoch(&self, player: PlayerId) -> Option<Epoch> {
+        let entity = self.entities.get(self.player_handle(player)?)?;
+        entity.player().map(|player| player.epoch)
     }
 
     /// The guild of a player that is here.

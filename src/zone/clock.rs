@@ -16,7 +16,7 @@ const ROUNDS: u32 = (TICK_MS / EVENT_ROUND_MS) as u32;
 
 /// A thread that was away for longer than this (a stopped process, a machine asleep) cannot know
 /// whether its zone is still its own.
-const GAP: Duration = Duration::from_secs(2);
+pub(super) const GAP: Duration = Duration::from_secs(2);
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A zone's way to the store: claims, changes of value, saves and releases.
 //!
-//! The thread never waits: each call runs as a task and its result comes back as a
+//! The thread never waits: each [`Call`] runs as a task and its result comes back as a
 //! [`Completion`], taken a hundred times a second. Saves that fail are kept and tried again.
 
 use std::collections::BTreeMap;
@@ -22,24 +22,126 @@ use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Rece
 /// Results waiting for the zone's next round. Tasks wait here, not the thread.
 const COMPLETIONS: usize = 8_192;
 /// How long a last save is tried before the player is given up.
-const RELEASE_TRIES: u32 = 30;
+pub(crate) const RELEASE_TRIES: u32 = 30;
 /// Every so many rounds those are saved too that have not changed: whether they are still ours is
 /// learned that way alone.
 const EVERYBODY: u64 = 6;
-const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+/// Between two of those tries.
+pub(crate) const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose counter goes up, and by how much.
-type Count = (PlayerId, &'static str, u64);
+pub(crate) type Count = (PlayerId, &'static str, u64);
 
 /// A claim's answer.
-pub(super) struct Claimed {
+#[derive(Debug)]
+pub(crate) struct Claimed {
     pub player: PlayerId,
     pub entering: Entering,
     pub result: Result<Claim, StoreError>,
 }
 
+/// What a zone asks of the store.
+#[derive(Debug, Clone)]
+pub(crate) enum Call {
+    Claim { player: PlayerId, owner: ServerId, entering: Entering },
+    UseTicket { player: PlayerId, session: SessionRef, ticket: TicketUse },
+    Commit(Operation),
+    Save(Vec<PlayerState>),
+    Count { id: OperationId, counts: Vec<Count> },
+    Release(Box<PlayerState>),
+    TakeOver { state: Box<PlayerState>, owner: ServerId, handover: OperationId },
+    Reclaim { player: PlayerId, epoch: Epoch, owner: ServerId, handover: OperationId },
+}
+
+impl Call {
+    /// Asks the store and waits for its answer.
+    async fn make(self, store: &Store) -> Completion {
+        match self {
+            Call::Claim { player, owner, entering } => {
+                let result = store.claim(player, owner, entering.ticket).await;
+                Completion::Claimed(Box::new(Claimed { player, entering, result }))
+            }
+            Call::UseTicket { player, session, ticket } => {
+                let result = store.use_ticket(ticket).await;
+                Completion::TicketUsed { player, session, result }
+            }
+            Call::Commit(operation) => {
+                let id = operation.id;
+                let outcome = store.commit(operation).await;
+                Completion::Decided { operation: id, outcome }
+            }
+            Call::Save(states) => {
+                let result = store.save(states.clone()).await;
+                Completion::Saved { states, result }
+            }
+            Call::Count { id, counts } => Completion::Counted(store.count(id, counts).await),
+            Call::Release(state) => release(store, *state).await,
+            Call::TakeOver { state, owner, handover } => {
+                let player = state.id;
+                let result = store.take_over(*state, owner, handover).await;
+                Completion::TakenOver { player, handover, result }
+            }
+            Call::Reclaim { player, epoch, owner, handover } => {
+                let result = store.reclaim(player, epoch, owner, handover).await;
+                Completion::Reclaimed { player, handover, result }
+            }
+        }
+    }
+}
+
+/// Saves a player for the last time, trying again while the store is away.
+async fn release(store: &Store, state: PlayerState) -> Completion {
+    let player = state.id;
+    for attempt in 1..=RELEASE_TRIES {
+        match store.release(state.clone()).await {
+            Ok(()) => break,
+            Err(StoreError::Unavailable(problem)) if attempt < RELEASE_TRIES => {
+                warn!(%player, attempt, problem, "last save waits for the database");
+                tokio::time::sleep(RELEASE_PAUSE).await;
+            }
+            Err(StoreError::StaleEpoch) => {
+                warn!(%player, "another server has a player that leaves; it is not saved");
+                break;
+            }
+            Err(error) => {
+                error!(%player, %error, "last save was not taken");
+                break;
+            }
+        }
+    }
+    Completion::Released(player)
+}
+
+/// Where a zone's calls are made; what the store says comes back here.
+pub(crate) struct Desk {
+    calls: Box<dyn Fn(Call) + Send>,
+    completions: mpsc::Receiver<Completion>,
+}
+
+impl Desk {
+    /// Over a store: each call runs as a task of the current runtime.
+    pub(super) fn over(store: Store) -> Self {
+        let runtime = Runtime::current();
+        Self::with(move |call, completions| {
+            let store = store.clone();
+            runtime.spawn(async move {
+                let completion = call.make(&store).await;
+                // Fails only if the zone has ended.
+                let _ = completions.send(completion).await;
+            });
+        })
+    }
+
+    /// Each call is given to `make`, with the way back for its completion.
+    pub(crate) fn with(make: impl Fn(Call, mpsc::Sender<Completion>) + Send + 'static) -> Self {
+        let (sender, completions) = mpsc::channel(COMPLETIONS);
+        Self { calls: Box::new(move |call| make(call, sender.clone())), completions }
+    }
+}
+
 /// What the store has answered.
-pub(super) enum Completion {
+#[derive(Debug)]
+pub(crate) enum Completion {
     Claimed(Box<Claimed>),
     TicketUsed { player: PlayerId, session: SessionRef, result: Result<(), StoreError> },
     Decided { operation: OperationId, outcome: Result<Receipt, CommitRefusal> },
@@ -52,9 +154,7 @@ pub(super) enum Completion {
 
 /// One zone's dealings with the store.
 pub(super) struct Saves {
-    store: Store,
-    runtime: Runtime,
-    completions: mpsc::Sender<Completion>,
+    desk: Desk,
     origin: u64,
     batches: u64,
     interval: Duration,
@@ -77,19 +177,10 @@ pub(super) struct Saves {
 }
 
 impl Saves {
-    pub(super) fn new(
-        store: Store,
-        runtime: Runtime,
-        zone: ZoneId,
-        origin: u64,
-        seconds: u64,
-    ) -> (Self, mpsc::Receiver<Completion>) {
-        let (completions, receiver) = mpsc::channel(COMPLETIONS);
+    pub(super) fn new(desk: Desk, zone: ZoneId, origin: u64, seconds: u64) -> Self {
         let interval = Duration::from_secs(seconds);
-        let saves = Self {
-            store,
-            runtime,
-            completions,
+        Self {
+            desk,
             // Apart from the world's own operation ids.
             origin: !origin,
             batches: 0,
@@ -105,80 +196,42 @@ impl Saves {
             sent_counts: None,
             depth: gauge!("throng_save_queue_depth", "zone" => zone.to_string()),
             age: gauge!("throng_save_queue_age_seconds", "zone" => zone.to_string()),
-        };
-        (saves, receiver)
+        }
     }
 
-    fn call(&mut self, work: impl Future<Output = Completion> + Send + 'static) {
+    fn call(&mut self, call: Call) {
         self.in_flight += 1;
-        let completions = self.completions.clone();
-        self.runtime.spawn(async move {
-            let completion = work.await;
-            // Fails only if the zone has ended.
-            let _ = completions.send(completion).await;
-        });
+        (self.desk.calls)(call);
+    }
+
+    /// What the store has answered next.
+    fn answered(&mut self) -> Option<Completion> {
+        let completion = self.desk.completions.try_recv().ok()?;
+        self.in_flight -= 1;
+        Some(completion)
     }
 
     pub(super) fn claim(&mut self, player: PlayerId, owner: ServerId, entering: Entering) {
-        let store = self.store.clone();
-        self.call(async move {
-            let result = store.claim(player, owner, entering.ticket).await;
-            Completion::Claimed(Box::new(Claimed { player, entering, result }))
-        });
+        self.call(Call::Claim { player, owner, entering });
     }
 
     pub(super) fn use_ticket(&mut self, player: PlayerId, session: SessionRef, ticket: TicketUse) {
-        let store = self.store.clone();
-        self.call(async move {
-            let result = store.use_ticket(ticket).await;
-            Completion::TicketUsed { player, session, result }
-        });
+        self.call(Call::UseTicket { player, session, ticket });
     }
 
     pub(super) fn commit(&mut self, operation: Operation) {
-        let store = self.store.clone();
-        self.call(async move {
-            let id = operation.id;
-            let outcome = store.commit(operation).await;
-            Completion::Decided { operation: id, outcome }
-        });
+        self.call(Call::Commit(operation));
     }
 
     /// Saves a player for the last time, trying again while the store is away.
     pub(super) fn release(&mut self, state: PlayerState) {
         self.unsaved.remove(&state.id);
-        let store = self.store.clone();
-        self.call(async move {
-            let player = state.id;
-            for attempt in 1..=RELEASE_TRIES {
-                match store.release(state.clone()).await {
-                    Ok(()) => break,
-                    Err(StoreError::Unavailable(problem)) if attempt < RELEASE_TRIES => {
-                        warn!(%player, attempt, problem, "last save waits for the database");
-                        tokio::time::sleep(RELEASE_PAUSE).await;
-                    }
-                    Err(StoreError::StaleEpoch) => {
-                        warn!(%player, "another server has a player that leaves; it is not saved");
-                        break;
-                    }
-                    Err(error) => {
-                        error!(%player, %error, "last save was not taken");
-                        break;
-                    }
-                }
-            }
-            Completion::Released(player)
-        });
+        self.call(Call::Release(Box::new(state)));
     }
 
     /// Makes `owner` the owner of a player that comes from another process.
     pub(super) fn take_over(&mut self, state: PlayerState, owner: ServerId, handover: OperationId) {
-        let store = self.store.clone();
-        self.call(async move {
-            let player = state.id;
-            let result = store.take_over(state, owner, handover).await;
-            Completion::TakenOver { player, handover, result }
-        });
+        self.call(Call::TakeOver { state: Box::new(state), owner, handover });
     }
 
     /// Makes `owner` the owner again of a player that another process was offered.
@@ -189,11 +242,7 @@ impl Saves {
         owner: ServerId,
         handover: OperationId,
     ) {
-        let store = self.store.clone();
-        self.call(async move {
-            let result = store.reclaim(player, epoch, owner, handover).await;
-            Completion::Reclaimed { player, handover, result }
-        });
+        self.call(Call::Reclaim { player, epoch, owner, handover });
     }
 
     /// Adds to a player's counter; sent with the next save.
@@ -213,11 +262,7 @@ impl Saves {
         self.saving_since.get_or_insert_with(now);
         self.saving = self.unsaved.len();
         let states: Vec<PlayerState> = std::mem::take(&mut self.unsaved).into_values().collect();
-        let store = self.store.clone();
-        self.call(async move {
-            let result = store.save(states.clone()).await;
-            Completion::Saved { states, result }
-        });
+        self.call(Call::Save(states));
     }
 
     /// Sends counters; a batch the store has not answered for goes again before the next.
@@ -234,8 +279,7 @@ impl Saves {
         }
         if let Some((id, batch)) = self.sent_counts.clone() {
             self.counting = true;
-            let store = self.store.clone();
-            self.call(async move { Completion::Counted(store.count(id, batch).await) });
+            self.call(Call::Count { id, counts: batch });
         }
     }
 
@@ -275,8 +319,7 @@ impl ZoneServer {
 
     /// Takes what the store has answered since the last round.
     pub(super) fn take_completions(&mut self) {
-        while let Ok(completion) = self.completions.try_recv() {
-            self.saves.in_flight -= 1;
+        while let Some(completion) = self.saves.answered() {
             match completion {
                 Completion::Claimed(claimed) => self.on_claimed(*claimed),
                 Completion::TicketUsed { player, session, result } => {

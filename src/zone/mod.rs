@@ -15,6 +15,8 @@ mod moving;
 mod orphans;
 mod players;
 mod post;
+#[cfg(test)]
+pub(crate) mod rig;
 mod sync;
 mod tenure;
 #[cfg(test)]
@@ -23,11 +25,10 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{Gauge, Histogram, gauge, histogram};
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, info_span, warn};
@@ -35,13 +36,12 @@ use tracing::{error, info, info_span, warn};
 use crate::ids::{ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox};
 use crate::msg::{ChatMsg, GatewayMsg, MasterMsg, ZoneMsg};
-use crate::store::Store;
 use crate::tick;
 use crate::world::World;
 use crate::world::command::Effect;
 use crate::world::content::Content;
 use clock::{Clock, Round};
-use commits::{Completion, Saves};
+use commits::{Desk, Saves};
 use crossing::Crossings;
 use events::EventManager;
 use host::Report;
@@ -129,7 +129,8 @@ struct Start {
     content: Arc<Content>,
     inbox: Inbox<ZoneMsg>,
     peers: Peers,
-    store: Store,
+    /// The way to the store.
+    desk: Desk,
     /// How long after the others' its ticks begin, so that zones do not tick together.
     phase: Duration,
     /// Where it says how many players stand in it.
@@ -154,15 +155,14 @@ enum Ending {
     Moved,
 }
 
-/// Starts the thread of one zone. Must be called within the runtime that its store calls run on.
+/// Starts the thread of one zone.
 /// A panic ends this zone alone; it is logged and its thread gives an error.
 fn spawn(start: Start) -> std::io::Result<JoinHandle<Ending>> {
-    let runtime = Runtime::current();
     let zone = start.zone;
     std::thread::Builder::new().name(format!("zone-{zone}")).spawn(move || {
         let span = info_span!("zone", %zone);
         let _entered = span.enter();
-        ZoneServer::new(start, runtime).run()
+        ZoneServer::new(start).run()
     })
 }
 
@@ -170,6 +170,13 @@ fn spawn(start: Start) -> std::io::Result<JoinHandle<Ending>> {
 const CONFIRM_POLL: Duration = Duration::from_millis(5);
 /// How long a stopping zone waits for its last saves.
 const LAST_SAVES: Duration = Duration::from_secs(20);
+
+/// How far a stopping zone is.
+struct LastRounds {
+    next_step: Instant,
+    /// Whether its inbox still takes something.
+    open: bool,
+}
 
 /// Everything one zone's thread owns.
 struct ZoneServer {
@@ -180,7 +187,6 @@ struct ZoneServer {
     content: Arc<Content>,
     inbox: Inbox<ZoneMsg>,
     waiting: Waiting,
-    completions: mpsc::Receiver<Completion>,
     post: Post,
     stop: CancellationToken,
     clock: Clock,
@@ -226,12 +232,12 @@ impl Gauges {
 }
 
 impl ZoneServer {
-    fn new(start: Start, runtime: Runtime) -> Self {
+    fn new(start: Start) -> Self {
         let Start { zone, server, tenure, config, content, inbox, peers, .. } = start;
-        let Start { store, phase, population, packed, orders, reports, stop, .. } = start;
+        let Start { desk, phase, population, packed, orders, reports, stop, .. } = start;
         let origin = tenure::origin(zone, tenure.lease());
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
-        let (saves, completions) = Saves::new(store, runtime, zone, origin, config.save_seconds);
+        let saves = Saves::new(desk, zone, origin, config.save_seconds);
         let mut sync = SyncService::new(zone, &content, peers.gateways.clone());
         let mut players = Players::default();
         let world = match packed {
@@ -260,7 +266,6 @@ impl ZoneServer {
             config,
             content,
             inbox,
-            completions,
             post: Post::new(peers),
             stop,
             saves,
@@ -396,41 +401,41 @@ impl ZoneServer {
         }
     }
 
-    /// The last rounds: everybody is saved and released, then the thread may end. Who was on the
-    /// way here, from the store or from a neighbour that stops too, still arrives and leaves.
+    /// The last rounds, until nobody is left.
     fn empty_out(&mut self) {
         let deadline = tick::now() + LAST_SAVES;
-        let mut next_step = tick::now();
-        let mut open = true;
-        loop {
-            self.post.send_again();
-            self.take_inputs();
-            self.take_completions();
-            self.tend_crossings();
-            for player in self.players.all() {
-                self.let_leave(player);
-            }
-            if tick::now() >= next_step {
-                next_step += tick::TICK;
-                self.world.step();
-            }
-            self.carry_out_effects();
-            self.saves.send_counts();
-            let nobody = self.players.is_empty() && self.crossings.is_idle();
-            if nobody && self.saves.is_idle() && self.inbox.is_empty() {
-                if !open {
-                    return;
-                }
-                // From here on neighbours keep what they have; what is on its way is taken in.
-                open = false;
-                self.inbox.close();
-                continue;
-            }
+        let mut last = LastRounds { next_step: tick::now(), open: true };
+        while !self.last_round(&mut last) {
             if tick::now() >= deadline {
                 error!(left = self.players.len(), "zone stops with players unsaved");
                 return;
             }
             self.clock.pause(Duration::from_millis(5));
         }
+    }
+
+    /// One of them: everybody is saved and released, then the thread may end (true). Who was on
+    /// the way here, from the store or from a neighbour that stops too, still arrives and leaves.
+    fn last_round(&mut self, last: &mut LastRounds) -> bool {
+        self.post.send_again();
+        self.take_inputs();
+        self.take_completions();
+        self.tend_crossings();
+        for player in self.players.all() {
+            self.let_leave(player);
+        }
+        if tick::now() >= last.next_step {
+            last.next_step += tick::TICK;
+            self.world.step();
+        }
+        self.carry_out_effects();
+        self.saves.send_counts();
+        let nobody = self.players.is_empty() && self.crossings.is_idle();
+        if !(nobody && self.saves.is_idle() && self.inbox.is_empty()) {
+            return false;
+        }
+        // From here on neighbours keep what they have; what is on its way is taken in.
+        self.inbox.close();
+        !std::mem::replace(&mut last.open, false)
     }
 }

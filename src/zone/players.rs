@@ -3,9 +3,8 @@
 //! A player may act only through the session it is bound to. Who leaves is saved and released
 //! before it may come in again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
 use tracing::{debug, info, info_span, warn};
 
 use super::ZoneServer;
@@ -21,7 +20,7 @@ use crate::world::command::{Command, Notice, PlayerState};
 
 /// A request to come in that waits for something.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entering {
+pub(crate) struct Entering {
     pub session: SessionRef,
     pub ticket: Option<TicketUse>,
 }
@@ -29,7 +28,7 @@ pub(super) struct Entering {
 /// Sessions and comings and goings of one zone.
 #[derive(Default)]
 pub(super) struct Players {
-    bound: HashMap<PlayerId, SessionRef, RandomState>,
+    bound: BTreeMap<PlayerId, SessionRef>,
     /// Asked the store for them; the newest request counts. None: nobody wants it any more.
     claiming: BTreeMap<PlayerId, Option<Entering>>,
     /// On their way out, up to the end of their last save; a request that waits for that.
@@ -50,9 +49,7 @@ impl Players {
     }
 
     pub(super) fn all(&self) -> Vec<PlayerId> {
-        let mut all: Vec<PlayerId> = self.bound.keys().copied().collect();
-        all.sort_unstable();
-        all
+        self.bound.keys().copied().collect()
     }
 
     /// Every player that has a session, with it.
@@ -250,7 +247,7 @@ impl ZoneServer {
     /// Another server owns a player that we thought ours: let it go at once, unsaved. Its session
     /// has it there.
     pub(super) fn on_lost_ownership(&mut self, player: PlayerId, epoch: Epoch) {
-        if self.world.player(player).is_none_or(|state| state.epoch != epoch) {
+        if self.world.epoch(player) != Some(epoch) {
             return;
         }
         warn!(%player, "another server owns the player; it is let go");

@@ -113,6 +113,14 @@ impl Post {
         }
     }
 
+    /// Messages that wait for room.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        let to_gateways: usize = self.to_gateways.values().map(Kept::len).sum();
+        let to_zones: usize = self.to_zones.values().map(Kept::len).sum();
+        to_gateways + to_zones + self.to_chat.len() + self.to_master.len()
+    }
+
     /// Sends what has waited since the last tick.
     pub(super) fn send_again(&mut self) {
         for (gateway, kept) in &mut self.to_gateways {

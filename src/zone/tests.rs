@@ -11,8 +11,8 @@ use crate::ids::{Epoch, PlayerId, SessionKey, SessionRef, TicketUse};
 use crate::link::inbox;
 use crate::msg::gateway::EnterRefusal;
 use crate::names::Name;
-use crate::store::StoreConfig;
 use crate::store::record::NewCharacter;
+use crate::store::{Store, StoreConfig};
 use crate::world::command::Action;
 
 const STAGE: &str = include_str!("../world/tests/stage.toml");
@@ -176,7 +176,7 @@ fn zone(
         content: Arc::new(toml::from_str(STAGE).unwrap()),
         inbox,
         peers: peers.clone(),
-        store: store.clone(),
+        desk: Desk::over(store.clone()),
         phase: Duration::ZERO,
         population: Arc::default(),
         packed: None,
@@ -184,7 +184,7 @@ fn zone(
         reports: mpsc::channel(1).0,
         stop: stop.clone(),
     };
-    ZoneServer::new(start, Runtime::current())
+    ZoneServer::new(start)
 }
 
 #[tokio::test]

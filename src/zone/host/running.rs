@@ -17,6 +17,7 @@ use crate::limits;
 use crate::link::{Outbox, inbox};
 use crate::msg::ZoneMsg;
 use crate::tick::TICK;
+use crate::zone::commits::Desk;
 use crate::zone::moving::{self, Order, Packed};
 use crate::zone::tenure::{self, Grant};
 use crate::zone::{Ending, Start, spawn};
@@ -71,7 +72,7 @@ pub(super) fn start(
         content: parts.content.clone(),
         inbox,
         peers: parts.peers.clone(),
-        store: parts.store.clone(),
+        desk: Desk::over(parts.store.clone()),
         phase,
         population: population.clone(),
         packed,

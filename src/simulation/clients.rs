@@ -1,0 +1,210 @@
+//! Those who play in a simulation: they come, walk to and fro over the borders, use and pick up
+//! things, earn gold, leave, and come again over another gateway.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::gateway::Stage;
+use super::{Part, Process, Simulation};
+use crate::ids::{EntityId, PlayerId, ServerId, SessionKey, SessionRef, TicketUse, ZoneId};
+use crate::msg::ZoneMsg;
+use crate::role::Role;
+use crate::world::command::{Action, Credit};
+
+/// Things that lie in each zone.
+const THINGS: u32 = 3;
+/// Credits of one player: each is another power of 4, so that gold tells which were given, and
+/// whether one was given twice.
+const CREDITS: u32 = 31;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub player: PlayerId,
+    /// Whether it wants to play.
+    pub wants_in: bool,
+    session: Option<(ServerId, SessionKey)>,
+    tickets: u128,
+    next: u64,
+    /// Credits sent so far.
+    pub credits: u32,
+    /// Uses of an item asked so far.
+    pub uses: usize,
+}
+
+impl Client {
+    pub(super) fn new(player: PlayerId) -> Self {
+        let (session, tickets, next, credits, uses) = (None, 0, 0, 0, 0);
+        Self { player, wants_in: false, session, tickets, next, credits, uses }
+    }
+
+    /// All gold it may have.
+    pub(super) fn earned(&self) -> u64 {
+        (0..self.credits).map(|number| 1 << (2 * number)).sum()
+    }
+
+    fn ticket(&mut self) -> TicketUse {
+        self.tickets += 1;
+        let id = uuid::Uuid::from_u128(u128::from(self.player.0) << 64 | self.tickets);
+        TicketUse { id, expires_at: u64::MAX >> 1 }
+    }
+}
+
+impl Simulation {
+    pub(super) fn run_clients(&mut self) {
+        for place in 0..self.clients.len() {
+            if self.clients[place].next <= self.now {
+                self.clients[place].next = self.now + self.chance.random_range(50..400);
+                self.run_client(place);
+            }
+        }
+    }
+
+    fn stage_of(&self, (gateway, key): (ServerId, SessionKey)) -> Option<(Stage, Option<ZoneId>)> {
+        let session = self.node(gateway)?.gateway()?.sessions.get(&key)?;
+        Some((session.stage, session.zone))
+    }
+
+    fn run_client(&mut self, place: usize) {
+        let session = self.clients[place].session;
+        let stage = session.and_then(|session| self.stage_of(session));
+        match (session, stage) {
+            (Some(session), _) if !self.clients[place].wants_in => {
+                self.clients[place].session = None;
+                self.at_gateway(session.0, |gateway, _| gateway.release(session.1));
+            }
+            (_, None | Some((Stage::Displaced { .. }, _))) if self.clients[place].wants_in => {
+                self.log_in(place, session.is_some());
+            }
+            (Some(session), Some((Stage::Attached, Some(zone)))) if self.playing => {
+                self.act(place, session, zone);
+            }
+            _ => {}
+        }
+    }
+
+    fn at_gateway(&mut self, id: ServerId, act: impl FnOnce(&mut super::gateway::Gateway, u64)) {
+        if let Some(Process::Runs(node)) = self.processes.get_mut(&id)
+            && node.frozen.is_none()
+            && let Some(gateway) = node.gateway_mut()
+        {
+            act(gateway, self.now);
+        }
+    }
+
+    /// Comes in over some gateway, with a ticket or, if it played before, as one who resumes.
+    fn log_in(&mut self, place: usize, again: bool) {
+        let awake = self.nodes().filter(|n| n.role == Role::Gateway && n.frozen.is_none());
+        let gateways: Vec<ServerId> = awake.map(|node| node.id).collect();
+        let Some(gateway) = gateways.choose(&mut self.chance).copied() else { return };
+        let resumes = again && self.chance.random_bool(0.5);
+        let client = &mut self.clients[place];
+        let (player, ticket) = (client.player, (!resumes).then(|| client.ticket()));
+        let mut key = None;
+        self.at_gateway(gateway, |gateway, now| key = Some(gateway.begin(player, ticket, now)));
+        self.counts.sessions += 1;
+        self.clients[place].session = key.map(|key| (gateway, key));
+        self.note(|| format!("player {player} comes over gateway {gateway}"));
+    }
+
+    fn act(&mut self, place: usize, session: (ServerId, SessionKey), zone: ZoneId) {
+        match self.chance.random_range(0..100) {
+            0..45 => {
+                let action = walk(&mut self.chance);
+                self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
+            }
+            45..70 => self.use_something(place, session),
+            70..80 => {
+                let thing = EntityId::of_zone(zone, self.chance.random_range(1..=THINGS));
+                let action = Action::PickUp(thing);
+                self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
+            }
+            80..92 => self.earn(place, session, zone),
+            92..95 => {
+                self.clients[place].session = None;
+                self.at_gateway(session.0, |gateway, _| gateway.release(session.1));
+            }
+            95..98 => self.log_in(place, true),
+            _ => {}
+        }
+    }
+
+    fn use_something(&mut self, place: usize, session: (ServerId, SessionKey)) {
+        let client = &mut self.clients[place];
+        let held = &self.model.rows[&client.player].state.inventory;
+        let Some(potion) = held.iter().find(|stack| &*stack.kind == "potion") else { return };
+        let action = Action::UseItem(potion.id);
+        client.uses += 1;
+        self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
+    }
+
+    /// A neighbour's word of a kill.
+    fn earn(&mut self, place: usize, session: (ServerId, SessionKey), zone: ZoneId) {
+        let client = &mut self.clients[place];
+        if client.credits >= CREDITS {
+            return;
+        }
+        let gold = 1 << (2 * client.credits);
+        client.credits += 1;
+        let player = client.player;
+        let credit = Credit { experience: 1, gold, npc: None };
+        self.at_gateway(session.0, |gateway, _| {
+            gateway.tell_zone(zone, ZoneMsg::Credit { player, credit });
+        });
+    }
+
+    /// What is wrong with a client that wants to play, when all is calm.
+    pub(super) fn unrest_of(&self, client: &Client) -> Option<String> {
+        let player = client.player;
+        let Some((gateway, key)) = client.session else { return Some(format!("{player} is out")) };
+        let session = SessionRef { gateway, key };
+        let Some((Stage::Attached, Some(zone))) = self.stage_of((gateway, key)) else {
+            let stage = self.stage_of((gateway, key));
+            return Some(format!("player {player} does not play through {session:?}: {stage:?}"));
+        };
+        let row = &self.model.rows[&player];
+        let places: Vec<_> = self
+            .nodes()
+            .flat_map(|node| {
+                node.host()
+                    .into_iter()
+                    .flat_map(move |host| host.running().map(move |r| (node.id, r)))
+            })
+            .filter(|(_, (_, rig))| rig.shows(player))
+            .map(|(server, (zone, rig))| {
+                (server, zone, rig.session(player), rig.state(player).map(|s| s.epoch))
+            })
+            .collect();
+        let should = (row.owner?, zone, Some(session), Some(row.state.epoch));
+        if places != [should] {
+            return Some(format!("player {player} should be {should:?}, but is {places:?}"));
+        }
+        let owner = self.ground.content.zone_at(self.place_of(should.0, zone, player)?);
+        if owner.map(|zone| zone.id) != Some(zone) {
+            return Some(format!("player {player} stands beyond the border of zone {zone}"));
+        }
+        let masters = self.nodes().filter_map(|node| match &node.part {
+            Part::Master(master, _) => Some(master.present(player)),
+            _ => None,
+        });
+        let known: Vec<_> = masters.collect();
+        (known != [Some((session, Some(zone)))])
+            .then(|| format!("the master believes player {player} to be {known:?}, not {should:?}"))
+    }
+
+    fn place_of(
+        &self,
+        server: ServerId,
+        zone: ZoneId,
+        player: PlayerId,
+    ) -> Option<crate::geometry::Point> {
+        Some(self.node(server)?.host()?.rig(zone)?.state(player)?.pose.at)
+    }
+}
+
+/// Somewhere near the middle, where the borders are.
+fn walk(chance: &mut ChaCha8Rng) -> Action {
+    let mut side = || chance.random_range(-25.0..25.0);
+    Action::MoveTo { x: side(), y: side() }
+}
