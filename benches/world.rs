@@ -116,7 +116,7 @@ fn visible_sets(bencher: Bencher, players: u64) {
     world.step();
     let frame = world.frame().frame;
     let eyes: Vec<Point> = frame.at.clone();
-    let mut views: Vec<View> = eyes.iter().map(|_| View::new(&frame)).collect();
+    let mut views: Vec<View> = (0..eyes.len()).map(|salt| View::new(&frame, salt)).collect();
     let mut look = Look::default();
     bencher.bench_local(|| {
         let mut told = 0;

@@ -77,6 +77,8 @@ pub const CHAT_INBOX: usize = 8_192;
 pub const LOGIN_INBOX: usize = 1_024;
 /// Messages waiting for the master.
 pub const MASTER_INBOX: usize = 4_096;
+/// Messages waiting for a process itself.
+pub const NODE_INBOX: usize = 1_024;
 /// Messages waiting for a zone host: an order for each zone of a large world, and a zone in parts.
 pub const HOST_INBOX: usize = 4_096;
 /// Messages waiting for one I/O shard.
@@ -85,3 +87,19 @@ pub const SHARD_INBOX: usize = 16_384;
 pub const HANDOVER_INPUT_MAX: usize = 64;
 /// Value changes waiting for the store's writer.
 pub const STORE_QUEUE: usize = 4_096;
+
+/// Largest frame of a link between processes: a whole zone's, with 65,000 entities, fits.
+pub const LINK_FRAME_MAX: usize = 16 * 1_024 * 1_024;
+/// Largest frame of a link before the other process has proven who it is.
+pub const LINK_GREETING_MAX: usize = 4_096;
+/// Bytes that may wait for a link's socket before droppable messages are dropped: a second or two
+/// of a large zone's frames; what is older is worth nothing.
+pub const LINK_UNSENT_MAX: usize = 4 * 1_024 * 1_024;
+/// Unsent bytes that the kernel keeps of a link (Linux).
+pub const LINK_KERNEL_UNSENT: u32 = 256 * 1_024;
+/// Connections to the links' port at once, from all processes of the cluster and strangers.
+pub const LINK_CONNECTIONS_MAX: usize = 4_096;
+/// Of them, those under way of being proven; more are closed at once.
+pub const LINK_GREETINGS_MAX: usize = 128;
+/// Of those, from one address (IPv6: one /64).
+pub const LINK_GREETINGS_PER_ADDRESS: usize = 16;

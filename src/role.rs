@@ -53,6 +53,17 @@ impl Roles {
         Self(Role::ALL.to_vec())
     }
 
+    /// These, each once; none if there are none.
+    pub fn of(roles: impl IntoIterator<Item = Role>) -> Option<Self> {
+        let mut kept = Vec::new();
+        for role in roles {
+            if !kept.contains(&role) {
+                kept.push(role);
+            }
+        }
+        (!kept.is_empty()).then_some(Self(kept))
+    }
+
     /// Whether this process plays `role`.
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::role::{Role, Roles};
 use crate::store::Store;
 
@@ -25,13 +27,16 @@ struct Inner {
     /// Parallel to [`Role::ALL`].
     started: [AtomicBool; Role::ALL.len()],
     draining: AtomicBool,
+    /// What of the cluster is missing for its roles to work.
+    missing: watch::Sender<Vec<String>>,
 }
 
 impl Readiness {
     /// Of a process that will play `roles`; none has started yet.
     pub fn new(roles: Roles) -> Self {
         let started = std::array::from_fn(|_| AtomicBool::new(false));
-        Self { inner: Arc::new(Inner { roles, started, draining: AtomicBool::new(false) }) }
+        let (draining, missing) = (AtomicBool::new(false), watch::channel(Vec::new()).0);
+        Self { inner: Arc::new(Inner { roles, started, draining, missing }) }
     }
 
     /// A role has started.
@@ -52,6 +57,22 @@ impl Readiness {
         }
     }
 
+    /// What of the cluster its roles cannot do without and do not have now, in words.
+    pub fn misses(&self, missing: Vec<String>) {
+        self.inner.missing.send_if_modified(|before| {
+            let changed = *before != missing;
+            *before = missing;
+            changed
+        });
+    }
+
+    /// Waits until nothing is missing.
+    pub async fn complete(&self) {
+        let mut missing = self.inner.missing.subscribe();
+        // Fails only if the sender is gone, which this holds.
+        let _ = missing.wait_for(Vec::is_empty).await;
+    }
+
     /// The process is about to stop and should get no newcomers.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Relaxed);
@@ -70,6 +91,7 @@ impl Readiness {
             .filter(|(role, flag)| self.inner.roles.has(*role) && !flag.load(Ordering::Relaxed))
             .map(|(role, _)| format!("the {role} role is not running"))
             .collect();
+        problems.extend(self.inner.missing.borrow().iter().cloned());
         if self.inner.draining.load(Ordering::Relaxed) {
             problems.push("the process is draining".to_owned());
         }
@@ -97,7 +119,11 @@ mod tests {
         assert_eq!(readiness.problems(None).await, [""; 0]);
         readiness.ended(Role::Zone);
         assert_eq!(readiness.problems(None).await, ["the zone role is not running"]);
+        readiness.misses(vec!["no master is linked".into()]);
+        assert_eq!(readiness.problems(None).await.len(), 2);
         readiness.started(Role::Zone);
+        readiness.misses(Vec::new());
+        readiness.complete().await;
         readiness.drain();
         assert_eq!(readiness.problems(None).await, ["the process is draining"]);
     }

@@ -101,9 +101,12 @@ enum Command {
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
         with 2 if nobody could enter or the options are wrong.\n\nExamples:\n  throng loadtest \
         --clients 500 --duration 30s\n  throng loadtest --scenario crowd --clients 200 \
-        --json\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
+        --json\n  throng loadtest --start --pin --baseline --scenario walk --clients 2000\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
     )]
     Loadtest(Box<loadtest::Options>),
+    /// What `loadtest --baseline` starts to compare with
+    #[command(hide = true)]
+    BareLoop(loadtest::BareLoop),
     /// Ask a running server whether it is healthy
     #[command(after_help = "Exits with 0 if it answers with 200 within three seconds, else with \
         1.\n\nExample:\n  throng health http://127.0.0.1:8090/readyz")]
@@ -146,9 +149,15 @@ impl Cli {
         if let Some(Command::Health { url: Some(url) }) = &self.command {
             return Ok(health::ask(url)?);
         }
-        // Bots look at a server from outside, as any client does.
-        if let Some(Command::Loadtest(options)) = self.command {
+        // Bots look at a server from outside, as any client does; one that they start themselves
+        // is given what was said of the configuration.
+        if let Some(Command::Loadtest(mut options)) = self.command {
+            options.server_config = self.settings.config;
+            options.server_settings = self.settings.values;
             return run_loadtest(*options);
+        }
+        if let Some(Command::BareLoop(bare)) = &self.command {
+            return Ok(bare.run()?);
         }
         let config = self.settings.load()?;
         if let Some(Command::Demo(options)) = &self.command {
@@ -159,7 +168,7 @@ impl Cli {
             Some(Command::Account(action)) => action.execute(&config)?,
             Some(Command::CheckConfig) => show(&config, &self.settings.role),
             Some(Command::DevCert { dir }) => dev_cert(dir, &config)?,
-            Some(Command::Demo(_) | Command::Loadtest(_)) => {}
+            Some(Command::BareLoop(_) | Command::Demo(_) | Command::Loadtest(_)) => {}
             Some(Command::Health { .. }) => health::ask(&health::url_of(config.ports.admin))?,
         }
         Ok(())

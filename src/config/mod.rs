@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::ChatConfig;
 use crate::gateway::GatewayConfig;
+use crate::link::LinkConfig;
 use crate::login::LoginConfig;
 use crate::master::MasterConfig;
 use crate::net::NetConfig;
@@ -31,7 +32,7 @@ use crate::zone::ZoneConfig;
 
 pub use layers::Sources;
 pub use load::{BadConfig, Finding, load};
-pub use sections::{LinkConfig, LogConfig, LogFormat, PortsConfig, store_address};
+pub use sections::{LogConfig, LogFormat, PortsConfig, store_address};
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,7 @@ impl Config {
         found.extend(self.zone.problems());
         found.extend(self.chat.problems());
         found.extend(self.master.problems());
+        found.extend(self.link.problems());
         found.extend(sections::store_problems(&self.store));
         found.extend(self.world.problems().into_iter().map(|line| format!("world.{line}")));
         found.extend(self.combinations(roles));

@@ -120,14 +120,6 @@ impl PortsConfig {
     }
 }
 
-/// `[link]`: how messages travel between roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LinkConfig {
-    /// Send even messages within this process through their wire form: slower, finds faults.
-    pub loopback: bool,
-}
-
 /// Whether the store is a file of this machine.
 pub(super) fn is_sqlite(store: &StoreConfig) -> bool {
     store.url == "sqlite" || store.url.starts_with("sqlite:")

@@ -33,8 +33,9 @@ const ENTER_COST: usize = 64;
 const NEWCOMERS_MIN: usize = 8;
 /// Frames after which a session's player that is not in them is looked for: 3 s.
 const ABSENT_TICKS: u32 = 60;
-/// Buffers of waiting packets larger than this are given back once empty.
-const PENDING_KEPT: usize = 4_096;
+/// Buffers of waiting packets larger than this are given back once empty: a few packets, for there
+/// is one for each session.
+pub(super) const PENDING_KEPT: usize = 512;
 
 /// Buffers that every session uses in turn.
 #[derive(Default)]
@@ -54,6 +55,7 @@ pub(super) struct Scratch {
 pub(super) struct Tally {
     pub updates_sent: u64,
     pub updates_shed: u64,
+    pub frames_passed_over: u64,
 }
 
 /// What one session's turn needs of its shard.
@@ -76,6 +78,7 @@ impl GatewayService {
                 self.feeds.insert(zone, Feed::new(frame, io.now()));
             }
         }
+        let Some(feed) = self.feeds.get(&zone) else { return };
         let mut watchers = self.watchers.remove(&zone).unwrap_or_default();
         let text_hz = self.shared.config.text_sync_hz.max(1);
         let mut turn = Turn {
@@ -86,7 +89,7 @@ impl GatewayService {
             text_period: (1_000 / TICK_MS / text_hz).max(1),
         };
         watchers.retain(|&index| match self.conns.get_mut(index) {
-            Some(Some(conn)) => turn.take(io, zone, index, conn),
+            Some(Some(conn)) => turn.take(io, feed, index, conn),
             _ => false,
         });
         self.watchers.insert(zone, watchers);
@@ -104,13 +107,39 @@ impl GatewayService {
     }
 }
 
+impl GatewayService {
+    /// A frame that a later one of the same zone stands behind already: what happened in it is told
+    /// with that one, and nothing is looked at twice. So a shard that is late catches up.
+    pub(super) fn pass_over(&mut self, io: &Io<'_>, frame: Arc<EncodedFrame>) {
+        let zone = frame.frame.zone;
+        let Some(feed) = self.feeds.get_mut(&zone) else {
+            self.feeds.insert(zone, Feed::new(frame, io.now()));
+            return;
+        };
+        feed.advance(frame.clone(), io.now());
+        self.tally.frames_passed_over += 1;
+        if frame.events.is_empty() {
+            return;
+        }
+        for &index in self.watchers.get(&zone).into_iter().flatten() {
+            let Some(Some(conn)) = self.conns.get_mut(index) else { continue };
+            let Conn { state: State::InWorld(playing), outlet, pending, .. } = &mut **conn else {
+                continue;
+            };
+            if playing.follows(zone) {
+                emit_events(playing, &frame, outlet, pending);
+            }
+        }
+    }
+}
+
 impl Turn<'_> {
     /// One session's turn. False: the zone is no business of it any more.
-    fn take(&mut self, io: &mut Io<'_>, zone: ZoneId, index: usize, conn: &mut Conn) -> bool {
+    fn take(&mut self, io: &mut Io<'_>, feed: &Feed, index: usize, conn: &mut Conn) -> bool {
+        let zone = feed.frame.frame.zone;
         let Conn { id, state: State::InWorld(playing), outlet, pending, .. } = conn else {
             return false;
         };
-        let Some(feed) = self.feeds.get(&zone) else { return false };
         if !playing.follows(zone) {
             return false;
         }
@@ -266,7 +295,7 @@ impl Turn<'_> {
         for zone in self.content.zones_near(eye, LEAVE_RADIUS).map(|zone| zone.id) {
             let Some(feed) = feeds.get(&zone) else { continue };
             if !playing.views.iter().any(|view| view.zone == zone) {
-                playing.views.push(View::new(&feed.frame.frame));
+                playing.views.push(View::new(&feed.frame.frame, index));
                 if zone != own.zone {
                     self.scratch.opened.push((zone, index));
                 }
@@ -325,7 +354,7 @@ fn emit_enter(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8
     let Some(place) = frame.place(handle) else { return };
     let position = server::position_field(frame.packed[place]);
     let descriptor = feed.frame.descriptors.get(handle);
-    outlet.emit(out, PacketType::EntityEnter, &[&descriptor, &position]);
+    outlet.emit(out, PacketType::EntityEnter, &[descriptor, &position]);
 }
 
 fn emit_leave(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
@@ -342,8 +371,7 @@ fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out
             Audience::Zone => playing.zone == frame.frame.zone,
         };
         if hears {
-            let packet = crate::msg::Outgoing { kind: event.kind, payload: event.payload.clone() };
-            outlet.emit_packet(out, &packet);
+            outlet.emit_shared(out, event.kind, &event.payload);
         }
     }
 }

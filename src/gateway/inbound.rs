@@ -20,7 +20,7 @@ use crate::protocol::client::{self, ClientPacket, Rejected};
 use crate::protocol::packet;
 use crate::protocol::server;
 use crate::protocol::table::{self, RateClass};
-use crate::tick::{now, unix_millis};
+use crate::tick::unix_millis;
 use crate::token::ResumeToken;
 use crate::world::command::Action;
 
@@ -72,12 +72,12 @@ fn count_on(received: &mut u64, sequence: u64) -> Result<(), String> {
 impl GatewayService {
     /// One frame's body or one line.
     pub(super) fn on_client_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
-        let began = now();
+        let began = self.traffic.begin();
         let Some(client) = self.conn(conn) else { return };
         if matches!(client.state, State::Closing) {
             return;
         }
-        client.heard = began;
+        client.heard = io.now();
         let framing = client.peer.framing;
         let (kind, sequence, result) = match framing {
             Framing::Length => self.take_packet(io, conn, body),
@@ -86,7 +86,7 @@ impl GatewayService {
         if let Err(refused) = result {
             self.refuse(io, conn, sequence, &refused);
         }
-        self.traffic.took(kind, began.elapsed());
+        self.traffic.took(kind, began);
     }
 
     pub(super) fn take_packet(
@@ -240,7 +240,7 @@ impl GatewayService {
         let moves =
             matches!(act, ZoneMsg::Act { action: Action::Move { .. } | Action::MoveTo { .. }, .. });
         let (reason, message, retry_after_ms) =
-            match self.shared.peers.zones.get(zone).map(|outbox| outbox.send(act)) {
+            match self.shared.peers.zones.with(zone, |outbox| outbox.send(act)) {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(SendError::Full(_))) => {
                     ("zone_inbox_full", "the zone is overloaded; try again", 100)

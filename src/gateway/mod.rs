@@ -302,8 +302,10 @@ impl Gateway {
         let mut by_shard: Vec<Vec<SessionKey>> = vec![Vec::new(); self.post.shards()];
         for key in keys {
             let Some(session) = self.sessions.get_mut(key) else { continue };
-            if let Delivery::ToShard(shard, _) = session.deliver(packet.clone(), keep) {
-                by_shard[shard].push(key);
+            match session.shard() {
+                Some(shard) => by_shard[shard].push(key),
+                // Kept for the resume, or dropped.
+                None => drop(session.deliver(packet.clone(), keep)),
             }
         }
         for (shard, sessions) in by_shard.into_iter().enumerate() {

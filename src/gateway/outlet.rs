@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use metrics::counter;
 
 use crate::msg::Outgoing;
@@ -54,26 +55,36 @@ impl ReliableLog {
     }
 }
 
-/// How many packets of each type have gone out through one shard.
+/// What the outlets of one shard share: how many packets of each type have gone out, and the wall
+/// clock, read once for all that a round sends.
 #[derive(Debug)]
-pub(super) struct SentCounts([Cell<u64>; table::TABLE.len()]);
+pub(super) struct Shelf {
+    counts: [Cell<u64>; table::TABLE.len()],
+    unix_millis: Cell<u64>,
+}
 
-impl Default for SentCounts {
+impl Default for Shelf {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Cell::new(0)))
+        let counts = std::array::from_fn(|_| Cell::new(0));
+        Self { counts, unix_millis: Cell::new(unix_millis()) }
     }
 }
 
-impl SentCounts {
+impl Shelf {
+    /// A round of the shard begins.
+    pub(super) fn set_clock(&self) {
+        self.unix_millis.set(unix_millis());
+    }
+
     fn count(&self, kind: PacketType) {
-        let count = &self.0[table::place(kind)];
+        let count = &self.counts[table::place(kind)];
         count.set(count.get() + 1);
     }
 
     /// Adds what was counted since the last call to the metrics; gives the sum.
     pub(super) fn publish(&self) -> u64 {
         let mut sum = 0;
-        for (rule, count) in table::TABLE.iter().zip(&self.0) {
+        for (rule, count) in table::TABLE.iter().zip(&self.counts) {
             let count = count.take();
             sum += count;
             if count > 0 {
@@ -96,7 +107,7 @@ pub(super) struct Outlet {
     pub log: Option<Box<ReliableLog>>,
     keep: usize,
     compress: bool,
-    counts: Rc<SentCounts>,
+    shelf: Rc<Shelf>,
 }
 
 impl Outlet {
@@ -104,18 +115,18 @@ impl Outlet {
         text: Option<Box<TextView>>,
         keep: usize,
         compress: bool,
-        counts: Rc<SentCounts>,
+        shelf: Rc<Shelf>,
     ) -> Self {
-        Self { sent: 0, text, log: None, keep, compress, counts }
+        Self { sent: 0, text, log: None, keep, compress, shelf }
     }
 
     /// Appends one packet whose payload is the parts one after the other.
     pub(super) fn emit(&mut self, out: &mut Vec<u8>, kind: PacketType, parts: &[&[u8]]) {
         self.sent += 1;
-        self.counts.count(kind);
+        self.shelf.count(kind);
         match &mut self.text {
             None => {
-                let (sequence, time) = (self.sent, unix_millis());
+                let (sequence, time) = (self.sent, self.shelf.unix_millis.get());
                 if self.compress {
                     packet::append_compressed(out, kind, sequence, time, parts);
                 } else {
@@ -130,11 +141,17 @@ impl Outlet {
 
     /// Appends a packet that was made elsewhere, and remembers it if it is a reliable one.
     pub(super) fn emit_packet(&mut self, out: &mut Vec<u8>, packet: &Outgoing) {
-        self.emit(out, packet.kind, &[&packet.payload]);
+        self.emit_shared(out, packet.kind, &packet.payload);
+    }
+
+    /// The same for one whose bytes many share: they are counted again only where they are kept.
+    pub(super) fn emit_shared(&mut self, out: &mut Vec<u8>, kind: PacketType, payload: &Bytes) {
+        self.emit(out, kind, &[payload]);
         if let Some(log) = &mut self.log
-            && table::rule(packet.kind).reliable
+            && table::rule(kind).reliable
         {
-            log.push(Some(self.sent), packet.clone(), self.keep);
+            let packet = Outgoing { kind, payload: payload.clone() };
+            log.push(Some(self.sent), packet, self.keep);
         }
     }
 
@@ -146,8 +163,6 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn packet(number: u8) -> Outgoing {

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use metrics::{Counter, Histogram, counter, histogram};
+use smallvec::SmallVec;
 use tracing::debug;
 
 use super::Shared;
-use super::fanout::{Scratch, Tally};
+use super::fanout::{PENDING_KEPT, Scratch, Tally};
 use super::feed::Feed;
-use super::outlet::{Outlet, SentCounts};
+use super::outlet::{Outlet, Shelf};
 use super::pace::Strikes;
 use super::session::{Conn, State};
 use super::talk::{FromShard, ToShard};
@@ -47,8 +48,8 @@ pub struct GatewayService {
     /// Reports that the session manager had no room for; sent again every second.
     unreported: VecDeque<FromShard>,
     pub(super) servers: std::sync::Arc<Vec<GameServer>>,
-    /// Packets of each type that went out; shared with every outlet of this thread.
-    sent: Rc<SentCounts>,
+    /// What every outlet of this thread shares.
+    shelf: Rc<Shelf>,
     meters: Meters,
 }
 
@@ -56,6 +57,7 @@ pub struct GatewayService {
 struct Meters {
     updates_sent: Counter,
     updates_shed: Counter,
+    passed_over: Counter,
     visible: Histogram,
 }
 
@@ -76,10 +78,11 @@ impl GatewayService {
             traffic: Traffic::default(),
             unreported: VecDeque::new(),
             servers: std::sync::Arc::default(),
-            sent: Rc::default(),
+            shelf: Rc::default(),
             meters: Meters {
                 updates_sent: counter!("throng_updates_sent_total"),
                 updates_shed: counter!("throng_updates_shed_total"),
+                passed_over: counter!("throng_frames_passed_over_total"),
                 visible: histogram!("throng_visible_entities"),
             },
         }
@@ -280,13 +283,14 @@ impl GatewayService {
         let tally = std::mem::take(&mut self.tally);
         self.meters.updates_sent.increment(tally.updates_sent);
         self.meters.updates_shed.increment(tally.updates_shed);
+        self.meters.passed_over.increment(tally.frames_passed_over);
         let playing = self.conns.iter_mut().flatten().filter_map(|conn| conn.playing());
         // A sample is enough: this is a histogram of sessions, not of deliveries.
         for playing in playing.take(64) {
             let visible: usize = playing.views.iter().map(|view| view.count()).sum();
             self.meters.visible.record(visible as f64);
         }
-        self.traffic.publish(self.sent.publish());
+        self.traffic.publish(self.shelf.publish());
     }
 }
 
@@ -299,7 +303,7 @@ pub(super) fn flush(io: &mut Io<'_>, conn: &mut Conn) {
         io.close(conn.id, CloseReason::TooSlow);
     }
     conn.pending.clear();
-    if conn.pending.capacity() > limits::CLIENT_FRAME_MAX {
+    if conn.pending.capacity() > PENDING_KEPT {
         conn.pending = Vec::new();
     }
 }
@@ -322,7 +326,7 @@ impl Service for GatewayService {
             strikes: Strikes::default(),
             rates: RateGate::new(io.now()),
             state: State::Fresh,
-            outlet: Outlet::new(text, config.resume_packets, config.compress, self.sent.clone()),
+            outlet: Outlet::new(text, config.resume_packets, config.compress, self.shelf.clone()),
             pending: Vec::new(),
         });
         let place = self.free.pop().unwrap_or_else(|| {
@@ -334,6 +338,7 @@ impl Service for GatewayService {
     }
 
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
+        self.shelf.set_clock();
         self.on_client_frame(io, conn, body);
     }
 
@@ -361,13 +366,29 @@ impl Service for GatewayService {
     }
 
     fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
+        self.shelf.set_clock();
         self.report_again();
+        let mut frames: SmallVec<[ZoneId; 16]> =
+            msgs.iter().filter_map(ToShard::frame_of).collect();
+        // The next frame is the last of this list; its zone may have another one behind it.
+        frames.reverse();
         for message in msgs.drain(..) {
-            self.on_message(io, message);
+            match message {
+                ToShard::Frame(frame) => {
+                    frames.pop();
+                    if frames.contains(&frame.frame.zone) {
+                        self.pass_over(io, frame);
+                    } else {
+                        self.on_zone_frame(io, frame);
+                    }
+                }
+                message => self.on_message(io, message),
+            }
         }
     }
 
     fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant) {
+        self.shelf.set_clock();
         for (conn, reason, message) in self.overdue(now) {
             self.send_away(io, conn, reason, message);
         }

@@ -135,6 +135,16 @@ pub enum ToShard {
     Servers(Arc<Vec<GameServer>>),
 }
 
+impl ToShard {
+    /// Whose tick it is, if it is one.
+    pub(super) fn frame_of(&self) -> Option<ZoneId> {
+        match self {
+            ToShard::Frame(frame) => Some(frame.frame.zone),
+            _ => None,
+        }
+    }
+}
+
 /// A session as a shard gets it.
 pub struct Opening {
     pub(super) conn: ConnId,

@@ -31,6 +31,11 @@ impl<K: Ord + Copy, M> Directory<K, M> {
         self.table.load().get(&key).cloned()
     }
 
+    /// What `act` makes of the outbox of `key`, if it is known; nothing is counted or copied.
+    pub fn with<T>(&self, key: K, act: impl FnOnce(&Outbox<M>) -> T) -> Option<T> {
+        self.table.load().get(&key).map(act)
+    }
+
     /// Enters or replaces `key`.
     pub fn insert(&self, key: K, outbox: Outbox<M>) {
         self.table.rcu(|table| {

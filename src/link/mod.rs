@@ -7,16 +7,22 @@
 
 mod address;
 pub mod codec;
+pub mod config;
+pub mod conversation;
 pub mod directory;
+mod identity;
 pub mod kept;
 mod outbox;
 pub mod pending;
 mod switch;
+pub mod tcp;
 
 use bytes::Bytes;
 
 pub use address::Address;
+pub use config::LinkConfig;
 pub use directory::Directory;
+pub use identity::Identity;
 pub use outbox::{Carrier, Inbox, NotCarried, Outbox, SendError, inbox};
 pub use switch::Switch;
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -12,6 +13,9 @@ use tracing::error;
 use super::switch::{Switch, Targets};
 use super::{Address, Delivery, Wire};
 use crate::ids::ServerId;
+
+/// How long to wait for room where nothing tells that there is some.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a message could not be sent; it comes back.
 #[derive(Debug, PartialEq, Eq)]
@@ -173,6 +177,15 @@ impl<M> Outbox<M> {
 }
 
 impl<M: Wire> Outbox<M> {
+    /// Waits until there may be room, or nobody is there any more.
+    pub(super) async fn has_room(&self) {
+        match &self.form {
+            Form::Direct(sender) | Form::Loopback(sender) => drop(sender.reserve().await),
+            // Nothing tells when a link or a switch has room again.
+            Form::Linked(..) | Form::Switched(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+
     /// Sends without waiting. `Ok` means that the message is on its way, not that it is there; one
     /// that is [`Delivery::Reliable`] then gets lost only with the other process.
     ///

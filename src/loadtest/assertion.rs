@@ -25,6 +25,16 @@ pub enum Metric {
     Cpu,
     /// Server memory, bytes.
     Memory,
+    /// Server memory for each session, bytes.
+    Session,
+    /// Bytes a second to each bot.
+    Bandwidth,
+    /// The oldest view that anybody had of somebody.
+    Oldest,
+    /// How far updates come from whole ticks apart, 99 %.
+    Jitter,
+    /// Processor time for a packet as a multiple of the bare loop's.
+    Ratio,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +43,8 @@ enum Dimension {
     Time,
     Count,
     Bytes,
+    Flow,
+    Multiple,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +83,7 @@ pub struct Verdict {
 }
 
 /// Words and what they measure.
-const METRICS: [(&str, Metric); 16] = [
+const METRICS: [(&str, Metric); 21] = [
     ("delivered", Metric::Delivered),
     ("p50", Metric::Latency(500)),
     ("p95", Metric::Latency(950)),
@@ -88,6 +100,11 @@ const METRICS: [(&str, Metric); 16] = [
     ("late", Metric::Late),
     ("cpu", Metric::Cpu),
     ("memory", Metric::Memory),
+    ("session", Metric::Session),
+    ("bandwidth", Metric::Bandwidth),
+    ("oldest", Metric::Oldest),
+    ("jitter", Metric::Jitter),
+    ("ratio", Metric::Ratio),
 ];
 
 /// The longer ones first, so that `>=` is not read as `>`.
@@ -105,8 +122,12 @@ impl Metric {
     fn dimension(self) -> Dimension {
         match self {
             Metric::Delivered | Metric::Cpu => Dimension::Share,
-            Metric::Latency(_) | Metric::RoundTrip(_) => Dimension::Time,
-            Metric::Memory => Dimension::Bytes,
+            Metric::Latency(_) | Metric::RoundTrip(_) | Metric::Oldest | Metric::Jitter => {
+                Dimension::Time
+            }
+            Metric::Memory | Metric::Session => Dimension::Bytes,
+            Metric::Bandwidth => Dimension::Flow,
+            Metric::Ratio => Dimension::Multiple,
             _ => Dimension::Count,
         }
     }
@@ -118,8 +139,11 @@ impl Dimension {
         match self {
             Dimension::Share => &[("%", 0.01)],
             Dimension::Time => &[("ms", 1e-3), ("s", 1.0), ("us", 1e-6)],
-            Dimension::Bytes => &[("MB", 1e6), ("GB", 1e9), ("MiB", 1_048_576.0)],
-            Dimension::Count => &[("", 1.0)],
+            Dimension::Bytes => {
+                &[("MB", 1e6), ("GB", 1e9), ("MiB", 1_048_576.0), ("KB", 1e3), ("KiB", 1_024.0)]
+            }
+            Dimension::Flow => &[("KB/s", 1e3), ("MB/s", 1e6)],
+            Dimension::Count | Dimension::Multiple => &[("", 1.0)],
         }
     }
 
@@ -128,7 +152,10 @@ impl Dimension {
         match self {
             Dimension::Share => format!("{:.2} %", value * 100.0),
             Dimension::Time => format!("{:.2} ms", value * 1_000.0),
+            Dimension::Bytes if value < 1e6 => format!("{:.1} KB", value / 1e3),
             Dimension::Bytes => format!("{:.0} MB", value / 1e6),
+            Dimension::Flow => format!("{:.2} KB/s", value / 1e3),
+            Dimension::Multiple => format!("{value:.2}"),
             Dimension::Count => format!("{value:.0}"),
         }
     }
@@ -238,6 +265,9 @@ mod tests {
         assert!(judge("cpu<150%", 1.4));
         assert!(judge("memory<200MB", 199e6) && judge("memory<200MiB", 201e6));
         assert!(judge("connected>499", 500.0));
+        assert!(judge("session<=12KiB", 12_288.0) && !judge("session<=12KiB", 12_289.0));
+        assert!(judge("bandwidth<=30KB/s", 29_999.0) && judge("oldest<2s", 1.9));
+        assert!(judge("ratio<=1.15", 1.1) && !judge("ratio<=1.15", 1.2));
     }
 
     #[test]

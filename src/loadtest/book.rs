@@ -45,6 +45,17 @@ struct Account {
     /// The highest number that came.
     highest: u64,
     delivered: u64,
+    /// When what is shown of the bot was sent, nanoseconds.
+    shown: u64,
+}
+
+/// Something due that came, both in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Since it was sent.
+    pub latency: u64,
+    /// How old the view of its sender was just before.
+    pub age: u64,
 }
 
 /// A watcher's view and its accounts.
@@ -60,20 +71,23 @@ pub struct Book {
 }
 
 impl Account {
-    fn new(bot: usize, ledger: &Ledger) -> Self {
+    /// What is shown now is as old as `now`.
+    fn new(bot: usize, now: u64, ledger: &Ledger) -> Self {
         let base = ledger.due(bot);
-        Self { bot, base, highest: base, delivered: 0 }
+        Self { bot, base, highest: base, delivered: 0, shown: now }
     }
 
-    /// Takes in what came; gives its latency in nanoseconds if it is new and due.
-    fn credit(&mut self, key: u64, now: u64, ledger: &Ledger) -> Option<u64> {
+    /// Takes in what came; says how it came if it is new and due.
+    fn credit(&mut self, key: u64, now: u64, ledger: &Ledger) -> Option<Arrival> {
         let sent = ledger.find(self.bot, key)?;
         if sent.number <= self.highest {
             return None;
         }
         self.highest = sent.number;
         self.delivered += 1;
-        Some(now.saturating_sub(sent.at))
+        let age = now.saturating_sub(self.shown);
+        self.shown = self.shown.max(sent.at);
+        Some(Arrival { latency: now.saturating_sub(sent.at), age })
     }
 
     fn expected(&self, due: u64) -> u64 {
@@ -111,7 +125,7 @@ impl Book {
                     self.settle(account, now, ledger);
                 }
                 match (bot, entity.kind()) {
-                    (Some(bot), _) => What::Bot(Account::new(bot, ledger)),
+                    (Some(bot), _) => What::Bot(Account::new(bot, now, ledger)),
                     (None, kind @ (EntityKind::EntityNpc | EntityKind::EntityItem)) => {
                         let at = unpack(entity.position, origin);
                         let alive = kind == EntityKind::EntityItem || entity.health > 0;
@@ -151,8 +165,8 @@ impl Book {
         }
     }
 
-    /// A position record of `zone` came; gives the update's latency if it is one that was due.
-    pub fn record(&mut self, zone: u32, packed: u64, now: u64, ledger: &Ledger) -> Option<u64> {
+    /// A position record of `zone` came; says how if it is one that was due.
+    pub fn record(&mut self, zone: u32, packed: u64, now: u64, ledger: &Ledger) -> Option<Arrival> {
         let packed = PackedPosition(packed);
         match &mut self.known.get_mut(&(zone, packed.handle().0))?.what {
             What::Bot(account) if self.open => account.credit(place_key(packed), now, ledger),
@@ -166,7 +180,7 @@ impl Book {
 
     /// From now on this bot's messages are due here, seen or not.
     pub fn hear(&mut self, bot: usize, ledger: &Ledger) {
-        self.speakers.insert(bot, Account::new(bot, ledger));
+        self.speakers.insert(bot, Account::new(bot, 0, ledger));
     }
 
     /// Message `number` of `bot` came; gives its latency if it was due.
@@ -174,7 +188,7 @@ impl Book {
         if !self.open {
             return None;
         }
-        self.speakers.get_mut(&bot)?.credit(number, now, ledger)
+        Some(self.speakers.get_mut(&bot)?.credit(number, now, ledger)?.latency)
     }
 
     /// How many entities are in view.
@@ -197,12 +211,19 @@ impl Book {
             .map(|(id, _)| id)
     }
 
-    /// Measuring begins: only what is sent from now on counts.
-    pub fn open(&mut self, ledger: &Ledger) {
+    /// Measuring begins: only what is sent from `now` on counts.
+    pub fn open(&mut self, now: u64, ledger: &Ledger) {
         self.open = true;
         for account in self.accounts() {
-            *account = Account::new(account.bot, ledger);
+            *account = Account::new(account.bot, now, ledger);
         }
+    }
+
+    /// The oldest view of anybody whose last place is not shown, nanoseconds; 0: all are.
+    pub fn oldest(&mut self, now: u64, ledger: &Ledger) -> u64 {
+        let behind = |account: &Account| ledger.due(account.bot) > account.highest;
+        let ages = self.accounts().filter(|account| behind(account));
+        ages.map(|account| now.saturating_sub(account.shown)).max().unwrap_or(0)
     }
 
     /// Measuring is over: everything sent is due. Gives what was expected and what came.
@@ -261,7 +282,7 @@ mod tests {
             let mut scene = Self { start, ledger: Ledger::new(4, start), book: Book::default() };
             scene.enter(1, 1);
             scene.enter(2, 2);
-            scene.book.open(&scene.ledger);
+            scene.book.open(0, &scene.ledger);
             scene
         }
 
@@ -281,7 +302,8 @@ mod tests {
         }
 
         fn show(&mut self, handle: u64, key: u64, ms: u64) -> Option<u64> {
-            self.book.record(1, handle | key << 16, ms * MS, &self.ledger)
+            let arrival = self.book.record(1, handle | key << 16, ms * MS, &self.ledger)?;
+            Some(arrival.latency)
         }
     }
 
@@ -307,6 +329,22 @@ mod tests {
             scene.show(1, step, 1_100);
         }
         assert_eq!(scene.book.close(&scene.ledger), (20, 3), "a stalled server shows nothing of 2");
+    }
+
+    #[test]
+    fn a_view_is_as_old_as_the_place_it_shows() {
+        let mut scene = Scene::new();
+        for (key, sent) in [(1, 100), (2, 200), (3, 300)] {
+            scene.send(1, key, sent);
+        }
+        let mut show = |key: u64, ms: u64| {
+            scene.book.record(1, 1 | key << 16, ms * MS, &scene.ledger).map(|a| a.age / MS)
+        };
+        assert_eq!(show(1, 150), Some(150), "as it was when measuring began");
+        assert_eq!(show(3, 900), Some(800), "as it was at 100");
+        assert_eq!(scene.book.oldest(1_000 * MS, &scene.ledger), 0, "the last place is shown");
+        scene.send(1, 4, 1_000);
+        assert_eq!(scene.book.oldest(1_400 * MS, &scene.ledger), 1_100 * MS);
     }
 
     #[test]

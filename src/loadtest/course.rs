@@ -11,8 +11,10 @@ use crate::limits;
 const PACE: f32 = 4.0;
 /// Pace on the way to the post, m/s.
 const HURRY: f32 = 4.8;
-/// Longest single step, m: within what the server allows at once.
-const STEP_MAX: f32 = 1.9;
+/// The same where a server of the run's own lets players go faster.
+pub(super) const HURRY_FAST: f32 = 40.0;
+/// Longest time that a step stands for, s: within what the server allows at once.
+const STEP_SECONDS: f32 = 0.39;
 /// Smallest and largest circle, m.
 const RADII: (f32, f32) = (1.5, 4.5);
 /// Distance between two groups' posts, m: members of different groups, at most a circle away
@@ -32,16 +34,18 @@ pub struct Course {
     post: Point,
     radius: f32,
     phase: f32,
+    hurry: f32,
     arrived: bool,
 }
 
 impl Course {
-    /// Sets out from `at` to circle around `post`.
-    pub fn new(at: Point, post: Point, bot: usize) -> Self {
+    /// Sets out from `at`, at `hurry` metres a second if given, to circle around `post`.
+    pub fn new(at: Point, post: Point, bot: usize, hurry: Option<f32>) -> Self {
         // Irrational shares, so that no two bots walk in step.
         let share = (bot as f32 * 0.618_034).fract();
+        let hurry = hurry.unwrap_or(HURRY);
         let radius = RADII.0 + (RADII.1 - RADII.0) * share;
-        Self { at, post, radius, phase: (bot as f32 * GOLDEN) % TAU, arrived: false }
+        Self { at, post, radius, phase: (bot as f32 * GOLDEN) % TAU, hurry, arrived: false }
     }
 
     /// Whether the circle has been reached.
@@ -62,7 +66,7 @@ impl Course {
             self.phase = (self.phase + self.length(PACE, rate) / self.radius) % TAU;
             self.at = self.goal();
         } else {
-            let (goal, length) = (self.goal(), self.length(HURRY, rate));
+            let (goal, length) = (self.goal(), self.length(self.hurry, rate));
             self.at = from.towards(goal, length);
             self.arrived = self.at == goal;
         }
@@ -75,7 +79,7 @@ impl Course {
     }
 
     fn length(&self, pace: f32, rate: f32) -> f32 {
-        (pace / rate).min(STEP_MAX)
+        pace * (1.0 / rate).min(STEP_SECONDS)
     }
 }
 
@@ -205,11 +209,11 @@ mod tests {
     #[test]
     fn each_step_is_within_the_pace_and_ends_on_another_centimetre() {
         for (bot, rate) in [(0, 10.0), (7, 20.0), (33, 2.0), (12, 1.0)] {
-            let mut course = Course::new(Point::default(), Point { x: 60.0, y: 3.0 }, bot);
+            let mut course = Course::new(Point::default(), Point { x: 60.0, y: 3.0 }, bot, None);
             let (mut last, mut seen) = (Point::default(), std::collections::VecDeque::new());
             for _ in 0..2_000 {
                 let at = course.step(rate).at;
-                assert!(last.distance(at) <= (5.0 / rate).min(STEP_MAX) + 0.001);
+                assert!(last.distance(at) <= 5.0 * (1.0 / rate).min(STEP_SECONDS) + 0.001);
                 let place = ((at.x * 100.0).round() as i32, (at.y * 100.0).round() as i32);
                 assert_ne!(Some(&place), seen.back());
                 seen.push_back(place);
@@ -217,7 +221,9 @@ mod tests {
             }
             assert!(course.arrived());
             course.put(Point { x: -50.0, y: 0.0 });
-            assert!(course.step(rate).at.distance(Point { x: -50.0, y: 0.0 }) <= STEP_MAX);
+            assert!(
+                course.step(rate).at.distance(Point { x: -50.0, y: 0.0 }) <= 5.0 * STEP_SECONDS
+            );
         }
     }
 }

@@ -54,6 +54,33 @@ pub(super) struct Inside {
     pub player: proto::PlayerInfo,
 }
 
+/// A bot that has come in, on its way to its crew.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub index: usize,
+    pub player: proto::PlayerInfo,
+    /// In non-blocking mode.
+    pub stream: std::net::TcpStream,
+    /// What was read and not yet taken.
+    pub unread: Vec<u8>,
+    /// Packets sent so far.
+    pub sent: u64,
+}
+
+impl Inside {
+    /// Gives the connection away.
+    ///
+    /// # Errors
+    /// If it is encrypted, which bots never ask for, or the socket is not to be had.
+    pub(super) fn leave_door(self, index: usize) -> std::io::Result<Arrived> {
+        let Self { client, player } = self;
+        let parts = client.into_connection().into_parts();
+        let parts = parts.ok_or_else(|| std::io::Error::other("an encrypted connection"))?;
+        let stream = parts.stream.into_std()?;
+        Ok(Arrived { index, player, stream, unread: parts.unread.to_vec(), sent: parts.sent })
+    }
+}
+
 impl Door {
     pub(super) fn new(options: &Options) -> Self {
         let remembered = options.key.with_file_name(REMEMBERED);
@@ -131,6 +158,25 @@ impl Door {
             .player
             .ok_or_else(|| ClientError::Protocol("entered without a player".to_owned()))?;
         Ok(Inside { client, player })
+    }
+
+    /// Enters with a ticket of one's own making, loses the connection, and resumes; the account is
+    /// known.
+    ///
+    /// # Errors
+    /// What the server said, or the network; that the key is not to be had.
+    pub(super) async fn enter_and_resume(&self, name: &str) -> Result<Inside, ClientError> {
+        let ticket = self.minted(name).ok_or_else(|| {
+            ClientError::Protocol("tickets need the login role's key: --key, or --start".to_owned())
+        })?;
+        let mut inside = self.use_ticket(&ticket).await?;
+        inside.client.reconnect().await?;
+        Ok(inside)
+    }
+
+    /// Notes whose account a name is.
+    pub(super) fn know(&self, name: &str, player: PlayerId) {
+        self.memory.lock().ids.insert(name.to_owned(), player.0);
     }
 
     fn minted(&self, name: &str) -> Option<String> {

@@ -1,26 +1,31 @@
 //! All bots of a run: threads, phases, and who comes in when.
 //!
-//! The calling thread only waits and prints; each other thread runs its share of the bots on a
-//! runtime of its own.
+//! The calling thread only waits and prints. One thread lets the bots in; each of the others plays
+//! its share of them (`crew.rs`).
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use mio::{Poll, Waker};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use super::bot::{Bot, Desk};
+use super::bot::Desk;
 use super::course::Posts;
-use super::entry::{Door, Inside, pause_after};
+use super::crew::{Crew, DOORBELL};
+use super::entry::{Arrived, Door, Inside, pause_after};
 use super::ledger::Ledger;
-use super::options::{Options, Scenario};
-use super::process::Process;
+use super::options::Options;
+use super::own::OwnServer;
+use super::process::{Process, Spent};
 use super::progress::Progress;
 use super::report::{Machine, Report};
+use super::scrape::Look;
 use super::storm;
 use super::tally::{Live, Phase, Tally};
 use crate::client::ClientError;
@@ -30,16 +35,16 @@ use crate::tick::now;
 const AT_THE_DOOR: usize = 40;
 /// How long a bot asks a busy server for entry.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// One bot in so many watches, once there are many.
-const WATCH_EVERY: usize = 8;
+/// One bot in so many watches at most, once there are many ...
+const WATCH_EVERY: u32 = 8;
+/// ... and about so many in all, for a watcher costs many times as much as another bot.
+const WATCHERS: u32 = 128;
 /// Up to so many bots all watch.
 const ALL_WATCH: u32 = 100;
 /// Time for what is under way to arrive after the last send.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Time without anybody coming in after which the others are given up.
 const STUCK: Duration = Duration::from_secs(30);
-/// Bytes that a bot reads at once.
-const READ_BUFFER: usize = 64 * 1024;
 
 /// What all bots of a run share.
 pub(super) struct Run {
@@ -52,28 +57,25 @@ pub(super) struct Run {
     pub gate: Semaphore,
 }
 
-/// Runs a load test from beginning to end.
-pub(super) fn run(options: Options) -> anyhow::Result<Report> {
+/// A thread of bots.
+type Thread = JoinHandle<anyhow::Result<Tally>>;
+
+/// Runs a load test from beginning to end, against a server of the run's own if there is one.
+pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<Report> {
     let clients = options.clients;
     let run = Arc::new(Run {
         live: Live::default(),
         ledger: Ledger::new(clients as usize, now()),
         posts: OnceLock::new(),
-        watch_every: if clients <= ALL_WATCH { 1 } else { WATCH_EVERY },
+        watch_every: watch_every(clients),
         door: Door::new(&options),
         gate: Semaphore::new(AT_THE_DOOR),
         options,
     });
-    let threads = run.options.threads.min(clients);
-    let fleet = (0..threads).map(|thread| {
-        let run = run.clone();
-        let name = format!("bots-{thread}");
-        std::thread::Builder::new().name(name).spawn(move || crew(&run, thread, threads))
-    });
-    let fleet = fleet.collect::<Result<Vec<_>, _>>().context("no threads for the bots")?;
+    let fleet = if run.options.storms() { storms(&run)? } else { crews(&run)? };
     let mut progress = Progress::new(&run);
     settle(&run, &mut progress);
-    let (measured, machine) = measure(&run, &mut progress);
+    let (measured, machine) = measure(&run, own, &mut progress);
     let connected = run.live.inside.load(Relaxed);
     run.live.go_on(Phase::Drain);
     pause(DRAIN);
@@ -96,27 +98,136 @@ pub(super) fn run(options: Options) -> anyhow::Result<Report> {
     Ok(Report::new(&run, tally, measured, connected, machine))
 }
 
+/// One bot in so many is a watcher.
+fn watch_every(clients: u32) -> usize {
+    if clients <= ALL_WATCH { 1 } else { (clients / WATCHERS).max(WATCH_EVERY) as usize }
+}
+
+/// Threads of bots that stay, and the one at the door.
+fn crews(run: &Arc<Run>) -> anyhow::Result<Vec<Thread>> {
+    let threads = run.options.threads.min(run.options.clients);
+    let (mut fleet, mut entrances) = (Vec::new(), Vec::new());
+    for thread in 0..threads {
+        let poll = Poll::new().context("no event queue for the bots")?;
+        let bell = Waker::new(poll.registry(), DOORBELL)?;
+        let (sender, newcomers) = sync_channel(run.options.clients as usize);
+        entrances.push(Entrance { sender, bell });
+        let crew = run.clone();
+        let play = move || Ok(Crew::new(crew, poll, newcomers).play()?);
+        fleet.push(spawn(format!("bots-{thread}"), play)?);
+    }
+    let there = run.clone();
+    fleet.push(spawn("door".to_owned(), move || at_the_door(&there, entrances))?);
+    Ok(fleet)
+}
+
+/// Threads of bots that come and go.
+fn storms(run: &Arc<Run>) -> anyhow::Result<Vec<Thread>> {
+    let threads = run.options.threads.min(run.options.clients);
+    let storm = |thread: u32| {
+        let run = run.clone();
+        spawn(format!("bots-{thread}"), move || {
+            let desk = Rc::new(Desk::new(run.clone()));
+            let bots = LocalSet::new();
+            for index in (thread..run.options.clients).step_by(threads as usize) {
+                bots.spawn_local(storm::rage(index as usize, desk.clone()));
+            }
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(bots);
+            Ok(desk.tally.take())
+        })
+    };
+    (0..threads).map(storm).collect()
+}
+
+fn spawn(
+    name: String,
+    work: impl FnOnce() -> anyhow::Result<Tally> + Send + 'static,
+) -> anyhow::Result<Thread> {
+    std::thread::Builder::new().name(name).spawn(work).context("no threads for the bots")
+}
+
+/// Where a crew's newcomers come in.
+struct Entrance {
+    sender: SyncSender<Arrived>,
+    bell: Waker,
+}
+
+impl Entrance {
+    /// False: the crew takes nobody; it has failed, and its thread says why.
+    fn admit(&self, arrived: Arrived) -> bool {
+        self.sender.try_send(arrived).is_ok() && self.bell.wake().is_ok()
+    }
+}
+
+/// Lets every bot in, and hands it to its crew.
+fn at_the_door(run: &Arc<Run>, entrances: Vec<Entrance>) -> anyhow::Result<Tally> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let desk = Rc::new(Desk::new(run.clone()));
+    let entrances = Rc::new(entrances);
+    let bots = LocalSet::new();
+    for index in 0..run.options.clients as usize {
+        bots.spawn_local(arrive(index, desk.clone(), entrances.clone()));
+    }
+    runtime.block_on(bots);
+    let tally = desk.tally.take();
+    Ok(tally)
+}
+
+/// One bot comes in.
+async fn arrive(index: usize, desk: Rc<Desk>, entrances: Rc<Vec<Entrance>>) {
+    let run = &desk.run;
+    let share = index as f64 / f64::from(run.options.clients);
+    tokio::time::sleep(run.options.ramp.mul_f64(share)).await;
+    let came = come_in(index, run).await;
+    let arrived = came
+        .map_err(|error| error.to_string())
+        .and_then(|inside| inside.leave_door(index).map_err(|error| error.to_string()));
+    let arrived = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => {
+            run.live.failed.fetch_add(1, Relaxed);
+            return desk.fault(&format!("entry: {error}"));
+        }
+    };
+    if entrances[index % entrances.len()].admit(arrived) {
+        run.live.inside.fetch_add(1, Relaxed);
+    }
+}
+
 /// Lets the bots play for the time that counts; gives how long that was, and what it has cost.
-fn measure(run: &Run, progress: &mut Progress<'_>) -> (Duration, Machine) {
+fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (Duration, Machine) {
     let Options { target, port, duration, .. } = &run.options;
-    let server = Process::listening_on(target, *port);
-    let used = |process: Option<Process>| process.and_then(Process::cpu_seconds);
+    let server = match own {
+        Some(own) => Some(own.process()),
+        None => Process::listening_on(target, *port),
+    };
+    let look = || own.and_then(OwnServer::admin).and_then(Look::at);
+    let used = |process: Option<Process>| process.and_then(Process::spent);
+    let looked = look();
     let before = (used(server), used(Some(Process::own())));
     let began = now();
     run.live.go_on(Phase::Measure);
     while began.elapsed() < *duration && run.live.inside.load(Relaxed) > 0 {
+        run.live.second_half.store(began.elapsed() > *duration / 2, Relaxed);
         let left = duration.saturating_sub(began.elapsed());
         pause(left.min(Duration::from_millis(250)));
         progress.show("measuring", began.elapsed().as_secs_f64() / duration.as_secs_f64());
     }
     let measured = began.elapsed();
-    let share = |before: Option<f64>, after: Option<f64>| {
-        before.zip(after).map(|(before, after)| (after - before) / measured.as_secs_f64())
+    let seconds = measured.as_secs_f64();
+    let share = |before: Option<Spent>, after: Option<Spent>| {
+        before.zip(after).map(|(before, after)| after.since(before, seconds))
     };
+    let after = (used(server), used(Some(Process::own())));
+    let (server_spent, bots_spent) = (share(before.0, after.0), share(before.1, after.1));
     let machine = Machine {
-        server_cpu: share(before.0, used(server)),
+        server_cpu: server_spent.map(|spent| spent.all),
+        server_kernel: server_spent.map(|spent| spent.kernel),
         server_memory: server.and_then(Process::memory),
-        bots_cpu: share(before.1, used(Some(Process::own()))),
+        bots_cpu: bots_spent.map(|spent| spent.all),
+        came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
+        empty_memory: own.and_then(|own| own.empty),
+        ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),
     };
     (measured, machine)
 }
@@ -124,7 +235,7 @@ fn measure(run: &Run, progress: &mut Progress<'_>) -> (Duration, Machine) {
 /// Waits until all bots are in and in their places, or no more of them will be.
 fn settle(run: &Run, progress: &mut Progress<'_>) {
     let clients = u64::from(run.options.clients);
-    let storm = run.options.scenario == Scenario::LoginStorm;
+    let storm = run.options.storms();
     let mut last = (0, now());
     let mut all_in: Option<Instant> = None;
     loop {
@@ -153,46 +264,8 @@ fn settle(run: &Run, progress: &mut Progress<'_>) {
 
 /// The calling thread has nothing else to do.
 #[expect(clippy::disallowed_methods, reason = "not an async thread, and it only waits")]
-fn pause(time: Duration) {
+pub(super) fn pause(time: Duration) {
     std::thread::sleep(time);
-}
-
-/// One thread's bots.
-fn crew(run: &Arc<Run>, thread: u32, threads: u32) -> anyhow::Result<Tally> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let desk = Rc::new(Desk {
-        run: run.clone(),
-        tally: RefCell::default(),
-        buffer: RefCell::new(vec![0; READ_BUFFER]),
-    });
-    let bots = LocalSet::new();
-    for index in (thread..run.options.clients).step_by(threads as usize) {
-        bots.spawn_local(live(index as usize, desk.clone()));
-    }
-    runtime.block_on(bots);
-    let tally = desk.tally.take();
-    Ok(tally)
-}
-
-/// One bot's life.
-async fn live(index: usize, desk: Rc<Desk>) {
-    let run = desk.run.clone();
-    let share = index as f64 / f64::from(run.options.clients);
-    tokio::time::sleep(run.options.ramp.mul_f64(share)).await;
-    if run.options.scenario == Scenario::LoginStorm {
-        return storm::rage(index, desk).await;
-    }
-    let inside = match come_in(index, &run).await {
-        Ok(inside) => inside,
-        Err(error) => {
-            run.live.failed.fetch_add(1, Relaxed);
-            return desk.fault(&format!("entry: {error}"));
-        }
-    };
-    run.live.inside.fetch_add(1, Relaxed);
-    if let Some(bot) = Bot::new(index, desk, inside) {
-        bot.play().await;
-    }
 }
 
 /// Comes in when the door is free; what a busy server refuses is tried again after a while.

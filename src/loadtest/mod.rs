@@ -10,32 +10,71 @@
 //! It falls as soon as the server sheds, stalls or forgets. Latency is of those that came: from
 //! the moment an input was sent to the moment a watcher had read it, and so on alike.
 
+//!
+//! With `--start` the server is a child of the run (`own.rs`), and what it costs is its own alone;
+//! with `--baseline` a bare loop (`bare/`) shows what the kernel takes of that.
+
 pub mod assertion;
+mod bare;
 mod book;
 mod bot;
+mod cores;
 mod course;
+mod crew;
 mod entry;
 mod fleet;
 mod ledger;
 mod options;
+mod own;
 mod process;
 mod progress;
 mod report;
 mod scan;
+mod scrape;
 mod storm;
 mod tally;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Scenario};
-pub use report::{Flow, Machine, Quantiles, Report};
+use cores::Cores;
+use own::OwnServer;
 
-/// Runs the load test: bots come in, walk to their places, and are measured.
+pub use bare::{Bare, BareLoop};
+pub use options::{Options, Scenario};
+pub use report::{Cost, Flow, Machine, Quantiles, Report};
+pub use scrape::Ticks;
+
+/// Runs the load test: bots come in, walk to their places, and are measured; then, if asked for,
+/// the bare loop is.
 ///
 /// # Errors
-/// If the options don't go together, or nobody could enter.
+/// If the options don't go together, the server of the run's own does not come up, or nobody could
+/// enter.
 pub fn run(options: Options) -> anyhow::Result<Report> {
     options.check().map_err(anyhow::Error::msg)?;
-    fleet::run(options)
+    let cores = options.pin.then(Cores::of_process).transpose()?;
+    let (assertions, baseline) = (options.assert.clone(), options.baseline);
+    let plan = bare::Plan::of(&options);
+    let mut report = if options.start {
+        let own = start(&options, cores.as_ref())?;
+        let mut report = fleet::run(own.aim(options), Some(&own))?;
+        report.server_said = own.said();
+        report
+    } else {
+        fleet::run(options, None)?
+    };
+    if baseline {
+        let bare = bare::run(&plan, &report, cores.as_ref())?;
+        report.compare(bare, &assertions);
+    }
+    Ok(report)
+}
+
+/// Starts the run's own server, on a core of its own if there are `cores` to share out.
+fn start(options: &Options, cores: Option<&Cores>) -> anyhow::Result<OwnServer> {
+    cores.map_or(Ok(()), Cores::become_server)?;
+    let own = OwnServer::start(options)?;
+    cores.map_or(Ok(()), Cores::become_bots)?;
+    Ok(own)
 }

@@ -13,13 +13,18 @@ use crate::limits;
 pub enum Scenario {
     /// Walk in groups whose members see each other, and now and then fight, pick up and talk.
     Wander,
+    /// Walk in groups whose members see each other, and nothing else: the one to compare by.
+    Walk,
     /// Walk all in one place, everybody in view of everybody.
     Crowd,
     /// Log in (with hashing), enter and leave, over and over, at most 40 at once.
     LoginStorm,
+    /// Enter with a ticket (without hashing), lose the connection, resume and leave, over and over,
+    /// at most 40 at once.
+    EntryStorm,
     /// Talk in rooms, one room a group, each bot once in two seconds.
     Chat,
-    /// Stay connected and send heartbeats only.
+    /// Go to their places, stay there and send heartbeats only.
     Idle,
     /// Send small requests and await their answers: the bare way there and back.
     Echo,
@@ -70,10 +75,34 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub group: u32,
 
+    /// Seconds between two words of a bot that talks in a room
+    #[arg(long, default_value_t = 2, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub talk_every: u32,
+
+    /// So many bots stop reading halfway through; the others' latency is told for both halves
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub slow: u32,
+
     /// Bytes of padding in each request of `echo`
     #[arg(long, default_value_t = 32, value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(0..=48))]
     pub payload: u32,
+
+    /// Start a server for this run alone, as a child process in a temporary folder, with one empty
+    /// zone unless --config is given; --set reaches it. Its cost is measured, and it ends with the
+    /// run
+    #[arg(long)]
+    pub start: bool,
+
+    /// Keep the server that --start starts on the first core and the bots on the others (Linux)
+    #[arg(long, requires = "start")]
+    pub pin: bool,
+
+    /// Afterwards measure a bare loop, which sends as many bytes to as many sockets and does nothing
+    /// else, in the same way, and tell the ratio
+    #[arg(long)]
+    pub baseline: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -81,7 +110,9 @@ pub struct Options {
 
     /// Conditions for exit code 0, separated by commas: delivered>=99%,p99<100ms,errors=0.
     /// Metrics: delivered, p50, p95, p99, p999, rtt_p50, rtt_p95, rtt_p99, rtt_p999, errors,
-    /// refusals, corrections, connected, late, cpu (% of one core), memory (MB)
+    /// refusals, corrections, connected, late, cpu (% of one core), memory (MB), session (KB of
+    /// memory each), bandwidth (KB/s to each), oldest (age of a view), jitter (p99), ratio (to the
+    /// bare loop)
     #[arg(long, default_value = "", value_parser = Assertions::parse, value_name = "CONDITIONS",
           hide_default_value = true)]
     pub assert: Assertions,
@@ -107,6 +138,18 @@ pub struct Options {
     /// If it cannot be read, they log in
     #[arg(long, default_value = "throng-data/login.key", value_name = "FILE")]
     pub key: PathBuf,
+
+    /// Given to a server of the run's own: `--config`.
+    #[arg(skip)]
+    pub server_config: Option<PathBuf>,
+
+    /// Given to a server of the run's own: each `--set`.
+    #[arg(skip)]
+    pub server_settings: Vec<(String, String)>,
+
+    /// How fast bots go to their places, m/s; none: as a player may by default.
+    #[arg(skip)]
+    pub hurry: Option<f32>,
 }
 
 /// Digits after the prefix in a bot's name.
@@ -115,7 +158,17 @@ const NAME_DIGITS: usize = 5;
 impl Options {
     /// Whether bots walk in this scenario.
     pub fn moves(&self) -> bool {
-        matches!(self.scenario, Scenario::Wander | Scenario::Crowd)
+        matches!(self.scenario, Scenario::Wander | Scenario::Walk | Scenario::Crowd)
+    }
+
+    /// Whether bots come and go all the time in this scenario.
+    pub fn storms(&self) -> bool {
+        matches!(self.scenario, Scenario::LoginStorm | Scenario::EntryStorm)
+    }
+
+    /// Whether a bare loop can do what the server does in this scenario.
+    pub fn has_baseline(&self) -> bool {
+        !self.storms() && self.scenario != Scenario::Idle
     }
 
     /// A bot's name.
@@ -137,6 +190,15 @@ impl Options {
     pub fn check(&self) -> Result<(), String> {
         if self.moves() && self.rate > 20 {
             return Err(format!("--rate {}: a player moves at most 20 times a second", self.rate));
+        }
+        if self.slow >= self.clients && self.slow > 0 {
+            return Err(format!("--slow {}: somebody must go on reading", self.slow));
+        }
+        if self.slow > 0 && !self.moves() {
+            return Err("--slow is for scenarios in which bots walk".to_owned());
+        }
+        if self.baseline && !self.has_baseline() {
+            return Err("--baseline: there is no bare loop for this scenario".to_owned());
         }
         Ok(())
     }
@@ -218,5 +280,17 @@ mod tests {
     fn a_rate_that_no_player_may_have_is_refused() {
         assert!(for_test(&["--rate", "21"]).check().is_err());
         assert!(for_test(&["--rate", "21", "--scenario", "echo"]).check().is_ok());
+    }
+
+    #[test]
+    fn options_that_do_not_go_together_are_refused() {
+        for wrong in [
+            &["--clients", "3", "--slow", "3"][..],
+            &["--scenario", "echo", "--slow", "1"],
+            &["--scenario", "idle", "--baseline"],
+        ] {
+            assert!(for_test(wrong).check().is_err(), "{wrong:?}");
+        }
+        assert!(for_test(&["--clients", "20", "--slow", "1", "--baseline"]).check().is_ok());
     }
 }

@@ -9,6 +9,24 @@ const CLOCK_TICKS: f64 = 100.0;
 /// `st` of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
+/// Processor time, seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    pub all: f64,
+    /// Of it in the kernel.
+    pub kernel: f64,
+}
+
+impl Spent {
+    /// What was spent from `before` on, as a share of one core over so many seconds.
+    pub(super) fn since(self, before: Self, seconds: f64) -> Self {
+        Self {
+            all: (self.all - before.all) / seconds,
+            kernel: (self.kernel - before.kernel) / seconds,
+        }
+    }
+}
+
 /// A process on this machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Process(u32);
@@ -17,6 +35,11 @@ impl Process {
     /// This one.
     pub(super) fn own() -> Self {
         Self(std::process::id())
+    }
+
+    /// A child of this one.
+    pub(super) fn of(pid: u32) -> Self {
+        Self(pid)
     }
 
     /// Who listens on a TCP port here, if `host` is this machine.
@@ -36,13 +59,13 @@ impl Process {
         })
     }
 
-    /// User and system time so far, seconds.
-    pub(super) fn cpu_seconds(self) -> Option<f64> {
+    /// Processor time so far.
+    pub(super) fn spent(self) -> Option<Spent> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let user: f64 = fields.next()?.parse().ok()?;
         let system: f64 = fields.next()?.parse().ok()?;
-        Some((user + system) / CLOCK_TICKS)
+        Some(Spent { all: (user + system) / CLOCK_TICKS, kernel: system / CLOCK_TICKS })
     }
 
     /// Resident memory, bytes.
@@ -71,7 +94,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let process = Process::listening_on("127.0.0.1", port).unwrap();
         assert_eq!(process.0, std::process::id());
-        assert!(process.cpu_seconds().is_some() && process.memory().unwrap() > 100_000);
+        assert!(process.spent().is_some() && process.memory().unwrap() > 100_000);
         assert!(Process::listening_on("192.0.2.1", port).is_none(), "another machine's");
     }
 }

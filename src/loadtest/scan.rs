@@ -27,6 +27,8 @@ pub struct Fields<'a> {
 pub struct Positions<'a> {
     /// The zone.
     pub zone: u32,
+    /// Its tick.
+    pub tick: u64,
     records: &'a [u8],
 }
 
@@ -53,7 +55,7 @@ pub fn number(message: &[u8], tag: u32) -> u64 {
 
 /// Reads the head of a SYNC_POSITIONS; none if the fields don't lie as the server puts them.
 pub fn positions(payload: &[u8]) -> Option<Positions<'_>> {
-    let mut zone = 0;
+    let (mut zone, mut tick) = (0, 0);
     let mut rest = payload;
     while let Some(key) = rest.first() {
         if *key == RECORD_KEY {
@@ -62,12 +64,12 @@ pub fn positions(payload: &[u8]) -> Option<Positions<'_>> {
         let mut fields = Fields { rest };
         match fields.next()? {
             (1, Value::Varint(number)) => zone = u32::try_from(number).ok()?,
-            (2, Value::Varint(_)) => {}
+            (2, Value::Varint(number)) => tick = number,
             _ => return None,
         }
         rest = fields.rest;
     }
-    rest.len().is_multiple_of(RECORD).then_some(Positions { zone, records: rest })
+    rest.len().is_multiple_of(RECORD).then_some(Positions { zone, tick, records: rest })
 }
 
 impl Positions<'_> {
@@ -141,7 +143,7 @@ mod tests {
             let message = proto::SyncPositions { zone_id, tick, records };
             let bytes = message.encode_to_vec();
             let found = positions(&bytes).unwrap();
-            prop_assert_eq!(found.zone, zone_id);
+            prop_assert_eq!((found.zone, found.tick), (zone_id, tick));
             prop_assert_eq!(found.len(), message.records.len());
             prop_assert_eq!(found.iter().collect::<Vec<_>>(), message.records);
         }

@@ -1,4 +1,5 @@
-//! The `login-storm`: log in with a password, enter, leave, over and over.
+//! The storms: come in and leave, over and over. `login-storm` logs in with a password each time,
+//! `entry-storm` has a ticket and resumes once, so that hashing is out of it.
 //!
 //! What is measured is the time from the connection to the world; how many are at it at once is
 //! the fleet's gate. Accounts are made before measuring begins.
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::bot::Desk;
 use super::entry::pause_after;
+use super::options::Scenario;
 use super::tally::{Phase, note};
 use crate::client::ClientError;
 use crate::tick::now;
@@ -53,11 +55,21 @@ async fn make_account(desk: &Desk, name: &str) -> Result<(), ClientError> {
         drop(place);
         match outcome.as_ref().err().and_then(pause_after) {
             Some(wait) if run.live.phase() == Phase::Settle => tokio::time::sleep(wait).await,
-            _ => return outcome.map(|_| ()),
+            _ => {
+                if let Some(player) = outcome? {
+                    run.door.know(name, player);
+                }
+                return Ok(());
+            }
         }
     }
 }
 
 async fn enter_and_leave(desk: &Desk, name: &str) -> Result<(), ClientError> {
-    desk.run.door.log_in(name).await?.client.logout().await
+    let door = &desk.run.door;
+    let inside = match desk.run.options.scenario {
+        Scenario::EntryStorm => door.enter_and_resume(name).await?,
+        _ => door.log_in(name).await?,
+    };
+    inside.client.logout().await
 }

@@ -2,7 +2,7 @@
 //! shared numbers for the progress line.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -38,6 +38,8 @@ pub(super) struct Live {
     pub errors: AtomicU64,
     /// The longest latency since the progress line was last shown, nanoseconds.
     pub slowest: AtomicU64,
+    /// Half of the measured time has passed.
+    pub second_half: AtomicBool,
 }
 
 impl Live {
@@ -61,6 +63,8 @@ pub(super) struct Tally {
     pub packets_in: u64,
     pub bytes_in: u64,
     pub updates_in: u64,
+    /// Packets with positions among those that came.
+    pub syncs_in: u64,
     pub packets_out: u64,
     pub bytes_out: u64,
     /// Own moves among the packets.
@@ -75,7 +79,13 @@ pub(super) struct Tally {
     pub refusals: BTreeMap<String, u64>,
     pub disconnects: BTreeMap<String, u64>,
     pub latency: Histogram<u64>,
+    /// The same of the second half of the time alone.
+    pub latency_later: Histogram<u64>,
     pub round_trip: Histogram<u64>,
+    /// How old the view of somebody was just before an update of it came.
+    pub age: Histogram<u64>,
+    /// How far two updates of a watcher were from a whole number of ticks apart.
+    pub jitter: Histogram<u64>,
 }
 
 impl Default for Tally {
@@ -84,6 +94,7 @@ impl Default for Tally {
             packets_in: 0,
             bytes_in: 0,
             updates_in: 0,
+            syncs_in: 0,
             packets_out: 0,
             bytes_out: 0,
             updates_out: 0,
@@ -96,13 +107,16 @@ impl Default for Tally {
             refusals: BTreeMap::new(),
             disconnects: BTreeMap::new(),
             latency: histogram(),
+            latency_later: histogram(),
             round_trip: histogram(),
+            age: histogram(),
+            jitter: histogram(),
         }
     }
 }
 
 #[expect(clippy::expect_used, reason = "the bounds are constants that are in order")]
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("bounds in order")
 }
 
@@ -127,6 +141,7 @@ impl Tally {
         self.packets_in += other.packets_in;
         self.bytes_in += other.bytes_in;
         self.updates_in += other.updates_in;
+        self.syncs_in += other.syncs_in;
         self.packets_out += other.packets_out;
         self.bytes_out += other.bytes_out;
         self.updates_out += other.updates_out;
@@ -148,6 +163,9 @@ impl Tally {
         }
         // Same bounds: adding cannot fail.
         let _ = self.latency.add(&other.latency);
+        let _ = self.latency_later.add(&other.latency_later);
         let _ = self.round_trip.add(&other.round_trip);
+        let _ = self.age.add(&other.age);
+        let _ = self.jitter.add(&other.jitter);
     }
 }

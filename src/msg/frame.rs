@@ -76,10 +76,9 @@ pub struct Descriptors {
 
 impl Descriptors {
     /// The ENTITY_ENTER payload of a handle, without its position; empty if it was never set.
-    pub fn get(&self, handle: Handle) -> Bytes {
-        self.pages
-            .get(handle.index() / PAGE)
-            .map_or_else(Bytes::new, |page| page[handle.index() % PAGE].clone())
+    pub fn get(&self, handle: Handle) -> &Bytes {
+        static NONE: Bytes = Bytes::new();
+        self.pages.get(handle.index() / PAGE).map_or(&NONE, |page| &page[handle.index() % PAGE])
     }
 
     /// Sets one; copies its page if a frame shares it.
@@ -129,8 +128,9 @@ impl FrameDelta {
         let mut delta = Self::bare(frame, None);
         delta.moved = frame.frame.packed.clone();
         delta.entered = handles().map(|handle| frame.named(handle)).collect();
-        delta.described =
-            handles().map(|handle| (handle, false, frame.descriptors.get(handle))).collect();
+        delta.described = handles()
+            .map(|handle| (handle, false, frame.descriptors.get(handle).clone()))
+            .collect();
         delta
     }
 
@@ -151,7 +151,7 @@ impl FrameDelta {
         delta.described = frame
             .described
             .iter()
-            .map(|handle| (*handle, announced(handle), frame.descriptors.get(*handle)))
+            .map(|handle| (*handle, announced(handle), frame.descriptors.get(*handle).clone()))
             .collect();
         delta
     }

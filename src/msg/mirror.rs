@@ -145,7 +145,7 @@ impl FrameMirror {
         news.left = old.handles().filter(gone).collect();
         for (handle, _, descriptor) in descriptors {
             let entered = entered(&handle);
-            if entered || self.descriptors.get(handle) != descriptor {
+            if entered || *self.descriptors.get(handle) != descriptor {
                 self.descriptors.set(handle, descriptor);
                 news.described.push(handle);
                 if !entered || news.left.binary_search(&handle).is_ok() {

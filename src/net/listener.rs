@@ -231,7 +231,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A descriptor is kept in reserve. It is given up to accept that one connection and close it, so
 /// that its client knows; then there is a pause, doubled each time up to a second.
 #[derive(Debug)]
-pub(super) struct AcceptBackoff {
+pub(crate) struct AcceptBackoff {
     reserve: Option<File>,
     pause: Duration,
 }

@@ -83,16 +83,7 @@ impl Tls {
         handshakes: usize,
         limit: Duration,
     ) -> Result<Self, TlsError> {
-        let bad_certificate =
-            |reason: String| TlsError::Certificate { path: certificate.to_owned(), reason };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect)
-            .map_err(|error| bad_certificate(error.to_string()))?;
-        if chain.is_empty() {
-            return Err(bad_certificate("holds no certificate".to_owned()));
-        }
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| TlsError::Key { path: key.to_owned(), reason: error.to_string() })?;
+        let (chain, secret) = (read_certificates(certificate)?, read_key(key)?);
         // The provider is named, because the default panics once a second one is in the tree.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -137,6 +128,30 @@ impl Tls {
         session.set_buffer_limit(None);
         Some(Transport::Tls(socket.into_std().ok()?, Box::new(session)))
     }
+}
+
+/// The certificates of a PEM file, at least one.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bad = |reason: String| TlsError::Certificate { path: path.to_owned(), reason };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| bad(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad("holds no certificate".to_owned()));
+    }
+    Ok(chain)
+}
+
+/// The private key of a PEM file.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| TlsError::Key { path: path.to_owned(), reason: error.to_string() })
 }
 
 /// Makes a self-signed certificate for `localhost` and its key (mode 0600) in `dir`, which is made

@@ -1,104 +1,85 @@
-//! The composition: which roles run in this process, and who talks to whom. The only file that
+//! The composition: which roles run in this process, and who talks to whom. The only room that
 //! knows the topology.
 //!
 //! A role gets its inbox and outboxes here and cannot tell whether the other end is a value moved
-//! in memory or a link. Start is bottom up, stop is top down: clients are told, players leave and
-//! are saved, the store closes last.
+//! in memory or a link. Start is bottom up, stop is top down: clients are told, zones and players
+//! are handed over or saved, the store closes last.
 
+mod clients;
+mod cluster;
 mod ports;
+mod roles;
+mod roster;
+mod wiring;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::banner::{self, Addresses};
+use crate::banner;
 use crate::config::Config;
-use crate::data_dir;
-use crate::ids::{ServerId, ZoneId};
-use crate::link::{Directory, Inbox, Outbox, inbox};
+use crate::data_dir::{self, DataDir};
+use crate::ids::ServerId;
+use crate::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links};
+use crate::link::{Identity, Inbox};
+use crate::msg::NodeMsg;
 use crate::msg::master::ServerStatus;
-use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, ZoneMsg};
 use crate::net::tls::Tls;
-use crate::net::{Gate, Shards, spawn_shards};
-use crate::role::Roles;
+use crate::role::{Role, Roles};
 use crate::store::Store;
-use crate::token::TicketSigner;
-use crate::{admin, chat, gateway, limits, login, master, status, zone};
-use ports::{Ports, bind};
+use crate::token::{TicketSigner, TicketVerifier};
+use crate::{admin, limits, master, status, zone};
+use clients::{Clients, GatewaySide};
+use cluster::Cluster;
+use ports::bind;
+use wiring::{Inboxes, Wiring, wire};
 
 /// How long a part of the process may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a start waits for its zones: longer than the lease of a process that was killed lasts.
-const ZONES_WITHIN: Duration = Duration::from_secs(10);
+/// How long a whole world may take before it says that it runs.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long other servers may take to take this one's zones over.
+const ZONES_AWAY_WITHIN: Duration = Duration::from_secs(15);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
 struct Stops {
     listeners: CancellationToken,
     gateway: CancellationToken,
+    /// Zones are given to other servers first.
+    zones_away: CancellationToken,
     zones: CancellationToken,
     others: CancellationToken,
+    links: CancellationToken,
     shards: CancellationToken,
 }
 
-/// The sending ends of every inbox in this process.
-#[derive(Clone)]
-struct Wiring {
-    loopback: bool,
-    master: Outbox<MasterMsg>,
-    login: Outbox<LoginMsg>,
-    chat: Outbox<ChatMsg>,
-    zones: Directory<ZoneId, ZoneMsg>,
-    hosts: Directory<ServerId, HostMsg>,
-    gateways: Directory<ServerId, GatewayMsg>,
-    logins: Directory<ServerId, LoginMsg>,
-}
-
-/// The receiving ends.
-struct Inboxes {
-    master: Inbox<MasterMsg>,
-    login: Inbox<LoginMsg>,
-    chat: Inbox<ChatMsg>,
-    gateway: Inbox<GatewayMsg>,
-}
-
-/// Every role in this process, wired directly.
-fn wire(loopback: bool, server: ServerId) -> (Wiring, Inboxes, Inbox<HostMsg>) {
-    // All roles are in this process.
-    metrics::gauge!("throng_links_up").set(0.0);
-    let (master, master_inbox) = inbox(limits::MASTER_INBOX, loopback);
-    let (login, login_inbox) = inbox(limits::LOGIN_INBOX, loopback);
-    let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);
-    let (gateway, gateway_inbox) = inbox(limits::GATEWAY_INBOX, loopback);
-    let (host, host_inbox) = inbox(limits::HOST_INBOX, loopback);
-    let wiring = Wiring {
-        loopback,
-        master,
-        login: login.clone(),
-        chat,
-        zones: Directory::default(),
-        hosts: Directory::default(),
-        gateways: Directory::default(),
-        logins: Directory::default(),
-    };
-    wiring.gateways.insert(server, gateway);
-    wiring.logins.insert(server, login);
-    wiring.hosts.insert(server, host);
-    let inboxes = Inboxes {
-        master: master_inbox,
-        login: login_inbox,
-        chat: chat_inbox,
-        gateway: gateway_inbox,
-    };
-    (wiring, inboxes, host_inbox)
+/// What the roles of one process share.
+struct Process {
+    config: Config,
+    roles: Roles,
+    server: ServerId,
+    /// Unix ms.
+    started_at: u64,
+    data: DataDir,
+    store: Store,
+    /// The login role's.
+    signer: Option<TicketSigner>,
+    verifier: TicketVerifier,
+    tasks: TaskTracker,
+    link_tasks: TaskTracker,
+    stops: Stops,
 }
 
 /// Runs the process until `stop` is cancelled, then drains it.
@@ -112,34 +93,33 @@ pub async fn run(
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    if !roles.is_all() {
-        bail!("this version runs all roles in one process: use --role all, not --role {roles}");
-    }
     let data = data_dir::open(&config.data_dir)?;
-    let signer = TicketSigner::load_or_create(&data.file("login.key"))?;
+    let server = ServerId::random();
+    let verifier = TicketVerifier::default();
+    let signer = if roles.has(Role::Login) {
+        let signer = TicketSigner::load_or_create(&data.file("login.key"))?;
+        verifier.trust(server, signer.public_key())?;
+        Some(signer)
+    } else {
+        None
+    };
     let operator_token = data.secret("operator.token")?;
-    data.secret("cluster.secret")?;
     let store =
         Store::open(&config.store, data.path()).await.context("the database cannot be opened")?;
     let process = Process {
         config,
-        server: ServerId::random(),
+        roles,
+        server,
+        started_at: crate::tick::unix_millis(),
+        data,
         store,
         signer,
+        verifier,
         tasks: TaskTracker::new(),
+        link_tasks: TaskTracker::new(),
         stops: Stops::default(),
     };
     process.play(metrics, operator_token, stop).await
-}
-
-/// What the roles of one process share.
-struct Process {
-    config: Config,
-    server: ServerId,
-    store: Store,
-    signer: TicketSigner,
-    tasks: TaskTracker,
-    stops: Stops,
 }
 
 impl Process {
@@ -149,85 +129,215 @@ impl Process {
         operator_token: String,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let (wiring, inboxes, host_inbox) = wire(self.config.link.loopback, self.server);
-        let tls = self.tls()?;
-        let gate = Gate::new(self.config.net.max_connections, self.config.net.per_address);
-        let admin = bind(self.config.ports.admin, "ports.admin").await?;
-        let http = bind(self.address(self.config.ports.http), "ports.http").await?;
+        let token = admin::OperatorToken::new(&operator_token)?;
+        let (wiring, inboxes) = wire(&self.roles, self.config.link.loopback, self.server);
+        let operators = bind(self.config.ports.admin, "ports.admin").await?;
+        let inner = Hosted::default();
+        let (links, events) = self.start_links(&inner)?;
+        let mut clients = self.open_to_clients(&wiring).await?;
+        clients.addresses.admin = Some(operators.local_addr()?);
+        clients.addresses.link = links.as_ref().map(Links::local_addr);
+        wiring.host(&inner);
 
-        let (reports, reports_in) = gateway::reports();
-        let shared = self.gateway_shared(&wiring, reports);
-        let limits = self.config.net.connection_limits();
-        let gateway_shards = spawn_shards(
-            self.config.net.shard_count(),
-            limits::SHARD_INBOX,
-            limits,
-            self.stops.shards.clone(),
-            {
-                let shared = shared.clone();
-                move |index| gateway::GatewayService::new(index, shared.clone())
-            },
-        );
-        let (login_requests, requests) = mpsc::channel(login::REQUESTS_WAITING);
-        let login_shards =
-            spawn_shards(1, limits::SHARD_INBOX, limits, self.stops.shards.clone(), {
-                let config = self.config.login.clone();
-                move |index| login::LoginPort::new(&config, index, login_requests.clone())
-            });
-
-        let ports = Ports { process: &self, gate: &gate, tls: &tls };
-        let addresses = Addresses {
-            login: ports.packets(self.config.ports.login, "login", &login_shards)?,
-            gateway: ports.packets(self.config.ports.gateway, "gateway", &gateway_shards)?,
-            text: ports.lines(self.config.ports.text, &gateway_shards)?,
-            http: http.local_addr()?,
-            admin: admin.local_addr()?,
-            secure: tls.is_some(),
-        };
-
-        let (hosted, zones_run) = watch::channel(Vec::new());
-        let host = tokio::spawn(zone::host::run(self.host_parts(&wiring, hosted), host_inbox));
-        self.run_zones(&wiring);
-        let queries =
-            self.start_roles(&wiring, inboxes, requests, login_shards.clone(), shared.clone());
-        let gateway = tokio::spawn(gateway::run(
-            shared,
-            queries.gateway_inbox,
-            reports_in,
-            gateway_shards.clone(),
-            self.store.clone(),
-            self.stops.gateway.clone(),
-        ));
-        self.report_status(&wiring, &gate, &addresses, zones_run.clone());
-        self.serve_http(http, tls, gateway_shards.clone(), gate.clone())?;
-        self.await_zones(zones_run, &stop).await;
-        let readiness = admin::Readiness::new(Roles::all());
-        for role in Roles::all().iter() {
+        let readiness = admin::Readiness::new(self.roles.clone());
+        let (hosting, hosted) = watch::channel(Vec::new());
+        let running = self.start(&wiring, &inner, inboxes, &mut clients, hosting)?;
+        let Running { node, master, host, gateway, shards } = running;
+        let cluster = Cluster::new(cluster::Parts {
+            server: self.server,
+            roles: self.roles.clone(),
+            started_at: self.started_at,
+            wiring: wiring.clone(),
+            links: links.clone(),
+            verifier: self.verifier.clone(),
+            ticket_key: self.signer.as_ref().map(|s| Bytes::copy_from_slice(s.public_key())),
+            hosting: hosted.clone(),
+            world: self
+                .config
+                .world
+                .zones
+                .iter()
+                .map(|zone| (zone.id, zone.name.clone()))
+                .collect(),
+            readiness: readiness.clone(),
+            drain: stop.clone(),
+        });
+        self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
+        let (drains, draining) = watch::channel(false);
+        self.report_status(&wiring, &clients, links.as_ref(), hosted.clone(), draining);
+        for role in self.roles.iter() {
             readiness.started(role);
         }
-        let token = admin::OperatorToken::new(&operator_token)?;
-        self.serve_operators(admin, metrics, token, queries.master_queries, readiness.clone());
-        banner::print(&self.config, &addresses);
+        self.serve_operators(operators, metrics, token, master, readiness.clone());
+        if self.roles.is_all() {
+            // A whole world says that it runs when it does.
+            let complete = tokio::time::timeout(COMPLETE_WITHIN, readiness.complete());
+            tokio::select! {
+                _ = complete => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        banner::print(&self.config, &self.roles, &clients.addresses);
 
         stop.cancelled().await;
         info!("stopping");
         readiness.drain();
+        drains.send_replace(true);
         self.stops.listeners.cancel();
         self.stops.gateway.cancel();
-        ended("gateway", gateway).await;
+        if let Some(gateway) = gateway {
+            ended("gateway", gateway).await;
+        }
+        self.give_zones_away(&wiring, hosted).await;
         self.stops.zones.cancel();
-        ended("zone host", host).await;
+        if let Some(host) = host {
+            ended("zone host", host).await;
+        }
         self.stops.others.cancel();
         self.tasks.close();
         if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
             error!("some roles do not end; going on without them");
         }
+        self.stops.links.cancel();
+        self.link_tasks.close();
+        if tokio::time::timeout(STOP_WITHIN, self.link_tasks.wait()).await.is_err() {
+            error!("some links do not end; going on without them");
+        }
         self.stops.shards.cancel();
-        gateway_shards.join().await;
-        login_shards.join().await;
+        for shards in shards {
+            shards.await;
+        }
         self.store.close().await;
         info!("stopped");
         Ok(())
+    }
+
+    /// Before the zones stop: other servers take them over with everybody in them, if there are
+    /// any. What they do not take in time is stopped, its players saved.
+    async fn give_zones_away(
+        &self,
+        wiring: &Wiring,
+        mut hosted: watch::Receiver<zone::host::Hosted>,
+    ) {
+        self.stops.zones_away.cancel();
+        if wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
+            let none = hosted.wait_for(Vec::is_empty);
+            if tokio::time::timeout(ZONES_AWAY_WITHIN, none).await.is_err() {
+                warn!("some zones were not taken over by another server; they stop");
+            }
+        }
+    }
+
+    /// Links with the other processes; none where the whole world is this one.
+    fn start_links(
+        &self,
+        hosted: &Hosted,
+    ) -> anyhow::Result<(Option<Links>, mpsc::Receiver<LinkEvent>)> {
+        let (events_out, events) = mpsc::channel(limits::NODE_INBOX);
+        if self.roles.is_all() && self.store.is_ours_alone() {
+            return Ok((None, events));
+        }
+        let config = self.config.link.clone();
+        let secret = match &config.secret_file {
+            Some(path) => data_dir::read_secret(path).context("link.secret_file")?,
+            None => self.data.secret("cluster.secret")?,
+        };
+        let links = tcp::start(tcp::Parts {
+            bind: self.address(self.config.ports.link),
+            secret: ClusterSecret::new(secret.trim()),
+            identity: Identity {
+                server: self.server,
+                roles: self.roles.clone(),
+                host: self.config.ports.advertise.clone(),
+                port: self.config.ports.link,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            hosted: hosted.clone(),
+            events: events_out,
+            tasks: self.link_tasks.clone(),
+            stop: self.stops.links.clone(),
+            config: config.clone(),
+        })?;
+        for address in &config.master {
+            links.dial(address).map_err(|problem| anyhow::anyhow!("link.master: {problem}"))?;
+        }
+        Ok((Some(links), events))
+    }
+
+    /// Tells the master how this process is, once a second and when its zones change.
+    fn report_status(
+        &self,
+        wiring: &Wiring,
+        clients: &Clients,
+        links: Option<&Links>,
+        hosted: watch::Receiver<zone::host::Hosted>,
+        draining: watch::Receiver<bool>,
+    ) {
+        let ports = &self.config.ports;
+        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
+        let template = ServerStatus {
+            server: self.server,
+            name: ports.advertise.clone(),
+            roles: self.roles.iter().collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            region: ports.region.clone(),
+            host: ports.advertise.clone(),
+            port: port(clients.addresses.gateway),
+            text_port: port(clients.addresses.text),
+            players: 0,
+            capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
+            cpu_percent: 0.0,
+            memory: 0,
+            zones: Vec::new(),
+            draining: false,
+            link_port: port(clients.addresses.link),
+            started_at: self.started_at,
+            links: 0,
+        };
+        let (gate, links) = (clients.gate.clone(), links.cloned());
+        let clients = move || u32::try_from(gate.connections()).unwrap_or(u32::MAX);
+        let up = move || {
+            let links = links.iter().flat_map(Links::status).filter(|link| link.up).count();
+            u32::try_from(links).unwrap_or(u32::MAX)
+        };
+        let source = status::StatusSource {
+            clients: self.roles.has(Role::Gateway).then(|| Box::new(clients) as _),
+            hosted,
+            links: Box::new(up),
+            draining,
+        };
+        let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
+        self.tasks.spawn(status::report(template, source, master, stop));
+    }
+
+    /// Starts the roles that this process plays.
+    fn start(
+        &self,
+        wiring: &Wiring,
+        inner: &Hosted,
+        inboxes: Inboxes,
+        clients: &mut Clients,
+        hosting: watch::Sender<zone::host::Hosted>,
+    ) -> anyhow::Result<Running> {
+        let Inboxes { node, host, master, login, chat, gateway } = inboxes;
+        let mut running = Running { node, master: None, host: None, gateway: None, shards: vec![] };
+        running.master = master.map(|inbox| self.start_master(wiring, inbox));
+        if let Some(inbox) = chat {
+            self.start_chat(wiring, inbox);
+        }
+        running.host = host.map(|inbox| self.start_host(wiring, inner, inbox, hosting));
+        if let (Some(inbox), Some(side)) = (login, clients.login.take()) {
+            let shards = side.shards.clone();
+            running.shards.push(Box::pin(async move { shards.join().await }));
+            self.start_login(wiring, inbox, side);
+        }
+        if let (Some(inbox), Some(side)) = (gateway, clients.gateway.take()) {
+            let GatewaySide { shared, reports, shards, http } = side;
+            self.serve_http(http, shards.clone(), clients.gate.clone(), clients.tls.clone())?;
+            running.gateway = Some(self.start_gateway(inbox, shared, reports, shards.clone()));
+            running.shards.push(Box::pin(async move { shards.join().await }));
+        }
+        Ok(running)
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {
@@ -243,182 +353,21 @@ impl Process {
     fn address(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.config.ports.bind, port)
     }
-
-    fn gateway_shared(
-        &self,
-        wiring: &Wiring,
-        reports: mpsc::Sender<gateway::FromShard>,
-    ) -> gateway::Shared {
-        gateway::Shared {
-            server: self.server,
-            config: self.config.gateway.clone(),
-            rates: self.config.net.rate.clone(),
-            content: self.config.world.clone(),
-            peers: gateway::Peers {
-                zones: wiring.zones.clone(),
-                login: wiring.login.clone(),
-                chat: wiring.chat.clone(),
-                master: wiring.master.clone(),
-            },
-            verifier: self.signer.verifier(),
-            minimum_version: self.config.login.minimum_version().unwrap_or_default(),
-            reports,
-        }
-    }
-
-    fn host_parts(
-        &self,
-        wiring: &Wiring,
-        hosted: watch::Sender<zone::host::Hosted>,
-    ) -> zone::host::Parts {
-        let (opens, closes) = (wiring.zones.clone(), wiring.zones.clone());
-        zone::host::Parts {
-            server: self.server,
-            config: self.config.zone.clone(),
-            content: self.config.world.clone(),
-            store: self.store.clone(),
-            alone: self.store.is_ours_alone(),
-            loopback: wiring.loopback,
-            peers: zone::Peers {
-                gateways: wiring.gateways.clone(),
-                zones: wiring.zones.clone(),
-                chat: wiring.chat.clone(),
-                master: wiring.master.clone(),
-            },
-            hosts: wiring.hosts.clone(),
-            doors: zone::host::Doors {
-                open: Box::new(move |hosted, outbox| opens.insert(hosted.zone, outbox)),
-                close: Box::new(move |hosted| closes.remove(hosted.zone)),
-            },
-            hosted,
-            drain: CancellationToken::new(),
-            stop: self.stops.zones.clone(),
-        }
-    }
-
-    /// Has this process's host run every zone of the world.
-    fn run_zones(&self, wiring: &Wiring) {
-        for zone in &self.config.world.zones {
-            let told = wiring.hosts.get(self.server).map(|host| {
-                let run = HostMsg::Run { zone: zone.id };
-                host.send(run)
-            });
-            if !matches!(told, Some(Ok(()))) {
-                error!(zone = %zone.id, "the zone host was not told to run a zone");
-            }
-        }
-    }
-
-    /// Waits until every zone runs: who is told that the server is ready may come in anywhere. One
-    /// that another process holds is not waited for for ever.
-    async fn await_zones(
-        &self,
-        mut hosted: watch::Receiver<zone::host::Hosted>,
-        stop: &CancellationToken,
-    ) {
-        let count = self.config.world.zones.len();
-        let all_run = hosted.wait_for(|hosted| hosted.len() >= count);
-        tokio::select! {
-            _ = all_run => {}
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(ZONES_WITHIN) => warn!("not all zones run here"),
-        }
-    }
-
-    /// Starts the roles that are tasks.
-    fn start_roles(
-        &self,
-        wiring: &Wiring,
-        inboxes: Inboxes,
-        requests: mpsc::Receiver<login::PortRequest>,
-        login_shards: Shards<login::PortMsg>,
-        shared: gateway::Shared,
-    ) -> Started {
-        let (master_queries, queries) = mpsc::channel(limits::MASTER_INBOX);
-        let stop = &self.stops.others;
-        let parts = master::Parts {
-            config: self.config.master.clone(),
-            zones: self.config.world.zones.iter().map(|zone| zone.id).collect(),
-            alone: true,
-            peers: master::Peers {
-                gateways: wiring.gateways.clone(),
-                login: wiring.logins.clone(),
-                nodes: Directory::default(),
-                hosts: wiring.hosts.clone(),
-            },
-            store: self.store.clone(),
-        };
-        self.tasks.spawn(master::run(parts, inboxes.master, queries, stop.clone()));
-        let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
-        let (config, store) = (self.config.chat.clone(), self.store.clone());
-        self.tasks.spawn(chat::run(config, inboxes.chat, peers, store, stop.clone()));
-        let peers =
-            login::Peers { gateways: wiring.gateways.clone(), master: wiring.master.clone() };
-        let parts = login::Parts {
-            store: self.store.clone(),
-            signer: self.signer.clone(),
-            content: shared.content,
-            port: login::PortLink {
-                requests,
-                answer: Box::new(move |shard, message| login_shards.send(shard, message)),
-            },
-        };
-        let (config, stop) = (self.config.login.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            if let Err(problem) = login::run(config, inboxes.login, peers, parts, stop).await {
-                error!(%problem, "the login role has ended");
-            }
-        });
-        Started { gateway_inbox: inboxes.gateway, master_queries }
-    }
-
-    fn report_status(
-        &self,
-        wiring: &Wiring,
-        gate: &Arc<Gate>,
-        addresses: &Addresses,
-        hosted: watch::Receiver<zone::host::Hosted>,
-    ) {
-        let template = ServerStatus {
-            server: self.server,
-            name: self.config.ports.advertise.clone(),
-            roles: Roles::all().iter().collect(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            region: self.config.ports.region.clone(),
-            host: self.config.ports.advertise.clone(),
-            port: addresses.gateway.port(),
-            text_port: addresses.text.port(),
-            players: 0,
-            capacity: u32::try_from(self.config.net.max_connections).unwrap_or(u32::MAX),
-            cpu_percent: 0.0,
-            memory: 0,
-            zones: Vec::new(),
-            draining: false,
-            link_port: 0,
-            started_at: crate::tick::unix_millis(),
-            links: 0,
-        };
-        let gate = gate.clone();
-        let connections = move || u32::try_from(gate.connections()).unwrap_or(u32::MAX);
-        let source = status::StatusSource {
-            clients: Some(Box::new(connections)),
-            hosted,
-            links: Box::new(|| 0),
-            draining: watch::channel(false).1,
-        };
-        let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
-        self.tasks.spawn(status::report(template, source, master, stop));
-    }
 }
 
 /// What starting the roles leaves for the others.
-struct Started {
-    gateway_inbox: Inbox<GatewayMsg>,
-    master_queries: mpsc::Sender<master::query::Query>,
+struct Running {
+    node: Inbox<NodeMsg>,
+    /// The way to ask the master of this process.
+    master: Option<mpsc::Sender<master::query::Query>>,
+    host: Option<JoinHandle<()>>,
+    gateway: Option<JoinHandle<()>>,
+    /// Each ends with some I/O shards.
+    shards: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Waits for a part to end, but not for ever.
-async fn ended(what: &str, task: tokio::task::JoinHandle<()>) {
+async fn ended(what: &str, task: JoinHandle<()>) {
     match tokio::time::timeout(STOP_WITHIN, task).await {
         Ok(Ok(())) => {}
         Ok(Err(problem)) => error!(%problem, "the {what} has ended badly"),

@@ -27,14 +27,14 @@ impl Process {
         listener: TcpListener,
         metrics: PrometheusHandle,
         token: admin::OperatorToken,
-        master: mpsc::Sender<master::query::Query>,
+        master: Option<mpsc::Sender<master::query::Query>>,
         readiness: admin::Readiness,
     ) {
         let zones = self.config.world.zones.iter();
         let state = admin::AdminState {
             metrics,
             token,
-            master: Some(master),
+            master,
             store: Some(self.store.clone()),
             readiness,
             started: now(),
@@ -52,9 +52,9 @@ impl Process {
     pub(super) fn serve_http(
         &self,
         listener: TcpListener,
-        tls: Option<Tls>,
         shards: Shards<gateway::ToShard>,
         gate: Arc<Gate>,
+        tls: Option<Tls>,
     ) -> anyhow::Result<()> {
         let stop = self.stops.gateway.clone();
         let allowed_origins = self.config.net.allowed_origins.clone();

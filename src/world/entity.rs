@@ -5,7 +5,9 @@
 //! [`HANDLE_REST`] ticks, so that whoever looks at every frame within that time never mistakes one
 //! entity for another.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::FixedState;
 
 use crate::geometry::Pose;
 use crate::ids::{EntityId, Key, PlayerId};
@@ -201,7 +203,8 @@ pub struct Entities {
     slots: Vec<Option<Entity>>,
     /// By handle: whose it is, or was last.
     ids: Vec<EntityId>,
-    by_id: BTreeMap<EntityId, Handle>,
+    /// Asked by key alone: its order is nobody's.
+    by_id: HashMap<EntityId, Handle, FixedState>,
     resting: VecDeque<(Tick, Handle)>,
 }
 

@@ -10,6 +10,7 @@ use crate::tick::Tick;
 use crate::world::content::ZoneKind;
 use crate::world::entity::{Appearance, AppearanceChange, Entities, Handle};
 use crate::world::grid::Grid;
+use crate::world::handles::Handles;
 
 /// The place of a handle that is not in the frame.
 pub const ABSENT: u32 = u32::MAX;
@@ -68,6 +69,8 @@ pub struct Frame {
     pub at: Vec<Point>,
     /// Whether the packed position differs from the last frame's.
     pub changed: Vec<bool>,
+    /// The handles of those.
+    pub moved: Handles,
     /// By handle: its place in the columns, or [`ABSENT`].
     pub places: Vec<u32>,
     /// By handle: whose it is, or was last.
@@ -111,14 +114,19 @@ impl Frame {
             packed: vec![PackedPosition::default(); count],
             at: vec![Point::default(); count],
             changed: vec![false; count],
+            moved: Handles::default(),
             places: vec![ABSENT; ids.len()],
             ids,
         };
+        frame.moved.clear(frame.ids.len());
         for ((packed, at, changed), place) in entities.iter().zip(order) {
             let index = place as usize;
             frame.packed[index] = *packed;
             frame.at[index] = *at;
             frame.changed[index] = *changed;
+            if *changed {
+                frame.moved.add(packed.handle());
+            }
             frame.places[packed.handle().index()] = place;
         }
         frame

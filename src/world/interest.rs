@@ -2,7 +2,9 @@
 //! this tick.
 //!
 //! The gateway keeps one [`View`] for each session and each zone in sight of it, and runs
-//! [`View::fold`] once for every frame. Nothing here allocates once its buffers have grown.
+//! [`View::fold`] once for every frame. In a crowd, where a look around costs as much as telling what
+//! is seen, it looks several times a second only; what has moved is known in between all the same.
+//! Nothing here allocates once its buffers have grown.
 
 use crate::geometry::Point;
 use crate::ids::ZoneId;
@@ -10,6 +12,7 @@ use crate::limits::{LEAVE_RADIUS, VIEW_RADIUS};
 use crate::tick::Tick;
 use crate::world::entity::{HANDLE_REST, Handle};
 use crate::world::frame::Frame;
+use crate::world::handles::Handles;
 
 /// The nearest so many are told at every tick.
 pub const NEAR_COUNT: usize = 50;
@@ -17,61 +20,20 @@ pub const NEAR_COUNT: usize = 50;
 pub const MIDDLE_COUNT: usize = 200;
 /// 4 Hz.
 pub const MIDDLE_PERIOD: u64 = 5;
-/// All others in turn, as often as the budget allows but at least every 2 s.
-const FAR_PERIODS: std::ops::RangeInclusive<u64> = 20..=40;
-/// Records a tick that the farthest may take: what 30 KB/s leaves after the two nearer tiers.
+/// With more than this in view it is a crowd: those beyond are told in turn, as often as the budget
+/// allows but at least every 2 s.
+const CROWD: usize = NEAR_COUNT + MIDDLE_COUNT;
+/// A round of those beyond takes so many ticks, at least and at most.
+const FAR_PERIODS: std::ops::RangeInclusive<usize> = 20..=40;
+/// Records a tick that they may take: what 30 KB/s leaves after the two nearer tiers.
 const FAR_RECORDS: usize = 70;
+/// Ticks from look to look in a crowd: 4 Hz.
+const LOOK_PERIOD: u64 = 5;
+/// The same while some have yet to come into view.
+const LOOK_PERIOD_BEHIND: u64 = 2;
 
 /// How far the first of a tier moves on from tick to tick; a prime, to reach them all.
 const STRIDE: usize = 7_919;
-
-/// A set of handles.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn get(&self, handle: Handle) -> bool {
-        let word = self.0.get(handle.index() / 64).copied().unwrap_or(0);
-        word >> (handle.index() % 64) & 1 == 1
-    }
-
-    /// Within the length set by [`Self::clear`] only.
-    fn set(&mut self, handle: Handle) {
-        self.0[handle.index() / 64] |= 1 << (handle.index() % 64);
-    }
-
-    fn unset(&mut self, handle: Handle) {
-        if let Some(word) = self.0.get_mut(handle.index() / 64) {
-            *word &= !(1 << (handle.index() % 64));
-        }
-    }
-
-    /// Empties the set and makes room for `handles`.
-    fn clear(&mut self, handles: usize) {
-        self.0.clear();
-        self.0.resize(handles.div_ceil(64), 0);
-    }
-
-    fn grow(&mut self, handles: usize) {
-        let words = handles.div_ceil(64).max(self.0.len());
-        self.0.resize(words, 0);
-    }
-
-    /// Handles in `self` that are not in `other`, rising.
-    fn without<'a>(&'a self, other: &'a Bits) -> impl Iterator<Item = Handle> + 'a {
-        self.0.iter().enumerate().flat_map(move |(index, word)| {
-            let mut left = word & !other.0.get(index).copied().unwrap_or(0);
-            std::iter::from_fn(move || {
-                if left == 0 {
-                    return None;
-                }
-                let bit = left.trailing_zeros() as usize;
-                left &= left - 1;
-                Some(Handle((index * 64 + bit) as u16))
-            })
-        })
-    }
-}
 
 /// What one session sees of one zone.
 #[derive(Debug, Clone)]
@@ -80,10 +42,18 @@ pub struct View {
     pub zone: ZoneId,
     origin: u64,
     folded: Tick,
-    seen: Bits,
+    seen: Handles,
     /// Seen, and moved since last told.
-    owed: Bits,
+    owed: Handles,
     count: usize,
+    /// In a crowd, as of the last look: the nearest, then those after them. Empty otherwise.
+    close: Vec<Handle>,
+    /// In a crowd: when to look again.
+    next_look: Tick,
+    /// Where in the row of handles those beyond are told from.
+    turn: usize,
+    /// Spreads the looks of a crowd's views over the ticks.
+    salt: u64,
 }
 
 /// What [`View::fold`] found; reused from session to session.
@@ -93,21 +63,67 @@ pub struct Look {
     pub entered: Vec<Handle>,
     /// Went out of view.
     pub left: Vec<Handle>,
-    /// In view: square of the distance and place in the frame.
-    near: Vec<(f32, u32)>,
-    next: Bits,
+    /// In view, if it was looked for: see [`Near`].
+    near: Vec<Near>,
+    new: Vec<Near>,
+    next: Handles,
+    close: Handles,
+}
+
+/// An entity in view: its distance and its place in the frame in one number that sorts by distance,
+/// then place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Near(u64);
+
+impl Near {
+    fn new(distance_squared: f32, place: usize) -> Self {
+        // Of floats that are not negative the bits sort as the numbers do.
+        Self(u64::from(distance_squared.to_bits()) << 32 | place as u64)
+    }
+
+    fn place(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn handle(self, frame: &Frame) -> Handle {
+        frame.packed[self.place()].handle()
+    }
+}
+
+/// How many were told, and how many found no room.
+struct Told {
+    most: usize,
+    told: usize,
+    shed: usize,
+}
+
+impl Told {
+    /// Whether one more fits; counts it either way.
+    fn fits(&mut self) -> bool {
+        let fits = self.told < self.most;
+        if fits {
+            self.told += 1;
+        } else {
+            self.shed += 1;
+        }
+        fits
+    }
 }
 
 impl View {
-    /// Sees nothing yet.
-    pub fn new(frame: &Frame) -> Self {
+    /// Sees nothing yet. Views with different `salt` look around at different ticks in a crowd.
+    pub fn new(frame: &Frame, salt: usize) -> Self {
         Self {
             zone: frame.zone,
             origin: frame.origin,
             folded: Tick(frame.tick.0.saturating_sub(1)),
-            seen: Bits::default(),
-            owed: Bits::default(),
+            seen: Handles::default(),
+            owed: Handles::default(),
             count: 0,
+            close: Vec::new(),
+            next_look: frame.tick,
+            turn: 0,
+            salt: salt as u64,
         }
     }
 
@@ -129,74 +145,99 @@ impl View {
 
     /// Whether the entity at `handle` is in view.
     pub fn sees(&self, handle: Handle) -> bool {
-        self.seen.get(handle)
+        self.seen.has(handle)
     }
 
     /// Brings the view to `frame` as seen from `eye`: within [`VIEW_RADIUS`] everything is seen,
     /// up to [`LEAVE_RADIUS`] what was seen before. At most `newcomers` enter at once, the nearest
-    /// first; the others enter with later frames. Frames missed since the last call make everything
-    /// in view owed.
+    /// first; the others enter with later frames. In a crowd all this is found a quarter of a second
+    /// late at most. Frames missed since the last call make everything in view owed.
     /// Folding the same frame again only looks anew.
     pub fn fold(&mut self, frame: &Frame, eye: Point, newcomers: usize, look: &mut Look) {
-        let fresh = frame.tick != self.folded;
-        let missed = frame.tick.0 > self.folded.0 + 1;
-        self.folded = frame.tick;
         look.entered.clear();
         look.left.clear();
         look.near.clear();
+        if frame.tick != self.folded {
+            self.owed.grow(frame.ids.len());
+            if frame.tick.0 > self.folded.0 + 1 {
+                self.owed.add_all(&self.seen);
+            } else {
+                self.owed.add_common(&self.seen, &frame.moved);
+            }
+            self.folded = frame.tick;
+        }
+        if self.close.is_empty() || frame.tick >= self.next_look {
+            self.look_around(frame, eye, newcomers, look);
+        }
+    }
+
+    fn look_around(&mut self, frame: &Frame, eye: Point, newcomers: usize, look: &mut Look) {
         look.next.clear(frame.ids.len());
-        self.owed.grow(frame.ids.len());
         let enter = VIEW_RADIUS * VIEW_RADIUS;
         let leave = LEAVE_RADIUS * LEAVE_RADIUS;
         for run in frame.grid.runs(eye, LEAVE_RADIUS) {
-            for place in run {
-                let distance = frame.at[place].distance_squared(eye);
-                if distance > leave {
-                    continue;
-                }
-                let handle = frame.packed[place].handle();
-                if distance <= enter || self.seen.get(handle) {
-                    look.next.set(handle);
-                    look.near.push((distance, place as u32));
-                    if fresh && (frame.changed[place] || missed) {
-                        self.owed.set(handle);
-                    }
+            let entities = frame.at[run.clone()].iter().zip(&frame.packed[run.clone()]);
+            for (place, (at, packed)) in run.zip(entities) {
+                let distance = at.distance_squared(eye);
+                if distance <= enter || (distance <= leave && self.seen.has(packed.handle())) {
+                    look.next.add(packed.handle());
+                    look.near.push(Near::new(distance, place));
                 }
             }
         }
-        look.entered.extend(look.next.without(&self.seen));
-        if look.entered.len() > newcomers {
-            self.put_off(frame, newcomers, look);
-        }
-        look.left.extend(self.seen.without(&look.next));
-        // Who has just entered was told with its place; who left is nobody's business any more.
-        for handle in look.entered.iter().chain(&look.left) {
-            self.owed.unset(*handle);
+        let mut period = LOOK_PERIOD;
+        if look.next != self.seen {
+            look.entered.extend(look.next.without(&self.seen));
+            if look.entered.len() > newcomers {
+                self.put_off(frame, newcomers, look);
+                period = LOOK_PERIOD_BEHIND;
+            }
+            look.left.extend(self.seen.without(&look.next));
+            // Who has just entered was told with its place; who left is nobody's business any more.
+            self.owed.keep(&look.next);
         }
         self.count = look.near.len();
         std::mem::swap(&mut self.seen, &mut look.next);
+        self.note_crowd(frame, period, look);
     }
 
     /// Keeps the nearest `newcomers` of those that entered, and takes the others out again.
     fn put_off(&mut self, frame: &Frame, newcomers: usize, look: &mut Look) {
-        let handle = |place: u32| frame.packed[place as usize].handle();
-        let is_new = |entry: &(f32, u32)| !self.seen.get(handle(entry.1));
-        let mut new: Vec<(f32, u32)> = look.near.iter().copied().filter(is_new).collect();
-        new.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for (_, place) in &new[newcomers..] {
-            look.next.unset(handle(*place));
+        let Look { entered, near, new, next, .. } = look;
+        new.clear();
+        new.extend(near.iter().filter(|near| !self.seen.has(near.handle(frame))));
+        new.select_nth_unstable(newcomers);
+        for near in &new[newcomers..] {
+            next.remove(near.handle(frame));
         }
-        look.near.retain(|(_, place)| look.next.get(handle(*place)));
-        look.entered.clear();
-        look.entered.extend(look.next.without(&self.seen));
+        near.retain(|near| next.has(near.handle(frame)));
+        entered.clear();
+        entered.extend(next.without(&self.seen));
+    }
+
+    /// In a crowd: remembers who is close, and when to look again.
+    fn note_crowd(&mut self, frame: &Frame, period: u64, look: &mut Look) {
+        if look.near.len() <= CROWD {
+            if !self.close.is_empty() {
+                self.close = Vec::new();
+            }
+            return;
+        }
+        let first = self.close.is_empty();
+        look.near.select_nth_unstable(CROWD);
+        look.near[..CROWD].select_nth_unstable(NEAR_COUNT);
+        self.close.clear();
+        self.close.extend(look.near[..CROWD].iter().map(|near| near.handle(frame)));
+        let wait = if first { 1 + self.salt % period } else { period };
+        self.next_look = Tick(frame.tick.0 + wait);
     }
 
     /// Everything that is in view, as handles to be told as gone.
     pub fn drain(&mut self) -> Vec<Handle> {
-        let none = Bits::default();
-        let all = self.seen.without(&none).collect();
-        self.seen.0.clear();
-        self.owed.0.clear();
+        let all = self.seen.without(&Handles::default()).collect();
+        self.seen.clear(0);
+        self.owed.clear(0);
+        self.close = Vec::new();
         self.count = 0;
         all
     }
@@ -211,197 +252,93 @@ impl View {
         most: usize,
         mut tell: impl FnMut(usize),
     ) -> usize {
-        let far_from = NEAR_COUNT + MIDDLE_COUNT;
-        let total = look.near.len();
-        let by_distance = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if total > far_from {
-            look.near.select_nth_unstable_by(far_from, by_distance);
+        let mut count = Told { most, told: 0, shed: 0 };
+        if self.close.is_empty() {
+            let total = look.near.len();
+            if total > NEAR_COUNT {
+                look.near.select_nth_unstable(NEAR_COUNT);
+            }
+            let (near, middle) = look.near.split_at(total.min(NEAR_COUNT));
+            let place = |near: &Near| Some((near.handle(frame), near.place()));
+            self.tell_tier(frame, near, 1, place, &mut count, &mut tell);
+            self.tell_tier(frame, middle, MIDDLE_PERIOD, place, &mut count, &mut tell);
+            return count.shed;
         }
-        if total > NEAR_COUNT {
-            let nearer = total.min(far_from);
-            look.near[..nearer].select_nth_unstable_by(NEAR_COUNT, by_distance);
-        }
-        let far_period = (total.saturating_sub(far_from).div_ceil(FAR_RECORDS) as u64)
-            .clamp(*FAR_PERIODS.start(), *FAR_PERIODS.end());
-        let (near, middle) = (total.min(NEAR_COUNT), total.min(far_from));
-        let tiers = [(0..near, 1), (near..middle, MIDDLE_PERIOD), (middle..total, far_period)];
-        let (mut told, mut shed) = (0, 0);
-        for (ranks, period) in tiers {
-            // Each time another is the first, so that none is shed for ever.
-            let first = (frame.tick.0 as usize).wrapping_mul(STRIDE) % ranks.len().max(1);
-            let (later, sooner) = look.near[ranks].split_at(first);
-            for &(_, place) in sooner.iter().chain(later) {
-                let handle = frame.packed[place as usize].handle();
-                let turn = (frame.tick.0 + u64::from(handle.0)).is_multiple_of(period);
-                if !turn || !self.owed.get(handle) {
-                    continue;
-                }
-                if told == most {
-                    shed += 1;
-                    continue;
-                }
-                self.owed.unset(handle);
-                told += 1;
-                tell(place as usize);
+        let close = std::mem::take(&mut self.close);
+        let (near, middle) = close.split_at(NEAR_COUNT.min(close.len()));
+        let place = |handle: &Handle| Some((*handle, frame.place(*handle)?));
+        self.tell_tier(frame, near, 1, place, &mut count, &mut tell);
+        self.tell_tier(frame, middle, MIDDLE_PERIOD, place, &mut count, &mut tell);
+        self.close = close;
+        self.tell_far(frame, look, &mut count, &mut tell);
+        count.shed
+    }
+
+    /// Those of a tier whose turn it is: each once in `period` ticks.
+    fn tell_tier<R>(
+        &mut self,
+        frame: &Frame,
+        ranks: &[R],
+        period: u64,
+        place: impl Fn(&R) -> Option<(Handle, usize)>,
+        count: &mut Told,
+        tell: &mut impl FnMut(usize),
+    ) {
+        let tick = frame.tick.0;
+        // Each time another is the first, so that none is shed for ever.
+        let first = (tick as usize).wrapping_mul(STRIDE) % ranks.len().max(1);
+        let (later, sooner) = ranks.split_at(first);
+        for rank in sooner.iter().chain(later) {
+            let Some((handle, place)) = place(rank) else { continue };
+            let turn = period == 1 || (tick + u64::from(handle.0)).is_multiple_of(period);
+            if turn && self.owed.has(handle) && count.fits() {
+                self.owed.remove(handle);
+                tell(place);
             }
         }
-        shed
+    }
+
+    /// A part of those beyond, by rising handle from where the last tick ended.
+    fn tell_far(
+        &mut self,
+        frame: &Frame,
+        look: &mut Look,
+        count: &mut Told,
+        tell: &mut impl FnMut(usize),
+    ) {
+        let far = self.count.saturating_sub(self.close.len());
+        let least = far.div_ceil(*FAR_PERIODS.end());
+        let quota = far.div_ceil(*FAR_PERIODS.start()).min(FAR_RECORDS.max(least));
+        look.close.clear(frame.ids.len());
+        self.close.iter().for_each(|handle| look.close.add(*handle));
+        let (mut from, mut begun_anew, start) = (self.turn, false, self.turn);
+        for _ in 0..quota {
+            let next = self.owed.next_without(&look.close, from);
+            let handle = match next {
+                Some(handle) if begun_anew && handle.index() >= start => return,
+                Some(handle) => handle,
+                None if begun_anew => return,
+                None => {
+                    begun_anew = true;
+                    match self.owed.next_without(&look.close, 0) {
+                        Some(handle) if handle.index() < start => handle,
+                        _ => return,
+                    }
+                }
+            };
+            from = handle.index() + 1;
+            let Some(place) = frame.place(handle) else {
+                self.owed.remove(handle);
+                continue;
+            };
+            if count.fits() {
+                self.owed.remove(handle);
+                self.turn = from;
+                tell(place);
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::geometry::{Pose, Rect};
-    use crate::ids::EntityId;
-    use crate::world::frame::PackedPosition;
-
-    const BOUNDS: Rect = Rect { min_x: 0.0, min_y: 0.0, max_x: 400.0, max_y: 400.0 };
-
-    fn frame(tick: u64, places: &BTreeMap<u16, (f32, f32)>, moved: &BTreeSet<u16>) -> Frame {
-        let entities: Vec<_> = places
-            .iter()
-            .map(|(handle, (x, y))| {
-                let at = Point { x: *x, y: *y };
-                let pose = Pose { at, rotation: 0.0 };
-                (PackedPosition::pack(Handle(*handle), pose, &BOUNDS), at, moved.contains(handle))
-            })
-            .collect();
-        let ids = (0..100).map(EntityId).collect();
-        Frame::assemble(ZoneId(1), 7, Tick(tick), BOUNDS, &entities, ids)
-    }
-
-    proptest! {
-        /// Against a model that keeps plain sets and looks at everything.
-        #[test]
-        fn the_view_agrees_with_a_naive_model(
-            steps in prop::collection::vec(
-                (prop::collection::btree_map(0u16..100, (0.0f32..400.0, 0.0f32..400.0), 0..100),
-                 (0.0f32..400.0, 0.0f32..400.0),
-                 1u64..4),
-                1..12),
-        ) {
-            let (mut tick, mut look) = (1, Look::default());
-            let all: BTreeSet<u16> = (0..100).collect();
-            let mut view = View::new(&frame(tick, &BTreeMap::new(), &all));
-            let mut seen: BTreeSet<u16> = BTreeSet::new();
-            for (places, eye, step) in steps {
-                let eye = Point { x: eye.0, y: eye.1 };
-                let frame = frame(tick, &places, &all);
-                view.fold(&frame, eye, usize::MAX, &mut look);
-                let now: BTreeSet<u16> = places.iter().filter(|(handle, (x, y))| {
-                    let d = Point { x: *x, y: *y }.distance_squared(eye);
-                    d <= VIEW_RADIUS * VIEW_RADIUS
-                        || (d <= LEAVE_RADIUS * LEAVE_RADIUS && seen.contains(handle))
-                }).map(|(handle, _)| *handle).collect();
-                let entered: Vec<u16> = now.difference(&seen).copied().collect();
-                let left: Vec<u16> = seen.difference(&now).copied().collect();
-                prop_assert_eq!(look.entered.iter().map(|h| h.0).collect::<Vec<_>>(), entered.clone());
-                prop_assert_eq!(look.left.iter().map(|h| h.0).collect::<Vec<_>>(), left);
-                prop_assert_eq!(view.count(), now.len());
-                let mut told = BTreeSet::new();
-                view.tell(&frame, &mut look, usize::MAX, |place| {
-                    told.insert(frame.packed[place].handle().0);
-                });
-                let stayed: BTreeSet<u16> = now.intersection(&seen).copied().collect();
-                if now.len() <= NEAR_COUNT {
-                    prop_assert_eq!(told, stayed);
-                }
-                seen = now;
-                tick += step;
-            }
-        }
-    }
-
-    #[test]
-    fn in_a_crowd_everybody_is_told_within_two_seconds() {
-        let places: BTreeMap<u16, (f32, f32)> =
-            (0..100).map(|h| (h, (100.0 + f32::from(h) * 0.1, 100.0))).collect();
-        let eye = Point { x: 100.0, y: 100.0 };
-        let moved: BTreeSet<u16> = (0..100).collect();
-        let mut look = Look::default();
-        let mut view = View::new(&frame(1, &places, &moved));
-        view.fold(&frame(1, &places, &moved), eye, usize::MAX, &mut look);
-        let mut told: BTreeMap<u16, u32> = BTreeMap::new();
-        for tick in 2..42 {
-            let frame = frame(tick, &places, &moved);
-            view.fold(&frame, eye, usize::MAX, &mut look);
-            view.tell(&frame, &mut look, 60, |place| {
-                *told.entry(frame.packed[place].handle().0).or_default() += 1;
-            });
-        }
-        assert_eq!(told.len(), 100);
-        assert!(told[&0] == 40 && told[&99] >= 7, "near every tick, middle at 4 Hz: {told:?}");
-    }
-
-    #[test]
-    fn however_little_fits_nobody_is_left_out() {
-        for count in [40u16, 100] {
-            let places: BTreeMap<u16, (f32, f32)> = (0..count).map(|h| (h, (10.0, 10.0))).collect();
-            let eye = Point { x: 10.0, y: 10.0 };
-            let moved: BTreeSet<u16> = (0..count).collect();
-            let mut look = Look::default();
-            let mut view = View::new(&frame(1, &places, &moved));
-            let mut told = BTreeSet::new();
-            for tick in 1..600 {
-                let frame = frame(tick, &places, &moved);
-                view.fold(&frame, eye, usize::MAX, &mut look);
-                let most = if count > 50 { 52 } else { 5 };
-                view.tell(&frame, &mut look, most, |place| {
-                    told.insert(frame.packed[place].handle().0);
-                });
-            }
-            assert_eq!(told.len(), usize::from(count));
-        }
-    }
-
-    #[test]
-    fn what_did_not_fit_stays_owed() {
-        let places: BTreeMap<u16, (f32, f32)> = (0..9).map(|h| (h, (10.0, 10.0))).collect();
-        let eye = Point { x: 10.0, y: 10.0 };
-        let (all, none) = ((0..9).collect(), BTreeSet::new());
-        let mut look = Look::default();
-        let mut view = View::new(&frame(1, &places, &all));
-        view.fold(&frame(1, &places, &all), eye, usize::MAX, &mut look);
-        view.fold(&frame(2, &places, &all), eye, usize::MAX, &mut look);
-        let moved = frame(2, &places, &all);
-        assert_eq!(view.tell(&moved, &mut look, 4, |_| ()), 5);
-        let quiet = frame(3, &places, &none);
-        view.fold(&quiet, eye, usize::MAX, &mut look);
-        let mut told = 0;
-        assert_eq!(view.tell(&quiet, &mut look, 99, |_| told += 1), 0);
-        assert_eq!(told, 5);
-    }
-
-    #[test]
-    fn a_crowd_enters_nearest_first_and_in_parts() {
-        let places: BTreeMap<u16, (f32, f32)> =
-            (0..30).map(|h| (h, (10.0 + f32::from(h), 10.0))).collect();
-        let eye = Point { x: 10.0, y: 10.0 };
-        let mut look = Look::default();
-        let none = BTreeSet::new();
-        let mut view = View::new(&frame(1, &places, &none));
-        for (tick, wanted) in [(1, 0..20), (2, 20..30), (3, 30..30)] {
-            view.fold(&frame(tick, &places, &none), eye, 20, &mut look);
-            assert_eq!(
-                look.entered.iter().map(|h| h.0).collect::<Vec<_>>(),
-                wanted.collect::<Vec<_>>()
-            );
-        }
-    }
-
-    #[test]
-    fn a_view_of_another_incarnation_or_of_long_ago_is_void() {
-        let empty = BTreeMap::new();
-        let view = View::new(&frame(1, &empty, &BTreeSet::new()));
-        assert!(view.follows(&frame(2, &empty, &BTreeSet::new())));
-        assert!(!view.follows(&frame(1 + HANDLE_REST, &empty, &BTreeSet::new())));
-        let mut other = frame(2, &empty, &BTreeSet::new());
-        other.origin = 8;
-        assert!(!view.follows(&other));
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ pub mod entity;
 pub mod event;
 pub mod frame;
 pub mod grid;
+pub mod handles;
 pub mod handover;
 pub mod history;
 pub mod interest;

@@ -3,8 +3,9 @@
 //! A player may act only through the session it is bound to. Who leaves is saved and released
 //! before it may come in again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use tracing::{debug, info, info_span, warn};
 
 use super::ZoneServer;
@@ -28,7 +29,7 @@ pub(super) struct Entering {
 /// Sessions and comings and goings of one zone.
 #[derive(Default)]
 pub(super) struct Players {
-    bound: BTreeMap<PlayerId, SessionRef>,
+    bound: HashMap<PlayerId, SessionRef, RandomState>,
     /// Asked the store for them; the newest request counts. None: nobody wants it any more.
     claiming: BTreeMap<PlayerId, Option<Entering>>,
     /// On their way out, up to the end of their last save; a request that waits for that.
@@ -49,7 +50,9 @@ impl Players {
     }
 
     pub(super) fn all(&self) -> Vec<PlayerId> {
-        self.bound.keys().copied().collect()
+        let mut all: Vec<PlayerId> = self.bound.keys().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// Every player that has a session, with it.

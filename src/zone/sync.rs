@@ -3,7 +3,7 @@
 //!
 //! It does not know who sees what; that is the gateways' work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metrics::{Counter, counter};
@@ -15,8 +15,9 @@ use crate::msg::GatewayMsg;
 use crate::msg::frame::{Descriptors, EncodedFrame, FrameDelta, FrameEvent, WireBytes};
 use crate::protocol::server;
 use crate::world::content::{Content, ZoneKind};
-use crate::world::entity::{AppearanceChange, Handle};
+use crate::world::entity::AppearanceChange;
 use crate::world::frame::FrameUpdate;
+use crate::world::handles::Handles;
 
 /// One zone's publisher.
 pub(super) struct SyncService {
@@ -25,7 +26,9 @@ pub(super) struct SyncService {
     /// Who gets the frames; true: a whole one first.
     watchers: BTreeMap<ServerId, bool>,
     descriptors: Descriptors,
-    present: BTreeSet<Handle>,
+    /// Who was in the last frame, and room for who is in the next.
+    present: Handles,
+    next: Handles,
     events: Vec<FrameEvent>,
     dropped: Counter,
 }
@@ -43,7 +46,8 @@ impl SyncService {
             gateways,
             watchers: BTreeMap::new(),
             descriptors: Descriptors::default(),
-            present: BTreeSet::new(),
+            present: Handles::default(),
+            next: Handles::default(),
             events: Vec::new(),
             dropped: counter!("throng_refusals_total", "reason" => "gateway_inbox_full"),
         }
@@ -110,10 +114,11 @@ impl SyncService {
                 announced.push(handle);
             }
         }
-        let now: BTreeSet<Handle> = frame.packed.iter().map(|packed| packed.handle()).collect();
-        let entered = now.difference(&self.present).copied().collect();
-        let left = self.present.difference(&now).copied().collect();
-        self.present = now;
+        self.next.clear(frame.ids.len());
+        frame.packed.iter().for_each(|packed| self.next.add(packed.handle()));
+        let entered = self.next.without(&self.present).collect();
+        let left = self.present.without(&self.next).collect();
+        std::mem::swap(&mut self.present, &mut self.next);
         EncodedFrame {
             frame,
             descriptors: self.descriptors.clone(),

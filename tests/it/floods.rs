@@ -9,7 +9,6 @@ use throng::ids::EntityId;
 use throng::proto::{self, ErrorCode, EventKind, PacketType};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::http;
 use crate::malformed::{all_is_well, witness};
 use crate::player::{PASSWORD, Player, refusal};
 use crate::scenarios;
@@ -136,11 +135,10 @@ async fn write(stream: &TcpStream, mut bytes: &[u8]) {
     .await;
 }
 
-/// The sum of a metric over its labels.
+/// The sum of a metric over its labels and the server's processes.
 pub async fn metric(server: &Server, name: &str) -> f64 {
-    let page = http::get(server.address("admin"), "/metrics").await;
+    let page = server.metrics().await;
     let lines = page
-        .body
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

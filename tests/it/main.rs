@@ -1,5 +1,6 @@
 //! Plays the real binary through real sockets: every scenario runs once with messages moved
-//! directly between roles and once with `link.loopback`, where each goes through its wire form.
+//! directly between roles, once with `link.loopback`, where each goes through its wire form, and
+//! once spread over several processes with links between them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -20,6 +21,8 @@ mod play;
 mod player;
 #[path = "../common/postgres.rs"]
 mod postgres;
+#[path = "../common/process.rs"]
+mod process;
 mod resume;
 mod server;
 mod text;
@@ -28,8 +31,22 @@ mod tls;
 mod websocket;
 mod wire;
 
-/// Runs each scenario in both topologies, as a test of its own.
+/// Runs each scenario in all topologies, as a test of its own.
 macro_rules! scenarios {
+    ($($name:ident),+ $(,)?) => {
+        crate::scenarios_of_one_process![$($name),+];
+        mod spread {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::server::Topology::Spread).await;
+            })+
+        }
+    };
+}
+pub(crate) use scenarios;
+
+/// Runs each scenario that is about a process by itself in both its topologies.
+macro_rules! scenarios_of_one_process {
     ($($name:ident),+ $(,)?) => {
         mod direct {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,4 +62,4 @@ macro_rules! scenarios {
         }
     };
 }
-pub(crate) use scenarios;
+pub(crate) use scenarios_of_one_process;

@@ -1,17 +1,18 @@
 //! The real binary on free ports with a data folder of its own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use throng::client::{Client, Endpoint};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
+
+use crate::postgres::Cluster;
+use crate::process::{Process, variable};
 
 /// How messages travel between the roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +21,11 @@ pub enum Topology {
     Direct,
     /// Through their wire form.
     Loopback,
+    /// Over links between processes, on PostgreSQL.
+    Spread,
 }
 
-/// Long enough for anything on a busy machine; only a failing test waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use crate::process::PATIENCE;
 
 /// Settings for scenarios about something else than rates and strikes.
 pub const UNHURRIED: &[(&str, &str)] = &[
@@ -37,13 +39,24 @@ pub const UNHURRIED: &[(&str, &str)] = &[
 /// The small world, see there.
 const WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/world.toml");
 
-/// A running server. Killed when dropped; a panic in its log fails the test.
+/// A running server: one process, or a cluster of them. Killed when dropped; a panic in a log fails
+/// the test.
 pub struct Server {
-    child: Child,
+    topology: Topology,
+    processes: Vec<Process>,
     folder: Arc<TempDir>,
     settings: Vec<(String, String)>,
-    addresses: BTreeMap<String, SocketAddr>,
 }
+
+/// The processes of a server that is spread: what each plays, and what its files are called. The
+/// first one has the data folder that tests look into.
+const SPREAD: &[(&str, &str)] = &[
+    ("data", "master,login"),
+    ("chat", "chat"),
+    ("zone-1", "zone"),
+    ("zone-2", "zone"),
+    ("gateway", "gateway"),
+];
 
 impl Server {
     /// Starts with the small world and cheap hashing.
@@ -62,20 +75,27 @@ impl Server {
             ("zone.seed", "7"),
             ("world.file", WORLD),
         ];
+        let database = match topology {
+            Topology::Direct | Topology::Loopback => None,
+            Topology::Spread => Some(Cluster::shared().database()),
+        };
+        let database = database.iter().map(|address| ("store.url", address.as_str()));
         let all: BTreeMap<String, String> = given
-            .iter()
-            .chain(settings)
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .into_iter()
+            .chain(database)
+            .chain(settings.iter().copied())
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        let all = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let settings = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let folder = Arc::new(TempDir::new().expect("a temporary folder"));
-        Self::spawn(folder, all).unwrap_or_else(|said| panic!("the server did not come up: {said}"))
+        Self::spawn(topology, folder, settings)
+            .unwrap_or_else(|said| panic!("the server did not come up: {said}"))
     }
 
     /// What a server says that must not come up, and its exit code.
     pub fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
         let folder = TempDir::new().expect("a temporary folder");
-        let mut command = command(&folder);
+        let mut command = command(&folder, "data");
         command.args(["--role", "all"]);
         for (key, value) in settings {
             command.env(variable(key), value);
@@ -84,28 +104,57 @@ impl Server {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn spawn(folder: Arc<TempDir>, settings: Vec<(String, String)>) -> Result<Self, String> {
-        let mut command = command(&folder);
-        command.args(["--role", "all"]);
-        for (key, value) in &settings {
-            command.env(variable(key), value);
+    fn spawn(
+        topology: Topology,
+        folder: Arc<TempDir>,
+        settings: Vec<(String, String)>,
+    ) -> Result<Self, String> {
+        let mut server = Self { topology, processes: Vec::new(), folder, settings };
+        let secret = server.folder.path().join("cluster.secret");
+        if topology != Topology::Spread {
+            server.add("data", "all", &[])?;
+            return Ok(server);
         }
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(folder.path().join("server.log"))
-            .expect("a log file");
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
-        let output = child.stdout.take().expect("a piped output");
-        let addresses = addresses(BufReader::new(output));
-        let server = Self { child, folder, settings, addresses };
-        let all_there = server.addresses.len() == 5;
-        if all_there { Ok(server) } else { Err(server.log()) }
+        std::fs::write(&secret, "5".repeat(64)).expect("a file for the secret");
+        let secret = secret.display().to_string();
+        for (name, roles) in SPREAD {
+            let master = server.processes.first().map(|master| master.addresses["link"]);
+            let master = master.map(|address| format!("[\"{address}\"]"));
+            let mut more = vec![("link.secret_file", secret.as_str())];
+            more.extend(master.as_deref().map(|master| ("link.master", master)));
+            server.add(name, roles, &more)?;
+        }
+        server.processes.iter().for_each(Process::wait_until_ready);
+        Ok(server)
     }
 
-    /// Where a port of the banner listens: `login`, `gateway`, `text`, `web`, `admin`.
+    fn add(&mut self, name: &str, roles: &str, more: &[(&str, &str)]) -> Result<(), String> {
+        let mut command = command(&self.folder, name);
+        command.args(["--role", roles]);
+        let settings = self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        for (key, value) in settings.chain(more.iter().copied()) {
+            command.env(variable(key), value);
+        }
+        let log = self.folder.path().join(format!("{name}.log"));
+        let process = Process::spawn(command, log)?;
+        self.processes.push(process);
+        Ok(())
+    }
+
+    /// Where a port of the banners listens: `login`, `gateway`, `text`, `web`, `admin` (of a spread
+    /// server the master's).
     pub fn address(&self, name: &str) -> SocketAddr {
-        self.addresses[name]
+        let has = |process: &Process| process.addresses.get(name).copied();
+        self.processes.iter().find_map(has).unwrap_or_else(|| panic!("there is no port '{name}'"))
+    }
+
+    /// What `/metrics` says, of all its processes one after the other.
+    pub async fn metrics(&self) -> String {
+        let mut all = String::new();
+        for process in &self.processes {
+            all += &crate::http::get(process.addresses["admin"], "/metrics").await.body;
+        }
+        all
     }
 
     /// Where packet clients connect, without TLS.
@@ -118,9 +167,9 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// What it has logged so far, over all its starts.
+    /// What all its processes have logged so far, over all their starts.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+        self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
     }
 
     /// A connected client that is nobody yet.
@@ -131,7 +180,7 @@ impl Server {
     /// The operators' command line over the same data, given a line to read: its exit code and
     /// what it said.
     pub async fn command(&self, arguments: &[&str], input: &str) -> (Option<i32>, String) {
-        let mut command = tokio::process::Command::from(command(&self.folder));
+        let mut command = tokio::process::Command::from(command(&self.folder, "data"));
         for (key, value) in &self.settings {
             command.env(variable(key), value);
         }
@@ -154,42 +203,31 @@ impl Server {
 
     /// Asks it to stop, and goes on.
     pub fn terminate(&self) {
-        self.signal("-TERM");
+        // Clients are told and players saved before those go whom that takes.
+        self.processes.iter().rev().for_each(|process| process.signal("-TERM"));
     }
 
-    /// Waits for its end.
+    /// Waits for its end: the first bad one if there are several processes.
     pub async fn ended(&mut self) -> ExitStatus {
-        within("the server's end", async {
-            loop {
-                if let Some(status) = self.child.try_wait().expect("a child") {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        let mut end = None;
+        for process in &mut self.processes {
+            let status = process.ended().await;
+            if end.is_none_or(|end: ExitStatus| end.success()) {
+                end = Some(status);
             }
-        })
-        .await
+        }
+        end.expect("a process")
     }
 
     /// Kills it without warning.
     pub async fn kill(&mut self) {
-        self.signal("-KILL");
+        self.processes.iter().for_each(|process| process.signal("-KILL"));
         self.ended().await;
-    }
-
-    fn end_now(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
-        assert!(status.success());
     }
 
     /// Starts again on the same data, once it has ended; ports are other ones.
     pub fn start_again(&mut self) {
-        let again = Self::spawn(self.folder.clone(), self.settings.clone());
+        let again = Self::spawn(self.topology, self.folder.clone(), self.settings.clone());
         *self = again.unwrap_or_else(|said| panic!("the server did not come up again: {said}"));
     }
 }
@@ -197,7 +235,7 @@ impl Server {
 impl Drop for Server {
     #[expect(clippy::print_stderr, reason = "what a failing test has to say")]
     fn drop(&mut self) {
-        self.end_now();
+        self.processes.iter_mut().for_each(Process::end_now);
         let log = self.log();
         if std::thread::panicking() {
             eprintln!("--- server log ---\n{log}");
@@ -207,41 +245,12 @@ impl Drop for Server {
     }
 }
 
-/// The binary with nothing of this machine's environment in its configuration.
-fn command(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("THRONG_")) {
-        command.env_remove(name);
-    }
-    for port in ["login", "gateway", "text", "http", "link"] {
-        command.env(variable(&format!("ports.{port}")), "0");
-    }
-    command.env(variable("ports.bind"), "127.0.0.1");
-    command.env(variable("ports.admin"), "127.0.0.1:0");
-    command.env(variable("data_dir"), folder.path().join("data"));
-    command.env("NO_COLOR", "1").current_dir(folder.path()).stdin(Stdio::null());
+/// The binary with nothing of this machine's environment in its configuration; `name` is its data
+/// folder's.
+fn command(folder: &TempDir, name: &str) -> Command {
+    let mut command = Process::bare_command();
+    command.env(variable("data_dir"), folder.path().join(name)).current_dir(folder.path());
     command
-}
-
-/// The environment variable that sets a key.
-fn variable(key: &str) -> String {
-    format!("THRONG_{}", key.to_uppercase().replace('.', "__"))
-}
-
-/// Reads the banner to its last part, or to the end of a server that gives up.
-fn addresses(banner: impl BufRead) -> BTreeMap<String, SocketAddr> {
-    let mut addresses = BTreeMap::new();
-    for line in banner.lines().map_while(Result::ok) {
-        let mut words = line.split_whitespace();
-        if let (Some(name), Some(address)) = (words.next(), words.next()) {
-            let address = address.trim_start_matches("http://").trim_start_matches("https://");
-            addresses.extend(address.parse().map(|address| (name.to_owned(), address)));
-        }
-        if line.starts_with("try") {
-            break;
-        }
-    }
-    addresses
 }
 
 /// An endpoint without TLS.

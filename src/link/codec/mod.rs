@@ -9,8 +9,10 @@ mod action;
 mod chat;
 mod combat;
 mod decisions;
+pub mod envelope;
 mod frame;
 mod gateway;
+pub mod greeting;
 mod host;
 mod login;
 mod master;
@@ -60,6 +62,7 @@ fn enveloped(body: Body) -> Bytes {
         target_server_id: 0,
         timestamp: 0,
         target: None,
+        control: None,
         body: Some(body),
     };
     envelope.encode_to_vec().into()
@@ -73,6 +76,7 @@ fn body_of(bytes: Bytes) -> Result<Body, DecodeError> {
         target_server_id: _,
         timestamp: _,
         target: _,
+        control: _,
         body,
     } = wire::Envelope::decode(bytes)?;
     reading::present(reading::At("Envelope", "body"), body)

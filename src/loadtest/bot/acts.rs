@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::{Bot, HEARTBEAT, TALK};
+use super::{Bot, HEARTBEAT};
 use crate::geometry::Pose;
 use crate::loadtest::course::{Course, Posts};
 use crate::loadtest::ledger::place_key;
@@ -47,13 +47,14 @@ impl Bot {
                 self.walk(now);
                 self.do_deeds(now);
             }
-            Scenario::Crowd => self.walk(now),
+            Scenario::Walk | Scenario::Crowd => self.walk(now),
+            Scenario::Idle if !self.settled => self.walk(now),
             Scenario::Chat => self.talk(now),
             Scenario::Echo => {
                 self.settle();
                 self.beat(now, self.desk.run.options.payload);
             }
-            Scenario::Idle | Scenario::LoginStorm => self.settle(),
+            Scenario::Idle | Scenario::LoginStorm | Scenario::EntryStorm => {}
         }
     }
 
@@ -98,7 +99,8 @@ impl Bot {
                 let middle = run.door.middle().filter(|middle| bounds.contains(*middle));
                 Posts::around(&run.options, middle.unwrap_or(at), &bounds)
             });
-            Course::new(at, posts.places.get(index).copied().unwrap_or(at), index)
+            let post = posts.places.get(index).copied().unwrap_or(at);
+            Course::new(at, post, index, run.options.hurry)
         });
         let pose = course.step(run.options.rate as f32);
         let arrived = course.arrived();
@@ -165,7 +167,7 @@ impl Bot {
         if now < self.next_talk {
             return;
         }
-        self.next_talk = now + TALK;
+        self.next_talk = now + self.talk_period();
         self.words += 1;
         self.desk.run.ledger.note(self.index, self.words, now, true);
         let (channel, text) = (proto::ChatChannel::ChatRoom.into(), self.words.to_string());
@@ -179,7 +181,7 @@ impl Bot {
 
     /// Counts a packet of so many bytes; none: it could not go out, for too much waits.
     fn count_sent(&self, bytes: Option<usize>, is_move: bool) {
-        self.desk.run.live.packets_out.fetch_add(1, Relaxed);
+        self.desk.add_moved([1, 0, 0, 0]);
         if self.phase != Phase::Measure {
             return;
         }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{Bot, SPREAD, TALK};
+use super::{Bot, SPREAD, Stage};
 use crate::geometry::{Point, Rect};
 use crate::limits;
+use crate::loadtest::book::Arrival;
 use crate::loadtest::options::Scenario;
 use crate::loadtest::scan;
 use crate::loadtest::tally::{Phase, count, note};
 use crate::proto::{self, EntityKind, ErrorCode, PacketType};
 use crate::protocol::packet;
-use crate::tick::now;
+use crate::tick::{TICK, now};
 
 /// How long a bot rests after its place was refused: longer than being dead lasts.
 const REST: Duration = Duration::from_secs(6);
@@ -26,15 +27,15 @@ impl Bot {
         self.wire.partial.extend_from_slice(&partial[taken..]);
     }
 
-    /// Takes the first `read` bytes of the shared buffer.
-    pub(super) fn take_read(&mut self, buffer: &[u8], read: usize) {
-        self.desk.run.live.bytes_in.fetch_add(read as u64, Relaxed);
+    /// Takes bytes that have just been read.
+    pub(super) fn take_read(&mut self, read: &[u8]) {
+        self.desk.add_moved([0, 0, 0, read.len() as u64]);
         if self.wire.partial.is_empty() {
-            let taken = self.take(&buffer[..read]);
-            self.wire.partial.extend_from_slice(&buffer[taken..read]);
+            let taken = self.take(read);
+            self.wire.partial.extend_from_slice(&read[taken..]);
         } else {
             let mut partial = std::mem::take(&mut self.wire.partial);
-            partial.extend_from_slice(&buffer[..read]);
+            partial.extend_from_slice(read);
             let taken = self.take(&partial);
             partial.drain(..taken);
             self.wire.partial = partial;
@@ -63,8 +64,8 @@ impl Bot {
                 Err(_) => self.desk.fault("undecodable packet"),
             }
         }
-        self.desk.run.live.packets_in.fetch_add(packets, Relaxed);
-        if self.phase == Phase::Measure {
+        self.desk.add_moved([0, packets, 0, 0]);
+        if self.desk.phase.get() == Phase::Measure {
             let mut tally = self.desk.tally.borrow_mut();
             tally.packets_in += packets;
             tally.bytes_in += taken as u64;
@@ -83,7 +84,9 @@ impl Bot {
             Ok(PacketType::ChatMessage) => self.on_chat(payload),
             Ok(PacketType::RoomMembers | PacketType::RoomJoin) if !self.settled => self.on_room(),
             Ok(PacketType::Error) => self.on_error(payload),
-            Ok(PacketType::LogoutResponse) => self.logged_out = true,
+            Ok(PacketType::LogoutResponse) if self.stage == Stage::Leaving => {
+                self.stage = Stage::Gone
+            }
             Ok(PacketType::DisconnectNotice) => {
                 if let Ok(notice) = proto::DisconnectNotice::decode(payload) {
                     self.notice = Some(notice.message);
@@ -101,20 +104,44 @@ impl Bot {
         let Some(positions) = scan::positions(payload) else {
             return self.desk.fault("unreadable positions");
         };
-        let (measures, run) = (self.measures(), &self.desk.run);
-        run.live.updates_in.fetch_add(positions.len() as u64, Relaxed);
-        if self.phase == Phase::Measure {
-            self.desk.tally.borrow_mut().updates_in += positions.len() as u64;
+        let updates = positions.len() as u64;
+        self.desk.add_moved([0, 0, updates, 0]);
+        if self.desk.phase.get() == Phase::Measure {
+            let mut tally = self.desk.tally.borrow_mut();
+            tally.updates_in += updates;
+            tally.syncs_in += 1;
         }
+        if self.book.is_some() {
+            self.watch(&positions);
+        }
+    }
+
+    /// A watcher's look at positions: what each has delivered, and whether they come in step.
+    fn watch(&mut self, positions: &scan::Positions<'_>) {
+        let (measures, later) = (self.measures(), self.desk.second_half.get());
+        let run = &self.desk.run;
         let Some(book) = &mut self.book else { return };
         let now = run.ledger.nanos(now());
         let mut tally = self.desk.tally.borrow_mut();
         for packed in positions.iter() {
-            let latency = book.record(positions.zone, packed, now, &run.ledger);
-            if let (true, Some(nanos)) = (measures, latency) {
-                run.live.slowest.fetch_max(nanos, Relaxed);
-                note(&mut tally.latency, Duration::from_nanos(nanos));
+            let arrival = book.record(positions.zone, packed, now, &run.ledger);
+            let (true, Some(Arrival { latency, age })) = (measures, arrival) else { continue };
+            run.live.slowest.fetch_max(latency, Relaxed);
+            let latency = Duration::from_nanos(latency);
+            note(&mut tally.latency, latency);
+            if later {
+                note(&mut tally.latency_later, latency);
             }
+            note(&mut tally.age, Duration::from_nanos(age));
+        }
+        let this = (positions.zone, positions.tick, now);
+        if let Some((zone, tick, before)) = self.last_sync.replace(this)
+            && zone == positions.zone
+            && measures
+        {
+            let apart = TICK.as_nanos() as u64 * positions.tick.saturating_sub(tick);
+            let off = apart.abs_diff(now.saturating_sub(before));
+            note(&mut tally.jitter, Duration::from_nanos(off));
         }
     }
 
@@ -189,7 +216,7 @@ impl Bot {
                 book.hear(bot, &run.ledger);
             }
         }
-        self.next_talk = now() + TALK.mul_f64((self.index as f64 * SPREAD).fract());
+        self.next_talk = now() + self.talk_period().mul_f64((self.index as f64 * SPREAD).fract());
         self.settle();
     }
 

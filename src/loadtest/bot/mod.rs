@@ -1,26 +1,28 @@
 //! One bot in the world: sends on its schedule, reads what comes, counts.
 //!
-//! Runs as a task on one of the fleet's threads, whose bots share buffers and counters without a
-//! lock. Every so many bots one is a watcher, which decodes everything and keeps an account of
-//! what was due to it; the others only count.
+//! Driven by its crew (`crew.rs`), whose bots share buffers and counters without a lock. Every so
+//! many bots one is a watcher, which decodes everything and keeps an account of what was due to it;
+//! the others only count.
 
 mod acts;
 mod hears;
 mod wire;
 
-use std::cell::RefCell;
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use mio::{Registry, Token};
+
 use super::book::Book;
 use super::course::Course;
-use super::entry::Inside;
+use super::entry::Arrived;
 use super::fleet::Run;
 use super::options::Scenario;
-use super::tally::{Phase, Tally, count};
+use super::tally::{Phase, Tally, count, note};
 use crate::geometry::{Point, Rect};
 use crate::proto::{LogoutRequest, PacketType};
 use crate::tick::now;
@@ -28,8 +30,6 @@ use wire::Wire;
 
 /// Time between two heartbeats, which measure the round trip.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Time between two words of a bot that talks in a room.
-const TALK: Duration = Duration::from_secs(2);
 /// The period of a bot that sends nothing but heartbeats.
 const IDLE: Duration = Duration::from_millis(500);
 /// An input that goes out so much after its moment is late.
@@ -43,8 +43,23 @@ const SPREAD: f64 = 0.618_034;
 pub(super) struct Desk {
     pub run: Arc<Run>,
     pub tally: RefCell<Tally>,
-    /// Where bytes are read to; what is not a whole packet yet is kept by its bot.
-    pub buffer: RefCell<Vec<u8>>,
+    /// Where the run stands, as the crew saw it last.
+    pub phase: Cell<Phase>,
+    /// Half of the measured time has passed.
+    pub second_half: Cell<bool>,
+    /// Packets out and in, updates in and bytes in, of the whole run.
+    pub moved: Cell<[u64; 4]>,
+}
+
+/// How far a bot is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    Playing,
+    /// Cut off; what the others go on sending is due to a watcher all the same.
+    Lost,
+    /// Has asked for its log-out.
+    Leaving,
+    Gone,
 }
 
 /// One bot.
@@ -53,6 +68,7 @@ pub(super) struct Bot {
     player: u64,
     desk: Rc<Desk>,
     wire: Wire,
+    stage: Stage,
     at: Point,
     bounds: Option<Rect>,
     course: Option<Course>,
@@ -63,75 +79,167 @@ pub(super) struct Bot {
     measured_from: u64,
     /// In its place, or its room.
     settled: bool,
+    /// Stops reading halfway through.
+    slow: bool,
     moves: u32,
     words: u64,
     last_due: Option<Instant>,
+    /// A watcher's last positions: zone, tick, and when they came.
+    last_sync: Option<(u32, u64, u64)>,
     rest_until: Instant,
     next_heartbeat: Instant,
     next_deed: Instant,
     next_talk: Instant,
     /// The server's parting word.
     notice: Option<String>,
-    logged_out: bool,
 }
 
 impl Desk {
+    /// Nothing counted yet.
+    pub(super) fn new(run: Arc<Run>) -> Self {
+        Self {
+            tally: RefCell::default(),
+            phase: Cell::new(run.live.phase()),
+            second_half: Cell::new(false),
+            moved: Cell::default(),
+            run,
+        }
+    }
+
     /// Counts a fault, whatever the phase.
     pub(super) fn fault(&self, what: &str) {
         self.run.live.errors.fetch_add(1, Relaxed);
         count(&mut self.tally.borrow_mut().errors, what);
     }
+
+    /// Adds to what has moved: packets out, packets in, updates in, bytes in.
+    fn add_moved(&self, more: [u64; 4]) {
+        let mut moved = self.moved.get();
+        moved.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        self.moved.set(moved);
+    }
 }
 
 impl Bot {
-    /// Takes over the connection of a bot that is in; none if it is encrypted.
-    pub(super) fn new(index: usize, desk: Rc<Desk>, inside: Inside) -> Option<Self> {
-        let parts = inside.client.into_connection().into_parts()?;
+    /// A bot that has just come in.
+    pub(super) fn new(desk: Rc<Desk>, arrived: Arrived) -> Self {
+        let Arrived { index, player, stream, unread, sent } = arrived;
         let start = now();
         let share = (index as f64 * SPREAD).fract();
-        let watches = index.is_multiple_of(desk.run.watch_every);
-        Some(Self {
+        // The slow ones are the last of all, spread over no group in particular.
+        let slow = index + desk.run.options.slow as usize >= desk.run.options.clients as usize;
+        let watches = index.is_multiple_of(desk.run.watch_every) && !slow;
+        let wire = Wire::new(stream, unread, sent);
+        if slow {
+            wire.narrow();
+        }
+        Self {
             index,
-            player: inside.player.player_id,
-            wire: Wire::new(parts),
-            at: Point { x: inside.player.x, y: inside.player.y },
+            player: player.player_id,
+            wire,
+            stage: Stage::Playing,
+            at: Point { x: player.x, y: player.y },
             bounds: None,
             course: None,
             book: watches.then(Book::default),
             phase: Phase::Settle,
             measured_from: 0,
             settled: false,
+            slow,
             moves: 0,
             words: 0,
             last_due: None,
+            last_sync: None,
             rest_until: start,
             next_heartbeat: start + HEARTBEAT.mul_f64(share),
             next_deed: start + acts::DEED.mul_f64(share),
             next_talk: start + acts::SMALL_TALK.mul_f64(share),
             notice: None,
-            logged_out: false,
             desk,
-        })
+        }
     }
 
-    /// Plays until the run is over or the connection is.
-    pub(super) async fn play(mut self) {
-        if let Err(error) = self.keep_playing().await {
-            self.mourn(&error.to_string());
-            // What the others go on sending is due to a watcher that was cut off, too.
-            while self.phase < Phase::End && self.book.is_some() {
-                tokio::time::sleep(IDLE).await;
-                self.change_phase();
+    /// Joins the crew's event queue.
+    ///
+    /// # Errors
+    /// The system has no room in it.
+    pub(super) fn begin(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.wire.register(registry, token)?;
+        self.take_unread();
+        Ok(())
+    }
+
+    /// When it does something for the first time.
+    pub(super) fn first_moment(&self) -> Instant {
+        now() + self.period().mul_f64((self.index as f64 * SPREAD).fract())
+    }
+
+    /// Its moment, which was `due`, has come. Gives the next one; none: it is gone for good.
+    pub(super) fn turn(&mut self, due: Instant, now: Instant) -> Option<Instant> {
+        self.change_phase(now);
+        let over = self.phase == Phase::End;
+        match self.stage {
+            Stage::Playing if over => {
+                self.close_book();
+                self.stage = Stage::Leaving;
+                self.wire.append(PacketType::LogoutRequest, &LogoutRequest {});
+                // Who gets no answer in time is left standing; the server sends it away by itself.
+                self.wire.flush().ok().map(|()| now + GOODBYE)
             }
-            return self.close_book();
+            Stage::Playing => {
+                let period = self.period();
+                self.count_late(now.saturating_duration_since(due), period);
+                self.act(now);
+                if let Err(error) = self.wire.flush() {
+                    self.mourn(&error);
+                }
+                Some(next_moment(due, period, now))
+            }
+            Stage::Lost if over => {
+                self.close_book();
+                None
+            }
+            Stage::Lost => Some(now + IDLE),
+            Stage::Leaving | Stage::Gone => None,
         }
-        self.close_book();
-        // Who doesn't answer in time is left standing; the server sends it away by itself.
-        let _ = tokio::time::timeout(GOODBYE, self.log_out()).await;
+    }
+
+    /// Its socket has something, or takes something again. False: it is gone for good.
+    pub(super) fn on_event(&mut self, closed: bool, buffer: &mut [u8]) -> bool {
+        let outcome = match self.stage {
+            Stage::Lost | Stage::Gone => return true,
+            Stage::Playing | Stage::Leaving => self.exchange(closed, buffer),
+        };
+        match (outcome, self.stage) {
+            (Err(_), Stage::Leaving) => return false,
+            (Err(error), _) => self.mourn(&error),
+            (Ok(()), _) => {}
+        }
+        self.stage != Stage::Gone
+    }
+
+    /// Writes what has waited and reads all that is there.
+    fn exchange(&mut self, closed: bool, buffer: &mut [u8]) -> io::Result<()> {
+        self.wire.flush()?;
+        if self.slow && self.desk.second_half.get() && self.stage == Stage::Playing {
+            return Ok(());
+        }
+        loop {
+            let Some(read) = self.wire.read(buffer)? else { return Ok(()) };
+            self.take_read(&buffer[..read]);
+            // A part-filled buffer means an empty socket, which saves a call for each packet.
+            if self.stage == Stage::Gone || read < buffer.len() && !closed {
+                return Ok(());
+            }
+        }
     }
 
     /// Counts the lost connection, with the server's parting word if there was one.
-    fn mourn(&mut self, error: &str) {
+    fn mourn(&mut self, error: &io::Error) {
+        self.stage = if self.book.is_some() { Stage::Lost } else { Stage::Gone };
+        if self.slow && self.desk.second_half.get() {
+            return;
+        }
         let live = &self.desk.run.live;
         live.inside.fetch_sub(1, Relaxed);
         live.failed.fetch_add(1, Relaxed);
@@ -139,42 +247,8 @@ impl Bot {
             live.arrived.fetch_sub(1, Relaxed);
         }
         self.desk.fault("lost connection");
-        let reason = self.notice.take().unwrap_or_else(|| error.to_owned());
+        let reason = self.notice.take().unwrap_or_else(|| error.to_string());
         count(&mut self.desk.tally.borrow_mut().disconnects, &reason);
-    }
-
-    async fn keep_playing(&mut self) -> std::io::Result<()> {
-        let period = self.period();
-        let mut due = now() + period.mul_f64((self.index as f64 * SPREAD).fract());
-        let timer = tokio::time::sleep_until(due.into());
-        tokio::pin!(timer);
-        self.take_unread();
-        let desk = self.desk.clone();
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut timer => {
-                    self.change_phase();
-                    if self.phase == Phase::End {
-                        return Ok(());
-                    }
-                    let now = now();
-                    self.count_late(now.saturating_duration_since(due), period);
-                    self.act(now);
-                    self.wire.flush()?;
-                    due += period;
-                    // The schedule is absolute, but moments that have passed entirely are gone:
-                    // a burst of old places would be refused, and is nothing a player sends.
-                    while due + period < now {
-                        due += period;
-                    }
-                    timer.as_mut().reset(due.into());
-                }
-                read = poll_fn(|cx| self.wire.poll_read(&desk.buffer, cx)) => {
-                    self.take_read(&desk.buffer.borrow(), read?);
-                }
-            }
-        }
     }
 
     fn scenario(&self) -> Scenario {
@@ -184,12 +258,20 @@ impl Bot {
     /// Time between two moments of the schedule.
     fn period(&self) -> Duration {
         match self.scenario() {
-            Scenario::Wander | Scenario::Crowd | Scenario::Echo => {
+            Scenario::Wander | Scenario::Walk | Scenario::Crowd | Scenario::Echo => {
                 Duration::from_secs_f64(1.0 / f64::from(self.desk.run.options.rate))
             }
-            Scenario::Chat => TALK / 4,
-            Scenario::Idle | Scenario::LoginStorm => IDLE,
+            Scenario::Idle if !self.settled => {
+                Duration::from_secs_f64(1.0 / f64::from(self.desk.run.options.rate))
+            }
+            Scenario::Chat => self.talk_period() / 4,
+            Scenario::Idle | Scenario::LoginStorm | Scenario::EntryStorm => IDLE,
         }
+    }
+
+    /// Time between two words of a bot that talks in a room.
+    fn talk_period(&self) -> Duration {
+        Duration::from_secs(self.desk.run.options.talk_every.into())
     }
 
     /// An input that is late counts once, and once more for each that it has swallowed.
@@ -201,17 +283,25 @@ impl Bot {
     }
 
     /// Sees whether the run has gone on.
-    fn change_phase(&mut self) {
-        let phase = self.desk.run.live.phase();
+    fn change_phase(&mut self, now: Instant) {
+        let phase = self.desk.phase.get();
         if phase == self.phase {
             return;
         }
         if self.phase < Phase::Measure {
             let ledger = &self.desk.run.ledger;
-            self.measured_from = ledger.nanos(now());
+            self.measured_from = ledger.nanos(now);
             if let Some(book) = &mut self.book {
-                book.open(ledger);
+                book.open(self.measured_from, ledger);
             }
+        }
+        if phase >= Phase::Drain
+            && self.phase < Phase::Drain
+            && let Some(book) = &self.book
+        {
+            let mut tally = self.desk.tally.borrow_mut();
+            tally.visible.0 += book.in_view() as u64;
+            tally.visible.1 += 1;
         }
         self.phase = phase;
     }
@@ -222,24 +312,24 @@ impl Bot {
         if self.phase < Phase::Measure {
             return;
         }
-        let visible = book.in_view();
-        let (expected, delivered) = book.close(&self.desk.run.ledger);
+        let ledger = &self.desk.run.ledger;
+        let oldest = book.oldest(ledger.nanos(now()), ledger);
+        let (expected, delivered) = book.close(ledger);
         let mut tally = self.desk.tally.borrow_mut();
+        if oldest > 0 && self.desk.run.options.moves() {
+            note(&mut tally.age, Duration::from_nanos(oldest));
+        }
         tally.expected += expected;
         tally.delivered += delivered;
-        tally.visible.0 += visible as u64;
-        tally.visible.1 += 1;
     }
+}
 
-    /// Leaves the world, so that no character is left standing about.
-    async fn log_out(&mut self) -> std::io::Result<()> {
-        self.wire.append(PacketType::LogoutRequest, &LogoutRequest {});
-        let desk = self.desk.clone();
-        while !self.logged_out {
-            self.wire.flush()?;
-            let read = poll_fn(|cx| self.wire.poll_read(&desk.buffer, cx)).await?;
-            self.take_read(&desk.buffer.borrow(), read);
-        }
-        Ok(())
+/// The schedule is absolute, but moments that have passed entirely are gone: a burst of old places
+/// would be refused, and is nothing a player sends.
+fn next_moment(due: Instant, period: Duration, now: Instant) -> Instant {
+    let mut next = due + period;
+    while next + period < now {
+        next += period;
     }
+    next
 }

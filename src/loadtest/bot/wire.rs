@@ -1,22 +1,21 @@
 //! A bot's socket: frames out of reused buffers, bytes in through a buffer that all bots of the
-//! thread share. Nothing is allocated for a packet.
+//! thread share. Nothing is allocated for a packet, and no task is woken.
 
-use std::cell::RefCell;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, Read, Write};
 
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use socket2::SockRef;
 
-use crate::client::ConnectionParts;
 use crate::proto::PacketType;
 use crate::protocol::packet;
 use crate::tick::unix_millis;
 
 /// Bytes that wait for a server that does not read, at most; then a bot sends no more.
 const WAITING_MAX: usize = 64 * 1024;
+/// What the kernel keeps for a bot that does not read, bytes: little, so that the server feels it.
+const DEAF_BUFFER: usize = 4_096;
 
 /// One bot's connection.
 pub(super) struct Wire {
@@ -29,14 +28,26 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(parts: ConnectionParts) -> Self {
+    /// Goes on with a socket, in non-blocking mode, on which so many packets were sent.
+    pub(super) fn new(stream: std::net::TcpStream, unread: Vec<u8>, sent: u64) -> Self {
         Self {
-            stream: parts.stream,
-            partial: parts.unread.to_vec(),
+            stream: TcpStream::from_std(stream),
+            partial: unread,
             out: Vec::new(),
             payload: Vec::new(),
-            sent: parts.sent,
+            sent,
         }
+    }
+
+    /// Has events of the socket told under `token`.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Makes the kernel keep little for this socket.
+    pub(super) fn narrow(&self) {
+        // A larger one only takes longer to fill.
+        let _ = SockRef::from(&self.stream).set_recv_buffer_size(DEAF_BUFFER);
     }
 
     /// Puts a message behind what waits to go out; its bytes, or none if too much waits already.
@@ -64,40 +75,36 @@ impl Wire {
         Some(self.out.len() - before)
     }
 
-    /// Writes what the socket takes now.
+    /// Writes what the socket takes now; an event tells when it takes more.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while !self.out.is_empty() {
-            match self.stream.try_write(&self.out) {
+            match self.stream.write(&self.out) {
+                Ok(written) if written == self.out.len() => self.out.clear(),
                 Ok(written) => drop(self.out.drain(..written)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Reads into `buffer`, and gives how much; writes meanwhile what has waited. (This way,
-    /// unlike `readable` and `try_read`, costs one system call for a packet, not two.)
-    pub(super) fn poll_read(
-        &mut self,
-        buffer: &RefCell<Vec<u8>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        while !self.out.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
-                Poll::Ready(written) => drop(self.out.drain(..written?)),
-                Poll::Pending => break,
-            }
-        }
-        let mut buffer = buffer.borrow_mut();
-        let mut free = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut free))?;
-        match free.filled().len() {
-            0 => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the server closed the connection",
-            ))),
-            read => Poll::Ready(Ok(read)),
+    /// Reads into `buffer` what is there; none: nothing.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            return match self.stream.read(buffer) {
+                Ok(0) => Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the server closed the connection",
+                )),
+                Ok(read) => Ok(Some(read)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
         }
     }
 }

@@ -129,7 +129,7 @@ fn content(frame: &EncodedFrame) -> BTreeMap<u16, (EntityId, PackedPosition, boo
         .map(|(packed, changed)| {
             let handle = packed.handle();
             let id = frame.frame.ids[handle.index()];
-            (handle.0, (id, *packed, *changed, frame.descriptors.get(handle)))
+            (handle.0, (id, *packed, *changed, frame.descriptors.get(handle).clone()))
         })
         .collect()
 }

@@ -1,16 +1,20 @@
 //! What a load test has found, as text for people and as JSON for programs.
 
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::assertion::{Metric, Verdict};
+use super::assertion::{Assertions, Metric, Verdict};
+use super::bare::Bare;
 use super::fleet::Run;
 use super::options::Scenario;
+use super::scrape::Ticks;
 use super::tally::Tally;
+use crate::tick::TICK_MS;
 
 /// Times at four quantiles, milliseconds.
 #[derive(Debug, Clone, Serialize)]
@@ -39,15 +43,36 @@ pub struct Flow {
 }
 
 /// What the machine spent on it; none: it was not to be seen.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Machine {
     /// The server's processor time, share of one core.
     pub server_cpu: Option<f64>,
+    /// What of that the kernel had.
+    pub server_kernel: Option<f64>,
     /// The server's resident memory, bytes.
     pub server_memory: Option<u64>,
     /// The bots' own processor time, share of one core. Near the number of threads the bots
     /// are the bottleneck, and the latencies theirs.
     pub bots_cpu: Option<f64>,
+    /// From the start of a server of the run's own until it listened, milliseconds.
+    pub came_up_ms: Option<f64>,
+    /// That server's resident memory before anybody came, bytes.
+    pub empty_memory: Option<u64>,
+    /// That server's ticks.
+    pub ticks: Option<Ticks>,
+}
+
+/// What one thing cost the server; none: its processor time was not to be seen.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Cost {
+    /// Microseconds of processor time for each packet that a bot got.
+    pub packet_us: Option<f64>,
+    /// Microseconds of processor time for each entity update that a bot got.
+    pub update_us: Option<f64>,
+    /// Bots that one core would hold at this cost and rate.
+    pub players_per_core: Option<f64>,
+    /// Memory for each session, bytes: what came with the bots, shared out among them.
+    pub session_bytes: Option<f64>,
 }
 
 /// The whole report.
@@ -74,12 +99,26 @@ pub struct Report {
     pub moves_per_second: f64,
     /// Entities in a watcher's view at the end, on average; none: nobody watched.
     pub visible: Option<f64>,
+    /// Packets of positions due in all: one a tick and bot where bots walk; none: the scenario sets
+    /// no number.
+    pub syncs_due: Option<u64>,
+    /// Packets of positions that came.
+    pub syncs: u64,
+    /// Entity updates that came, to all bots.
+    pub updates: u64,
     /// What was due at the watchers.
     pub expected: u64,
     /// What of it came.
     pub delivered: u64,
     /// Mover to watcher, speaker to hearer, or there and back, as the scenario has it.
     pub latency: Quantiles,
+    /// The same of the second half of the time, if some bots stopped reading in it.
+    pub latency_later: Option<Quantiles>,
+    /// How old a watcher's view of somebody was, each time just before it became new; with the
+    /// oldest that never did.
+    pub age: Quantiles,
+    /// How far the times between a watcher's updates were from whole ticks.
+    pub jitter: Quantiles,
     /// Heartbeats there and back.
     pub round_trip: Quantiles,
     /// Inputs that the bots themselves sent late, or not at all.
@@ -95,6 +134,15 @@ pub struct Report {
     /// Processor time and memory.
     #[serde(flatten)]
     pub machine: Machine,
+    /// What that comes to.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// The bare loop of the same call.
+    pub bare: Option<Bare>,
+    /// Server's processor time for a packet as a multiple of the bare loop's.
+    pub ratio: Option<f64>,
+    /// The last warnings and errors of a server of the run's own.
+    pub server_said: Vec<String>,
     /// Whether groups were out of each other's sight; false: the zone is too small for that.
     pub groups_isolated: bool,
     /// What became of `--assert`.
@@ -144,13 +192,17 @@ impl Report {
         };
         let scenario = match run.options.scenario {
             Scenario::Wander => "wander",
+            Scenario::Walk => "walk",
             Scenario::Crowd => "crowd",
             Scenario::LoginStorm => "login-storm",
+            Scenario::EntryStorm => "entry-storm",
             Scenario::Chat => "chat",
             Scenario::Idle => "idle",
             Scenario::Echo => "echo",
         };
         let (seen, watchers) = tally.visible;
+        let due = run.options.moves().then_some((seconds * 1e3 * clients) as u64 / TICK_MS);
+        let cost = cost(&machine, &tally, seconds, connected);
         let mut report = Self {
             scenario: scenario.to_owned(),
             clients: run.options.clients,
@@ -162,9 +214,15 @@ impl Report {
             updates_per_second: tally.updates_in as f64 / seconds,
             moves_per_second: tally.updates_out as f64 / seconds,
             visible: (watchers > 0).then(|| seen as f64 / watchers as f64),
+            syncs_due: due,
+            syncs: tally.syncs_in,
+            updates: tally.updates_in,
             expected: tally.expected,
             delivered: tally.delivered,
             latency: Quantiles::of(&tally.latency),
+            latency_later: (run.options.slow > 0).then(|| Quantiles::of(&tally.latency_later)),
+            age: Quantiles::of(&tally.age),
+            jitter: Quantiles::of(&tally.jitter),
             round_trip: Quantiles::of(&tally.round_trip),
             late: tally.late,
             corrections: tally.corrections,
@@ -172,11 +230,26 @@ impl Report {
             refusals: tally.refusals,
             disconnects: tally.disconnects,
             machine,
+            cost,
+            bare: None,
+            ratio: None,
+            server_said: Vec::new(),
             groups_isolated: run.posts.get().is_none_or(|posts| posts.isolated),
             verdicts: Vec::new(),
         };
-        report.verdicts = run.options.assert.judge(|metric| report.measured(metric));
+        report.judge(&run.options.assert);
         report
+    }
+
+    /// Puts a bare loop's figures beside the server's, and judges again.
+    pub(super) fn compare(&mut self, bare: Bare, assertions: &Assertions) {
+        self.ratio = self.cost.packet_us.zip(bare.packet_us).map(|(server, bare)| server / bare);
+        self.bare = Some(bare);
+        self.judge(assertions);
+    }
+
+    fn judge(&mut self, assertions: &Assertions) {
+        self.verdicts = assertions.judge(|metric| self.measured(metric));
     }
 
     /// A metric in seconds, bytes, shares and counts.
@@ -195,6 +268,11 @@ impl Report {
             Metric::Late => Some(self.late as f64),
             Metric::Cpu => self.machine.server_cpu,
             Metric::Memory => self.machine.server_memory.map(|bytes| bytes as f64),
+            Metric::Session => self.cost.session_bytes,
+            Metric::Bandwidth => Some(self.into.bytes_per_second_per_client),
+            Metric::Oldest => (self.age.count > 0).then_some(self.age.max_ms / 1e3),
+            Metric::Jitter => self.jitter.seconds(990),
+            Metric::Ratio => self.ratio,
         }
     }
 
@@ -212,91 +290,18 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, clients, connected, seconds, rate, .. } = self;
-        writeln!(
-            f,
-            "{scenario}: {connected} of {clients} bots, {seconds:.1} s, {rate} inputs/s each"
-        )?;
-        self.write_flows(f)?;
-        self.write_times(f)?;
-        self.write_machine(f)?;
-        for (name, counts) in
-            [("errors", &self.errors), ("refusals", &self.refusals), ("lost", &self.disconnects)]
-        {
-            writeln!(f, "  {name:<12}{}", listed(counts))?;
-        }
-        for Verdict { condition, actual, passed } in &self.verdicts {
-            let word = if *passed { "ok" } else { "FAILED" };
-            writeln!(f, "  {word:<12}{condition} ({actual})")?;
-        }
-        Ok(())
+/// Shares what the server spent out among what it did.
+fn cost(machine: &Machine, tally: &Tally, seconds: f64, connected: u64) -> Cost {
+    let spent = machine.server_cpu.map(|share| share * seconds * 1e6);
+    let each = |count: u64| spent.filter(|_| count > 0).map(|spent| spent / count as f64);
+    let grown = |(full, empty): (u64, u64)| full.saturating_sub(empty) as f64;
+    Cost {
+        packet_us: each(tally.packets_in),
+        update_us: each(tally.updates_in),
+        players_per_core: machine.server_cpu.map(|share| connected as f64 / share),
+        session_bytes: machine
+            .server_memory
+            .zip(machine.empty_memory)
+            .map(|memory| grown(memory) / connected.max(1) as f64),
     }
-}
-
-impl Report {
-    fn write_flows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, flow, updates) in [
-            ("to server", &self.out, self.moves_per_second),
-            ("to clients", &self.into, self.updates_per_second),
-        ] {
-            let Flow { packets_per_second, bytes_per_second_per_client } = flow;
-            writeln!(
-                f,
-                "  {name:<12}{packets_per_second:>10.0} packets/s  {updates:>10.0} moves/s  \
-                 {bytes_per_second_per_client:>8.0} bytes/s per client"
-            )?;
-        }
-        let Some(visible) = self.visible else { return Ok(()) };
-        let note = if self.groups_isolated { "" } else { "; groups see each other: small zone" };
-        writeln!(f, "  {:<12}{visible:>10.1} entities on average{note}", "in view")
-    }
-
-    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.expected > 0 {
-            let share = self.delivered as f64 / self.expected as f64 * 100.0;
-            let what = match self.scenario.as_str() {
-                "wander" | "crowd" => "inputs of bots in a watcher's view whose place came there",
-                "chat" => "messages in a watcher's room that came there",
-                "login-storm" => "log-ins that ended in the world",
-                _ => "requests that were answered",
-            };
-            let (delivered, expected) = (self.delivered, self.expected);
-            writeln!(f, "  {:<12}{share:>10.2} %   {delivered} of {expected} {what}", "delivered")?;
-        }
-        for (name, quantiles) in [("latency", &self.latency), ("round trip", &self.round_trip)] {
-            if quantiles.count > 0 {
-                let Quantiles { p50_ms, p95_ms, p99_ms, p999_ms, max_ms, .. } = quantiles;
-                writeln!(
-                    f,
-                    "  {name:<12}{:>10} {p50_ms:.2}  p95 {p95_ms:.2}  p99 {p99_ms:.2}  \
-                     p99.9 {p999_ms:.2}  max {max_ms:.2} ms",
-                    "p50"
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { server_cpu, server_memory, bots_cpu } = self.machine;
-        if let (Some(cpu), Some(memory)) = (server_cpu, server_memory) {
-            let (cpu, megabytes) = (cpu * 100.0, memory as f64 / 1e6);
-            writeln!(f, "  {:<12}{cpu:>10.0} % of a core   {megabytes:.0} MB", "server")?;
-        }
-        let cpu = bots_cpu.map_or(String::new(), |cpu| format!("{:.0} % of a core", cpu * 100.0));
-        let (late, corrections) = (self.late, self.corrections);
-        writeln!(f, "  {:<12}{cpu:>21}   {late} late inputs, {corrections} corrections", "bots")
-    }
-}
-
-fn listed(counts: &BTreeMap<String, u64>) -> String {
-    let mut text = String::new();
-    for (what, count) in counts {
-        let comma = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{comma}{what} {count}");
-    }
-    if text.is_empty() { "none".to_owned() } else { text }
 }
