@@ -23,23 +23,57 @@ def send(kind, *values):  # a frame: its length, then Packet { header, payload }
     header = kind, len(message(*values)), next(sequence), int(time.time() * 1000)
     packet = message(message(*header), message(*values))
     server.sendall(struct.pack("<I", len(packet)) + packet)
-def receive(*kinds):  # the next packet of these types: (type, fields)
+def connect(address):  # packets are counted from 1 over each connection
+    global server, stream, sequence
+    server, sequence = socket.create_connection(address, 5), itertools.count(1)
+    server.settimeout(30)
+    stream = server.makefile("rb")
+def read():  # the next packet: (type, fields); REDIRECT says where to go on
+    global last
+    size, = struct.unpack("<I", stream.read(4))
+    data = stream.read(size)
+    if len(data) < size: raise OSError("cut short")
+    packet = fields(data)
+    header, content = fields(packet[1][0]), fields(packet.get(2, [b""])[0])
+    kind, last = header[1][0], header[3][0]
+    if kind == 1012: gateways.insert(0, (content[1][0].decode(), content[2][0]))
+    return kind, content
+def resume():  # goes on with the session, at this gateway or another
+    known = last
+    for wait in (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20):
+        time.sleep(wait)
+        for gateway in list(gateways):
+            try:
+                connect(gateway)
+                send(1008, token, known)  # RESUME_REQUEST
+                kind, answer = read()  # RESUME_RESPONSE, or ERROR: not now
+            except (OSError, struct.error): continue
+            if kind == 1009: return answer.get(4) or sys.exit("the session is over; log in")
+    sys.exit("no gateway goes on with the session")
+def receive(*kinds):  # the next packet of these types; a lost connection is made anew
+    global token
     while True:
-        packet = fields(stream.read(*struct.unpack("<I", stream.read(4))))
-        kind, content = fields(packet[1][0])[1][0], fields(packet.get(2, [b""])[0])
+        try: kind, content = read()
+        except (OSError, struct.error):
+            if not token: sys.exit("the connection was lost")
+            token, = resume()
+            continue
         if kind == 1010: sys.exit("refused: " + content[2][0].decode())  # ERROR
         if kind in kinds: return kind, content
 
 name, password, host, port = (sys.argv[1:] + ["127.0.0.1", "8081"])[:4]
-server, sequence = socket.create_connection((host, int(port))), itertools.count(1)
-stream, secret = server.makefile("rb"), hashlib.sha256(password.encode()).hexdigest()
+gateways, token, secret = [(host, int(port))], None, hashlib.sha256(password.encode()).hexdigest()
+connect(gateways[0])
 send(1006, name, secret, "1.0.0")  # REGISTER_REQUEST; no harm if the name is there already
 receive(1007)
 send(1000, name, secret, "1.0.0")  # LOGIN_REQUEST
 login, place, known = receive(1001)[1], None, {}
 if 1 not in login: sys.exit("no log-in: " + login[3][0].decode())
+gateways += [(at[3][0].decode(), at[4][0]) for at in map(fields, login.get(6, []))]
 send(2000, login[4][0])  # ENTER_WORLD_REQUEST, with the ticket
-print("in the world as player", fields(receive(2001)[1][3][0])[1][0])
+entered = receive(2001)[1]
+token, = entered[6]  # for the resumption of a lost connection
+print("in the world as player", fields(entered[3][0])[1][0])
 send(2003, 12.0, 8.0)  # MOVE_TO
 while place != (12, 8):
     kind, seen = receive(2021, 2023)  # ENTITY_ENTER, SYNC_POSITIONS

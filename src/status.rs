@@ -162,6 +162,7 @@ mod tests {
             memory: 0,
             zones: vec![],
             draining: false,
+            link_host: String::new(),
             link_port: 0,
             started_at: 0,
             links: 0,

@@ -1,4 +1,5 @@
-//! The web client's codec against the server's definitions and bytes, in node.
+//! The web client's codec against the server's definitions and bytes, and its connection when it is
+//! lost, in node.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,36 +9,43 @@
 )]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use prost::Message;
 use serde_json::{Value, json};
 use throng::proto;
 
-/// The client's scripts as node takes them: modules in a folder of their own.
-fn in_node(input: &Value) -> Option<Value> {
+/// Runs one of `tests/web/` with the client's scripts beside it; none if there is no node.
+fn in_node(test: &str, input: &str) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if Command::new("node").arg("--version").stdout(Stdio::null()).status().is_err() {
         println!("there is no node here: the web client is not tested");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    for script in ["web/codec.js", "web/sha256.js", "tests/web/codec.mjs"] {
-        let name = Path::new(script).file_name().unwrap();
-        std::fs::copy(root.join(script), folder.path().join(name)).unwrap();
+    let scripts = ["web/codec.js", "web/sha256.js", "web/connection.js"].map(PathBuf::from);
+    for script in scripts.iter().chain([&Path::new("tests/web").join(test)]) {
+        std::fs::copy(root.join(script), folder.path().join(script.file_name().unwrap())).unwrap();
     }
     std::fs::write(folder.path().join("package.json"), "{\"type\":\"module\"}").unwrap();
     let mut node = Command::new("node")
-        .arg(folder.path().join("codec.mjs"))
+        .arg(folder.path().join(test))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    node.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    node.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = node.wait_with_output().unwrap();
     assert!(output.status.success());
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_lost_connection_goes_on_where_the_server_says() {
+    if let Some(wrong) = in_node("connection.mjs", "") {
+        assert_eq!(wrong, "", "{wrong}");
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -107,7 +115,8 @@ fn the_web_client_speaks_the_servers_protocol() {
         "requests": requests,
         "texts": ["", "abc", "pässword", "x".repeat(200)],
     });
-    let Some(said) = in_node(&input) else { return };
+    let Some(said) = in_node("codec.mjs", &input.to_string()) else { return };
+    let said: Value = serde_json::from_str(&said).unwrap();
 
     assert_eq!(said["messages"], json!([]), "web/codec.js and proto/ differ in these messages");
     assert_eq!(said["types"], true, "web/codec.js and proto/packet.proto differ");

@@ -13,13 +13,14 @@ export const MESSAGES = {
   ServerInfo: "server_id:int=1 server_name:string=2 ip_address:string=3 port:int=4 " +
     "current_players:int=5 max_players:int=6 load_factor:float=7",
   LoginResponse: "success:bool=1 error_code:int=2 error_message:string=3 session_token:string=4 " +
-    "player_id:int=5 game_servers:ServerInfo*=6",
+    "player_id:int=5 game_servers:ServerInfo*=6 retry_after_ms:int=7",
   LogoutRequest: "",
   LogoutResponse: "success:bool=1",
   HeartbeatRequest: "client_time:int=1",
   HeartbeatResponse: "client_time:int=1 server_time:int=2",
   RegisterRequest: "username:string=1 password_hash:string=2 client_version:string=3",
-  RegisterResponse: "success:bool=1 error_code:int=2 error_message:string=3 player_id:int=4",
+  RegisterResponse: "success:bool=1 error_code:int=2 error_message:string=3 player_id:int=4 " +
+    "retry_after_ms:int=5",
   ResumeRequest: "resume_token:string=1 last_sequence:int=2",
   ResumeResponse: "success:bool=1 error_code:int=2 error_message:string=3 resume_token:string=4 " +
     "session_id:string=5 player_id:int=6 replayed:int=7 lost:bool=8 last_client_sequence:int=9",

@@ -13,6 +13,7 @@ export class Connection {
   constructor(url, handlers) {
     this.url = url;
     this.handlers = handlers;
+    this.elsewhere = "";      // where REDIRECT sends us
     this.resumeToken = "";
     this.state = "closed";
     this.asked = new Map();
@@ -22,8 +23,8 @@ export class Connection {
   // Opens a connection for a new log-in; resolves once it is open.
   open() {
     this.abandon();
-    this.resumeToken = "";
-    return this.connect();
+    this.resumeToken = this.elsewhere = "";
+    return this.connect(this.url);
   }
 
   // Goes on with a session of before, perhaps of before a reload.
@@ -35,9 +36,9 @@ export class Connection {
     this.again();
   }
 
-  connect() {
+  connect(url) {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(this.url);
+      const socket = new WebSocket(url);
       socket.binaryType = "arraybuffer";
       this.socket = socket;
       socket.onopen = () => {
@@ -87,6 +88,14 @@ export class Connection {
     } else if (name === "RESUME_RESPONSE") {
       if (!body.success) return this.lost(body.error_message);
       this.playing(header, body.resume_token);
+    } else if (name === "ERROR" && this.nameOf(body.in_reply_to) === "RESUME_REQUEST") {
+      // Not now: tried again, unless it would be said again.
+      return body.retry_after_ms ? this.broken() : this.lost(body.message);
+    } else if (name === "REDIRECT") {
+      // It names the port for packets; ours is that of this page, on every gateway alike.
+      const to = new URL(this.url);
+      to.hostname = body.host.includes(":") ? `[${body.host}]` : body.host;
+      this.elsewhere = to.href;
     } else if (name === "DISCONNECT_NOTICE" && !body.may_resume) {
       this.lost(body.message);
     } else if (name === "LOGOUT_RESPONSE") {
@@ -130,9 +139,11 @@ export class Connection {
     if (Date.now() - this.lostAt > RESUME_MS) return this.lost("the connection was lost for too long");
     this.become("resuming");
     const wait = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)] * (0.75 + Math.random() / 2);
+    // By turns where we were sent and where this page is from, which may be many gateways' address.
+    const url = this.elsewhere && this.tries % 2 === 0 ? this.elsewhere : this.url;
     this.tries += 1;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.connect().then(
+    this.timer = setTimeout(() => this.connect(url).then(
       () => this.send("RESUME_REQUEST", {
         resume_token: this.resumeToken, last_sequence: this.received,
       }),

@@ -1,4 +1,5 @@
-// The operators' dashboard: reads /metrics and /status.json once a second and shows what they say.
+// The operators' dashboard: reads /metrics, /status.json and, beside a master, /cluster once a
+// second and shows what they say.
 // No library, no address but this server's own. Whatever comes from the server is put in as text,
 // never as markup.
 "use strict";
@@ -10,6 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const history = {}; // name -> values, oldest first
 let last = null; // the metrics of the last look, with its time
+let master = true; // whether this process plays the master, as far as is known
 
 const at = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -183,9 +185,9 @@ function showHead(status) {
   at("problems").replaceChildren(...status.problems.map((why) => element("li", "", why)));
 }
 
-function showTiles(now, status) {
+function showTiles(now, cluster) {
   const { metrics } = now;
-  const players = status.master ? status.master.players : sum(metrics, "throng_zone_players");
+  const players = cluster ? cluster.players : sum(metrics, "throng_zone_players");
   const npcs = sum(metrics, "throng_zone_npcs");
   figure("players", players === undefined ? undefined : count(players));
   words("players-note", npcs === undefined ? "" : `among ${count(npcs)} NPCs`);
@@ -211,7 +213,7 @@ function showTiles(now, status) {
   words("updates-note", bytesOut === undefined ? "" : `${bytes(bytesOut)}/s${less}`);
   spark("updates", updates);
 
-  const linked = status.master ? status.master.servers.filter((s) => s.cpu_percent !== null) : [];
+  const linked = cluster ? cluster.servers.filter((s) => s.cpu_percent !== null) : [];
   const alive = linked.filter((s) => s.state !== "dead");
   const cpu = alive.length ? alive.reduce((all, s) => all + s.cpu_percent, 0) : undefined;
   figure("cpu", cpu === undefined ? undefined : cpu.toFixed(0), "% of a core");
@@ -220,25 +222,36 @@ function showTiles(now, status) {
   spark("cpu", cpu);
 }
 
-function showZones(now, status) {
+/** Where a zone is, in words: its server, or what is wrong. */
+function whereabouts(home, names) {
+  if (!home) return ["here"];
+  const called = (id) => names.get(id) || "a server that is gone";
+  if (home.state === "running") return [called(home.server)];
+  if (home.state === "homeless") return [element("span", "badge bad", "runs nowhere")];
+  if (home.from) return [`${called(home.from)} → ${called(home.server)} `, element("span", "badge warn", "moving")];
+  return [called(home.server) + " ", element("span", "badge warn", "starting")];
+}
+
+function showZones(now, status, cluster) {
   const { metrics } = now;
   const labels = (name) => (metrics.get(name) || []).map((s) => s.labels.zone);
-  const known = new Map((status.master ? status.master.zones : []).map((z) => [String(z.zone), z]));
+  const known = new Map((cluster ? cluster.zones : []).map((z) => [String(z.zone), z]));
   for (const zone of labels("throng_zone_players")) if (!known.has(zone)) known.set(zone, null);
-  const servers = new Map((status.master ? status.master.servers : []).map((s) => [s.server_id, s]));
+  const names = new Map((cluster ? cluster.servers : []).map((s) => [s.server_id, s.name]));
   const made = [...known].sort((a, b) => Number(a[0]) - Number(b[0])).map(([zone, home]) => {
     const name = status.zone_names[zone] || "zone " + zone;
     const title = element("span", "", element("strong", "", name), element("span", "quiet", " " + zone));
-    const server = home && servers.get(home.server);
-    const where = !home ? "here" : home.state === "running" ? (server ? server.name : "running") : home.state;
     const tick = mean(now, "throng_zone_tick_seconds", { zone });
     const share = tick === undefined ? undefined : (tick * 1000) / TICK_BUDGET_MS;
-    const of = (metric) => ({ number: count(sum(metrics, metric, { zone }) ?? 0) });
-    const seen = sum(metrics, "throng_zone_players", { zone }) ?? (home ? home.players : 0);
+    const of = (metric) => {
+      const value = sum(metrics, metric, { zone });
+      return { number: value === undefined ? "–" : count(value) };
+    };
+    const seen = home ? home.players : sum(metrics, "throng_zone_players", { zone });
     const dilation = sum(metrics, "throng_zone_dilation", { zone });
     const slow = dilation !== undefined && dilation < 0.995;
-    const place = element("span", "", where + " ");
-    if (slow) place.append(element("span", "badge warn", `time × ${dilation.toFixed(2)}`));
+    const place = element("span", "", ...whereabouts(home, names));
+    if (slow) place.append(" ", element("span", "badge warn", `time × ${dilation.toFixed(2)}`));
     return row(title, place, { number: count(seen) }, of("throng_zone_npcs"), of("throng_zone_items"),
       { number: millis(tick) ?? "–" }, share === undefined ? "–" : meter(share, (share * 100).toFixed(1) + " %"),
       of("throng_zone_overruns_total"));
@@ -248,22 +261,30 @@ function showZones(now, status) {
 
 const TONES = { alive: "good", suspect: "warn", draining: "warn", dead: "bad" };
 
-function showServers(status) {
-  const master = status.master;
-  words("balancing", master ? "· newcomers by " + master.balancing.replaceAll("_", " ") : "");
-  const made = (master ? master.servers : []).map((server) => {
+function showServers(cluster) {
+  const servers = cluster ? cluster.servers : [];
+  const facts = cluster && [
+    `${servers.filter((s) => s.state === "alive").length} alive`,
+    "newcomers by " + cluster.balancing.replaceAll("_", " "),
+    cluster.settling && "the master has just started and still hears who is there",
+  ];
+  words("balancing", facts ? "· " + facts.filter(Boolean).join(" · ") : "");
+  const made = servers.map((server) => {
     const title = element("strong", "", server.name);
-    const notes = [server.version && "v" + server.version, server.region, server.source === "http" && "http"];
+    const up = server.started_at && "up " + duration(Math.max(Math.floor((Date.now() - server.started_at) / 1000), 0));
+    const notes = [server.version && "v" + server.version, server.region, server.source === "http" && "http", up];
     const note = element("span", "quiet", " " + notes.filter(Boolean).join(" · "));
     const does = server.does.length >= 5 ? "all roles" : server.does.join(", ");
     const text = server.text_port ? ` and ${server.text_port}` : "";
-    const address = server.port ? `${server.host}:${server.port}${text}` : server.host || "–";
+    const linked = server.link_port ? `${server.link_host}:${server.link_port}` : server.host || "–";
+    const address = server.port ? `${server.host}:${server.port}${text}` : linked;
     const cpu = server.cpu_percent === null ? "–" : server.cpu_percent.toFixed(0) + " %";
     return row(element("span", "", title, note), element("span", "badge " + TONES[server.state], server.state), does,
-      address, { number: `${count(server.players)} / ${count(server.capacity)}` }, meter(server.load / 100, server.load + " %"),
-      { number: cpu }, { number: bytes(server.memory_bytes) ?? "–" }, { number: (server.silent_ms / 1000).toFixed(1) + " s ago" });
+      address, server.zones.join(", ") || "–", { number: `${count(server.players)} / ${count(server.capacity)}` }, meter(server.load / 100, server.load + " %"),
+      { number: cpu }, { number: bytes(server.memory_bytes) ?? "–" }, { number: server.source === "link" ? String(server.links) : "–" },
+      { number: (server.silent_ms / 1000).toFixed(1) + " s ago" });
   });
-  rows("servers", made, 9, "The registry is with the master, which is not in this process.");
+  rows("servers", made, 11, "The cluster is shown by the master, which is not in this process.");
 }
 
 function showRest(now) {
@@ -301,15 +322,18 @@ function showRest(now) {
 
 async function look() {
   const within = AbortSignal.timeout(4000);
-  const [metrics, status] = await Promise.all([
+  const [metrics, status, cluster] = await Promise.all([
     fetch("/metrics", { signal: within }).then((answer) => answer.text()),
     fetch("/status.json", { signal: within }).then((answer) => answer.json()),
+    // Without a master in this process the page shows this process alone.
+    master ? fetch("/cluster", { signal: within }).then((answer) => (answer.ok ? answer.json() : null)) : null,
   ]);
   const now = { time: performance.now(), metrics: parseMetrics(metrics) };
+  master = status.roles === "all" || status.roles.split(",").includes("master");
   showHead(status);
-  showTiles(now, status);
-  showZones(now, status);
-  showServers(status);
+  showTiles(now, cluster);
+  showZones(now, status, cluster);
+  showServers(cluster);
   showRest(now);
   last = now;
 }

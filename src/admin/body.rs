@@ -97,6 +97,15 @@ pub(super) fn announcement(fields: &Fields) -> Result<ChatText, ApiError> {
     ChatText::parse(text).map_err(|why| ApiError::bad_request(format!("text: {why}")))
 }
 
+/// The field `server`: an id, or a text that means a server.
+pub(super) fn server(fields: &Fields) -> Result<String, ApiError> {
+    match present(fields, "server")? {
+        Value::Number(id) if id.is_u64() => Ok(id.to_string()),
+        Value::String(text) if !text.is_empty() && text.len() <= TEXT_MAX => Ok(text.clone()),
+        _ => Err(wrong("server", "a server's id or name")),
+    }
+}
+
 /// A short text that may be missing; it is then empty.
 pub(super) fn optional_text(fields: &Fields, field: &str) -> Result<String, ApiError> {
     match fields.get(field) {

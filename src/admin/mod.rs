@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod cluster_api;
 mod error;
 mod health;
 mod listener;
@@ -42,6 +43,9 @@ pub struct AdminState {
     pub token: OperatorToken,
     /// The master of this process, if it has one.
     pub master: Option<mpsc::Sender<Query>>,
+    /// Where the master's links are, for those who ask a process that has none; empty: nobody
+    /// has said so.
+    pub master_links: Vec<String>,
     /// The store of this process, if it has one.
     pub store: Option<Store>,
     /// Which roles have started.

@@ -6,7 +6,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{pages, registry_api};
+use super::{cluster_api, pages, registry_api};
 
 /// The body of `/register`.
 #[derive(ToSchema)]
@@ -74,6 +74,15 @@ pub(super) struct AnnounceBody {
     text: String,
 }
 
+/// The body of `/zones/{zone}/move`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct MoveBody {
+    /// Its id, its name, or how one of them begins if no other begins so.
+    #[schema(value_type = Object, example = "zone-2")]
+    server: String,
+}
+
 /// The token's scheme.
 struct Operator;
 
@@ -92,7 +101,8 @@ impl Modify for Operator {
 #[openapi(
     info(
         title = "Throng operators' port",
-        description = "Health, metrics and the server registry. Errors are {status, message}."
+        description = "Health, metrics, the registry of servers, the cluster. Errors are \
+            {status, message}."
     ),
     modifiers(&Operator),
     paths(
@@ -101,6 +111,9 @@ impl Modify for Operator {
         registry_api::on_unregister,
         registry_api::on_query,
         registry_api::on_servers,
+        cluster_api::on_cluster,
+        cluster_api::on_move,
+        cluster_api::on_drain,
         registry_api::on_kick,
         registry_api::on_announce,
         pages::on_metrics,

@@ -28,8 +28,7 @@ pub(super) async fn ask<T>(
     question: impl FnOnce(Reply<T>) -> Query,
 ) -> Result<T, ApiError> {
     let Some(master) = &state.master else {
-        let message = "this process has no master role: ask the master's operators' port";
-        return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+        return Err(not_here(&state.master_links));
     };
     let (reply, answer) = oneshot::channel();
     let away = |_| ApiError::unavailable("the master does not answer; try again");
@@ -38,6 +37,19 @@ pub(super) async fn ask<T>(
         .map_err(|_| ApiError::unavailable("the master is busy or has ended; try again"))?;
     let answer = tokio::time::timeout(MASTER_WITHIN, answer).await;
     answer.map_err(|_| away(()))?.map_err(|_| away(()))
+}
+
+/// The master is elsewhere.
+fn not_here(links: &[String]) -> ApiError {
+    let place = match links {
+        [] => String::new(),
+        links => format!(" (it is where the links of link.master go: {})", links.join(", ")),
+    };
+    let message = format!(
+        "this process has no master role: ask the operators' port (ports.admin) of the one that \
+         has it{place}"
+    );
+    ApiError::new(StatusCode::NOT_FOUND, message)
 }
 
 /// The answer to `/register`.
@@ -59,7 +71,7 @@ pub(super) struct Done {
     status: &'static str,
 }
 
-const DONE: Json<Done> = Json(Done { status: "ok" });
+pub(super) const DONE: Json<Done> = Json(Done { status: "ok" });
 
 /// The answer to `/query`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,7 +99,7 @@ pub(super) struct Announced {
     gateways: usize,
 }
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 #[utoipa::path(
     post, path = "/register", tag = "registry", security(("operator" = [])),

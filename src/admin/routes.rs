@@ -16,7 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::error;
 
 use super::error::ApiError;
-use super::{AdminState, pages, registry_api};
+use super::{AdminState, cluster_api, pages, registry_api};
 
 /// How long one request may take, its body included.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
@@ -40,6 +40,9 @@ pub fn router(state: AdminState) -> Router {
         .route("/healthz", get(pages::on_healthz))
         .route("/readyz", get(pages::on_readyz))
         .route("/openapi.json", get(pages::on_openapi))
+        .route("/cluster", get(cluster_api::on_cluster))
+        .route("/zones/{zone}/move", post(cluster_api::on_move))
+        .route("/servers/{server}/drain", post(cluster_api::on_drain))
         .route("/servers", get(registry_api::on_servers))
         .route("/register", post(registry_api::on_register))
         .route("/heartbeat", post(registry_api::on_heartbeat))

@@ -1,5 +1,6 @@
 //! The real router on a free port, beside a real master and a real store.
 
+mod cluster;
 #[path = "../../tests/common/http.rs"]
 mod http;
 
@@ -12,7 +13,7 @@ use crate::ids::{PlayerId, RequestId, ServerId, SessionKey, SessionRef};
 use crate::link::{Inbox, Outbox, inbox};
 use crate::master::query::QUERIES_WAITING;
 use crate::master::{self, MasterConfig};
-use crate::msg::{GatewayMsg, MasterMsg};
+use crate::msg::{GatewayMsg, HostMsg, MasterMsg, NodeMsg};
 use crate::role::{Role, Roles};
 use crate::store::StoreConfig;
 use http::{get, post, raw, request};
@@ -27,6 +28,8 @@ struct Port {
     store: Store,
     to_master: Outbox<MasterMsg>,
     gateway: Inbox<GatewayMsg>,
+    node: Inbox<NodeMsg>,
+    host: Inbox<HostMsg>,
     stop: CancellationToken,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
     _folder: tempfile::TempDir,
@@ -42,6 +45,10 @@ impl Port {
         let (outbox, gateway) = inbox(64, false);
         let peers = master::Peers::default();
         peers.gateways.insert(GATEWAY, outbox);
+        let (outbox, node) = inbox(64, false);
+        peers.nodes.insert(GATEWAY, outbox);
+        let (outbox, host) = inbox(64, false);
+        peers.hosts.insert(GATEWAY, outbox);
         let stop = CancellationToken::new();
         let config = MasterConfig::default();
         let zones = vec![ZoneId(1)];
@@ -54,6 +61,7 @@ impl Port {
             metrics: recorder.handle(),
             token: OperatorToken::new(TOKEN).unwrap(),
             master: with_master.then_some(ask),
+            master_links: vec!["master.example:8091".to_owned()],
             store: Some(store.clone()),
             readiness: readiness.clone(),
             started: crate::tick::now(),
@@ -62,7 +70,18 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(serve(listener, router(state), stop.clone()));
-        Self { address, readiness, store, to_master, gateway, stop, served, _folder: folder }
+        Self {
+            address,
+            readiness,
+            store,
+            to_master,
+            gateway,
+            node,
+            host,
+            stop,
+            served,
+            _folder: folder,
+        }
     }
 
     async fn post(&self, path: &str, body: Value) -> http::Response {
@@ -190,6 +209,8 @@ async fn whatever_changes_state_needs_the_token() {
         ("/unregister", json!({"server_id": 1})),
         ("/kick", json!({"name": "Anna_1"})),
         ("/announce", json!({"text": "hello"})),
+        ("/zones/1/move", json!({"server": "1"})),
+        ("/servers/1/drain", json!({})),
     ];
     for (path, body) in bodies {
         for token in [None, Some("wrong-horse-battery-staple"), Some("")] {
@@ -225,7 +246,11 @@ async fn a_process_without_a_master_says_so_and_still_has_health_and_metrics() {
         let body = json!({"type": 2, "host": "h", "port": 1, "capacity": 1});
         assert_error(&port.post(path, body).await, 404, "no master");
     }
-    assert_error(&get(port.address, "/servers").await, 404, "no master");
+    for path in ["/servers", "/cluster"] {
+        let answer = get(port.address, path).await;
+        assert_error(&answer, 404, "no master");
+        assert_error(&answer, 404, "master.example:8091");
+    }
     assert_eq!(get(port.address, "/healthz").await.status, 200);
     assert_eq!(get(port.address, "/readyz").await.status, 200);
     let metrics = get(port.address, "/metrics").await;
@@ -319,6 +344,7 @@ async fn the_description_names_every_route_and_each_route_is_there() {
     let paths = description["paths"].as_object().unwrap();
     let wanted = [
         "/announce",
+        "/cluster",
         "/healthz",
         "/heartbeat",
         "/kick",
@@ -327,8 +353,10 @@ async fn the_description_names_every_route_and_each_route_is_there() {
         "/readyz",
         "/register",
         "/servers",
+        "/servers/{server}/drain",
         "/status.json",
         "/unregister",
+        "/zones/{zone}/move",
     ];
     let mut named: Vec<&str> = paths.keys().map(String::as_str).collect();
     named.sort_unstable();

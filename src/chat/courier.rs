@@ -1,4 +1,5 @@
-//! Packets on their way to gateways: encoded once, sent once to each gateway, never waited for.
+//! What goes to gateways: packets, encoded once, sent once to each gateway, never waited for; and
+//! what a gateway must know, which waits here while its inbox is full.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use metrics::{Counter, counter};
 use tracing::debug;
 
 use crate::ids::{ServerId, SessionKey, SessionRef};
-use crate::link::{Directory, Outbox};
+use crate::link::kept::Kept;
+use crate::link::{Directory, Outbox, SendError};
 use crate::msg::{GatewayMsg, Outgoing};
 
 /// Most sessions named in one message, so that it fits a link's frame.
@@ -14,12 +16,40 @@ const SESSIONS_MAX: usize = 4_096;
 
 pub(super) struct Courier {
     gateways: Directory<ServerId, GatewayMsg>,
+    kept: BTreeMap<ServerId, Kept<GatewayMsg>>,
     dropped: Counter,
 }
 
 impl Courier {
     pub(super) fn new(gateways: Directory<ServerId, GatewayMsg>) -> Self {
-        Self { gateways, dropped: counter!("throng_chat_dropped_total") }
+        let dropped = counter!("throng_chat_dropped_total");
+        Self { gateways, kept: BTreeMap::new(), dropped }
+    }
+
+    /// Whether a gateway is there.
+    pub(super) fn knows(&self, gateway: ServerId) -> bool {
+        self.gateways.get(gateway).is_some()
+    }
+
+    /// What a gateway must know. One that is gone is told nothing: nobody asks it.
+    pub(super) fn keep_for(&mut self, gateway: ServerId, message: GatewayMsg) {
+        let Some(outbox) = self.gateways.get(gateway) else { return };
+        let kept = self.kept.entry(gateway).or_default();
+        if kept.send(message, |message| outbox.send(message)).is_err() {
+            debug!(%gateway, "a gateway that has ended was not told");
+        }
+    }
+
+    /// Sends again what found no room.
+    pub(super) fn send_again(&mut self) {
+        for (gateway, kept) in &mut self.kept {
+            let outbox = self.gateways.get(*gateway);
+            kept.send_again(|message| match &outbox {
+                Some(outbox) => outbox.send(message),
+                None => Err(SendError::Closed(message)),
+            });
+        }
+        self.kept.retain(|_, kept| !kept.is_empty());
     }
 
     /// For one session.

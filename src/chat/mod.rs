@@ -6,6 +6,7 @@
 
 mod channels;
 mod courier;
+mod gateways;
 mod guild_queue;
 mod guild_store;
 mod guild_tell;
@@ -33,14 +34,16 @@ use crate::ids::{PlayerId, ServerId, SessionRef, ZoneId};
 use crate::link::{Directory, Inbox};
 use crate::msg::{ChatMsg, GatewayMsg, Outgoing, ZoneMsg};
 use crate::names::Name;
+use crate::role::Role;
 use crate::store::Store;
 use crate::tick;
 use courier::Courier;
+use gateways::Gateways;
 use guild_queue::GuildQueue;
 use guild_store::Done;
 use guilds::Guilds;
 use invitations::Invitations;
-use presence::Presence;
+use presence::{Arrival, Presence};
 use refusal::Refusal;
 use rooms::Rooms;
 use wars::Wars;
@@ -93,6 +96,9 @@ pub struct Peers {
 const SWEEP: Duration = Duration::from_secs(1);
 /// Messages taken from the inbox at once.
 const BATCH: usize = 256;
+/// How long after the last message zones are told anything unasked. A chat role that nobody speaks
+/// to may have been replaced; and when a zone begins anew, gateways speak of its players.
+const SPEAKS_FOR: Duration = Duration::from_secs(10);
 /// How long the last store calls may take when the role stops.
 const FINISH: Duration = Duration::from_secs(2);
 
@@ -103,12 +109,15 @@ struct Chat {
     courier: Courier,
     zones: ZoneNews,
     presence: Presence,
+    gateways: Gateways,
     rooms: Rooms,
     guilds: Guilds,
     wars: Wars,
     invitations: Invitations,
     queue: GuildQueue,
     done: mpsc::Sender<Done>,
+    /// When somebody last said something to this role.
+    heard_at: Instant,
 }
 
 /// Plays the chat role until `stop` is cancelled or nobody can send to it any more.
@@ -135,6 +144,7 @@ pub async fn run(
                 if taken == 0 {
                     break;
                 }
+                chat.heard_at = tick::now();
                 batch.drain(..).for_each(|message| chat.on_message(message));
             }
         }
@@ -164,6 +174,8 @@ impl Chat {
             config,
             store,
             courier: Courier::new(gateways),
+            gateways: Gateways::default(),
+            heard_at: tick::now(),
             zones: ZoneNews::new(zones),
             presence: Presence::default(),
             rooms: Rooms::default(),
@@ -177,8 +189,15 @@ impl Chat {
 
     fn on_message(&mut self, message: ChatMsg) {
         match message {
-            ChatMsg::Joined { player, name, session, zone, rooms: _ } => {
-                self.on_joined(player, &name, session, zone);
+            ChatMsg::Joined { player, name, session, zone, rooms, since } => {
+                match Name::parse(&name) {
+                    Ok(name) => {
+                        self.on_joined(player, Arrival { name, session, zone, since }, &rooms);
+                    }
+                    Err(problem) => {
+                        warn!(%player, problem, "a player with an impossible name is not heard");
+                    }
+                }
             }
             ChatMsg::Moved { player, zone } => self.on_moved(player, zone),
             ChatMsg::Left { player, session } => self.on_left(player, session),
@@ -191,15 +210,20 @@ impl Chat {
         }
     }
 
-    fn on_joined(&mut self, player: PlayerId, name: &str, session: SessionRef, zone: ZoneId) {
-        let name = match Name::parse(name) {
-            Ok(name) => name,
-            Err(problem) => {
-                warn!(%player, problem, "a player with an impossible name has joined; not heard");
-                return;
-            }
-        };
-        self.presence.join(player, name, session, zone);
+    /// A player has come, goes on through another session, or is told of anew. This chat role
+    /// knows best in which rooms it is, unless it has not heard of it yet.
+    fn on_joined(&mut self, player: PlayerId, arrival: Arrival, rooms: &[Name]) {
+        let (zone, known) = (arrival.zone, self.presence.get(player).is_some());
+        if !self.presence.join(player, arrival) {
+            debug!(%player, "another session has the player by now");
+            return;
+        }
+        if !known {
+            self.rooms.restore(player, rooms);
+        }
+        if self.rooms.of(player) != rooms {
+            self.tell_rooms(player);
+        }
         self.on_player_came(player, zone);
     }
 
@@ -220,11 +244,31 @@ impl Chat {
         self.invitations.expire(now);
         self.reload_if_due(now);
         self.work_guilds(now);
-        self.settle_guilds();
-        self.tell_wars(now);
+        self.look_for_gateways(now);
+        self.courier.send_again();
+        if now.saturating_duration_since(self.heard_at) < SPEAKS_FOR {
+            self.settle_guilds();
+            self.tell_wars(now);
+        }
         metrics::gauge!("throng_chat_rooms").set(self.rooms.len() as f64);
         metrics::gauge!("throng_guilds").set(self.guilds.len() as f64);
         metrics::gauge!("throng_guild_wars").set(self.wars.len() as f64);
+    }
+
+    /// Whoever played through a gateway that is long gone is in the world no more.
+    fn look_for_gateways(&mut self, now: Instant) {
+        let named = self.presence.iter().map(|(_, online)| online.session.gateway).collect();
+        let courier = &self.courier;
+        let changes = self.gateways.look(&named, |gateway| courier.knows(gateway), now);
+        for gateway in changes.ended {
+            info!(%gateway, "a gateway is gone; its players are not in the world any more");
+            let lost = self.presence.iter().filter(|(_, o)| o.session.gateway == gateway);
+            let lost: Vec<_> = lost.map(|(player, online)| (player, online.session)).collect();
+            lost.into_iter().for_each(|(player, session)| self.on_left(player, session));
+        }
+        for gateway in changes.returned {
+            self.courier.keep_for(gateway, GatewayMsg::Introduce { to: Role::Chat });
+        }
     }
 
     /// One packet for one player, if it is in the world.

@@ -3,9 +3,9 @@
 use super::Chat;
 use super::refusal::Refusal;
 use super::rooms::Room;
-use crate::ids::PlayerId;
-use crate::msg::Outgoing;
+use crate::ids::{PlayerId, SessionRef};
 use crate::msg::chat::RoomAction;
+use crate::msg::{GatewayMsg, Outgoing};
 use crate::names::Name;
 use crate::protocol::server;
 
@@ -35,6 +35,7 @@ impl Chat {
         self.rooms.create(room, player)?;
         let packet = self.members_packet(self.rooms.get(room)?);
         self.tell(player, packet);
+        self.tell_rooms(player);
         Ok(())
     }
 
@@ -45,6 +46,7 @@ impl Chat {
         if new {
             let others = room.members.iter().copied().filter(|member| *member != player);
             self.tell_all(others, server::room_joined(room.name.as_str(), name));
+            self.tell_rooms(player);
         }
         Ok(())
     }
@@ -53,7 +55,17 @@ impl Chat {
         let (room, rest) = self.rooms.leave(room, player)?;
         let everybody = rest.into_iter().chain([player]);
         self.tell_all(everybody, server::room_left(room.as_str(), name));
+        self.tell_rooms(player);
         Ok(())
+    }
+
+    /// Tells a player's gateway the rooms it is in: the next chat role hears of them from there.
+    pub(super) fn tell_rooms(&mut self, player: PlayerId) {
+        if let Some(online) = self.presence.get(player) {
+            let SessionRef { gateway, key } = online.session;
+            let rooms = self.rooms.of(player);
+            self.courier.keep_for(gateway, GatewayMsg::Rooms { session: key, rooms });
+        }
     }
 
     /// The player has left the world.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tracing::debug;
+
 use super::refusal::Refusal;
 use crate::ids::PlayerId;
 use crate::limits::{ROOM_MEMBERS_MAX, ROOMS_MAX, ROOMS_PER_PLAYER_MAX};
@@ -80,6 +82,22 @@ impl Rooms {
         rooms.iter().filter_map(|folded| self.take_out(folded, player)).collect()
     }
 
+    /// Puts a player back into rooms that it was in with another chat role; one that is not there
+    /// is made. What is full by now is left out.
+    pub(super) fn restore(&mut self, player: PlayerId, names: &[Name]) {
+        for name in names {
+            if self.join(name, player).is_err() && self.create(name, player).is_err() {
+                debug!(%player, room = %name, "a room cannot be gone back to");
+            }
+        }
+    }
+
+    /// The rooms that a player is in.
+    pub(super) fn of(&self, player: PlayerId) -> Vec<Name> {
+        let folded = self.of_player.get(&player).into_iter().flatten();
+        folded.filter_map(|folded| Some(self.rooms.get(folded)?.name.clone())).collect()
+    }
+
     pub(super) fn get(&self, name: &Name) -> Result<&Room, Refusal> {
         self.rooms.get(&name.folded()).ok_or(NO_SUCH_ROOM)
     }
@@ -148,6 +166,23 @@ mod tests {
         assert_eq!(rooms.leave_all(PlayerId(2)).len(), 1);
         assert_eq!(rooms.join(&name("tavern"), PlayerId(1)).unwrap_err(), NO_SUCH_ROOM);
         assert!(rooms.of_player.is_empty() && rooms.len() == 0);
+    }
+
+    #[test]
+    fn rooms_are_gone_back_to_in_whatever_order_their_members_come() {
+        let mut rooms = Rooms::default();
+        let (tavern, docks) = (name("Tavern"), name("Docks"));
+        rooms.restore(PlayerId(2), &[name("Tavern"), docks.clone()]);
+        rooms.restore(PlayerId(1), &[name("TAVERN")]);
+        rooms.restore(PlayerId(1), &[name("TAVERN")]);
+        assert_eq!(rooms.of(PlayerId(1)), [name("Tavern")], "under its first name");
+        assert_eq!(rooms.of(PlayerId(2)), [docks, name("Tavern")]);
+        assert_eq!(rooms.get(&tavern).unwrap().members.len(), 2);
+        let many: Vec<Name> =
+            (0..ROOMS_PER_PLAYER_MAX + 3).map(|number| name(&format!("room_{number}"))).collect();
+        rooms.restore(PlayerId(3), &many);
+        assert_eq!(rooms.of(PlayerId(3)).len(), ROOMS_PER_PLAYER_MAX);
+        assert_eq!(rooms.len(), 2 + ROOMS_PER_PLAYER_MAX, "no empty room is left");
     }
 
     #[test]

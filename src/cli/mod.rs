@@ -5,8 +5,10 @@
 //! the machine could read it.
 
 mod account;
+mod cluster;
 mod demo;
 mod health;
+mod http;
 mod serve;
 
 use std::io::Write;
@@ -21,6 +23,10 @@ use crate::role::Roles;
 
 /// A command could not do what it should.
 const FAILED: u8 = 1;
+/// The master does not answer (sysexits.h: EX_UNAVAILABLE).
+const UNREACHABLE: u8 = 69;
+/// The master wants another token, or there is none (sysexits.h: EX_NOPERM).
+const NOT_ALLOWED: u8 = 77;
 /// There is nothing to test there, or the options don't go together; as for wrong usage.
 const UNUSABLE: u8 = 2;
 /// The configuration is not usable (sysexits.h: EX_CONFIG).
@@ -37,11 +43,13 @@ Examples:
   THRONG_STORE__URL=postgres://me@db/throng throng
   throng account create alice                  asks for the password
   throng check-config --config /etc/throng.toml
+  throng cluster status                        servers, zones, players of a running cluster
 
 Values come from, later ones first: --set and the other flags, THRONG_SECTION__KEY in the
 environment, the file, the defaults. `config.toml` in the repository explains every key.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration is not usable.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 69 the master does not answer, 77 it wants another
+token, 78 the configuration is not usable.";
 
 /// An MMO game server: one binary, five roles.
 #[derive(Debug, Parser)]
@@ -96,6 +104,45 @@ enum Command {
         demo\n  throng demo --zones 2 --bots 20 --base-port 18000\n  throng demo --postgres \
         postgres://me@localhost/throng")]
     Demo(demo::Options),
+    /// Look at a running cluster
+    #[command(subcommand)]
+    Cluster(cluster::ClusterAction),
+    /// List the zones of a running cluster, or move one
+    #[command(subcommand)]
+    Zones(cluster::ZonesAction),
+    /// Have a server hand over what it has, take nobody new and end
+    #[command(
+        after_help = "Its zones go to other zone servers with everybody in them; clients of a \
+        gateway go on at another one.\n\nExample:\n  throng drain zone-1"
+    )]
+    Drain {
+        /// Its id or name, or how one of them begins
+        server: String,
+        #[command(flatten)]
+        asking: cluster::Asking,
+    },
+    /// Tell everybody in the world something
+    #[command(after_help = "Example:\n  throng announce 'The server restarts at noon'")]
+    Announce {
+        /// What; at most 256 characters
+        text: String,
+        #[command(flatten)]
+        asking: cluster::Asking,
+    },
+    /// Send a player away
+    #[command(
+        after_help = "The player may log in again; see `throng account ban`.\n\nExample:\n  \
+        throng kick mallory --message 'be kind'"
+    )]
+    Kick {
+        /// Whom
+        name: String,
+        /// What the player is told
+        #[arg(long)]
+        message: Option<String>,
+        #[command(flatten)]
+        asking: cluster::Asking,
+    },
     /// Let bots play against a running server, and report what they got
     #[command(
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
@@ -123,6 +170,10 @@ enum Fault {
     Config(#[from] BadConfig),
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    #[error("{0:#}")]
+    Unreachable(anyhow::Error),
+    #[error("{0:#}")]
+    NotAllowed(anyhow::Error),
     /// The load test could not be done at all.
     #[error("{0:#}")]
     NoTest(anyhow::Error),
@@ -138,6 +189,8 @@ impl Cli {
                 ExitCode::from(match fault {
                     Fault::Config(_) => BAD_CONFIG,
                     Fault::Failed(_) => FAILED,
+                    Fault::Unreachable(_) => UNREACHABLE,
+                    Fault::NotAllowed(_) => NOT_ALLOWED,
                     Fault::NoTest(_) => UNUSABLE,
                 })
             }
@@ -145,31 +198,40 @@ impl Cli {
     }
 
     fn run(self) -> Result<(), Fault> {
-        // Asking a server needs no configuration if the address is given.
-        if let Some(Command::Health { url: Some(url) }) = &self.command {
-            return Ok(health::ask(url)?);
-        }
-        // Bots look at a server from outside, as any client does; one that they start themselves
-        // is given what was said of the configuration.
-        if let Some(Command::Loadtest(mut options)) = self.command {
-            options.server_config = self.settings.config;
-            options.server_settings = self.settings.values;
-            return run_loadtest(*options);
-        }
-        if let Some(Command::BareLoop(bare)) = &self.command {
-            return Ok(bare.run()?);
-        }
-        let config = self.settings.load()?;
-        if let Some(Command::Demo(options)) = &self.command {
-            return Ok(demo::run(options, self.settings.to_pass_on())?);
-        }
-        match self.command {
-            None => serve::serve(config, self.settings.role)?,
-            Some(Command::Account(action)) => action.execute(&config)?,
-            Some(Command::CheckConfig) => show(&config, &self.settings.role),
-            Some(Command::DevCert { dir }) => dev_cert(dir, &config)?,
-            Some(Command::BareLoop(_) | Command::Demo(_) | Command::Loadtest(_)) => {}
-            Some(Command::Health { .. }) => health::ask(&health::url_of(config.ports.admin))?,
+        let Self { settings, command } = self;
+        // The first of these need the configuration for what no flag says, if at all.
+        match command {
+            Some(Command::Health { url: Some(url) }) => health::ask(&url)?,
+            // Bots look at a server from outside, as any client does; one that they start
+            // themselves is given what was said of the configuration.
+            Some(Command::Loadtest(mut options)) => {
+                options.server_config = settings.config;
+                options.server_settings = settings.values;
+                run_loadtest(*options)?;
+            }
+            Some(Command::BareLoop(bare)) => bare.run()?,
+            Some(Command::Cluster(action)) => action.execute(&settings)?,
+            Some(Command::Zones(action)) => action.execute(&settings)?,
+            Some(Command::Drain { server, asking }) => {
+                cluster::drain(&server, &asking, &settings)?;
+            }
+            Some(Command::Announce { text, asking }) => {
+                cluster::announce(&text, &asking, &settings)?;
+            }
+            Some(Command::Kick { name, message, asking }) => {
+                cluster::kick(&name, message.as_deref(), &asking, &settings)?;
+            }
+            None => serve::serve(settings.load()?, settings.role)?,
+            Some(Command::Account(action)) => action.execute(&settings.load()?)?,
+            Some(Command::CheckConfig) => show(&settings.load()?, &settings.role),
+            Some(Command::DevCert { dir }) => dev_cert(dir, &settings.load()?)?,
+            Some(Command::Demo(options)) => {
+                settings.load()?;
+                demo::run(&options, settings.to_pass_on())?;
+            }
+            Some(Command::Health { url: None }) => {
+                health::ask(&health::url_of(settings.load()?.ports.admin))?;
+            }
         }
         Ok(())
     }

@@ -57,6 +57,16 @@ pub enum ClientError {
         /// How long was waited.
         after: Duration,
     },
+    /// The connection was lost before the answer came. The client is about to go on with the
+    /// session; whether what was asked was done is not known.
+    #[error("the connection was lost before the answer to {asked} came")]
+    Interrupted {
+        /// What was asked.
+        asked: &'static str,
+    },
+    /// Nothing came for so long that the connection must be dead.
+    #[error("nothing was heard for {} s", .0.as_secs())]
+    Silent(Duration),
     /// A message is larger than the server takes.
     #[error("a message of {size} bytes is more than the {limit} that a client may send")]
     TooLarge {
@@ -84,7 +94,14 @@ impl ClientError {
 
     /// Whether the connection is gone, so that only `Client::reconnect` or a new one helps.
     pub fn is_disconnect(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::Closed | Self::Disconnected { .. } | Self::Protocol(_))
+        matches!(
+            self,
+            Self::Io(_)
+                | Self::Closed
+                | Self::Silent(_)
+                | Self::Disconnected { .. }
+                | Self::Protocol(_)
+        )
     }
 
     /// A refusal from a response's or ERROR's fields; an unknown code counts as unspecified.

@@ -1,9 +1,11 @@
 //! A client of Throng for any Rust game: connects, logs in, acts, and tells what happens.
 //!
-//! A [`Client`] is one connection and what it has seen. It has no task or thread of its own:
+//! A [`Client`] is one session and what it has seen. It has no task or thread of its own:
 //! whatever is awaited on it also sends the heartbeats that are due, so a game that calls
 //! [`Client::next`] in a loop stays connected. Any call may be cancelled (in a `select!`, by a
-//! time limit) without losing a packet.
+//! time limit) without losing a packet. When the connection is lost, or the gateway sends its
+//! clients elsewhere, the client goes on with the session by itself ([`Recovery`]) and says so
+//! ([`Event::Reconnecting`], [`Event::Resumed`]).
 //!
 //! A whole bot that walks to the nearest creature and fights it:
 //!
@@ -23,7 +25,6 @@
 //! loop {
 //!     match tokio::time::timeout(Duration::from_millis(500), client.next()).await {
 //!         Ok(Ok(Event::Game(event))) => println!("{event:?}"),
-//!         Ok(Err(error)) if error.is_disconnect() => drop(client.reconnect().await?),
 //!         Ok(other) => drop(other?),
 //!         Err(_) => {} // nothing happens: high time to do something
 //!     }
@@ -42,6 +43,7 @@
 mod actions;
 mod error;
 mod packets;
+mod recovery;
 mod session;
 mod tls;
 mod view;
@@ -50,6 +52,8 @@ mod wire;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
@@ -57,6 +61,7 @@ use std::time::{Duration, Instant};
 
 pub use error::ClientError;
 pub use packets::{ClientMessage, Event};
+pub use recovery::Recovery;
 pub use session::{Resumed, Session};
 pub use tls::Tls;
 pub use view::{SHOWN_LATE_MS, Seen, WorldView};
@@ -64,9 +69,14 @@ pub use wire::{Connection, ConnectionParts, Endpoint, Incoming};
 
 use crate::proto;
 use crate::tick;
+use recovery::Recovering;
 
 /// A heartbeat is sent after this long without another packet.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Sent sooner when nothing was heard for so long: is the other side there still?
+const QUIET: Duration = Duration::from_secs(3);
+/// A connection over which nothing came for so long after that is dead.
+const DEAD: Duration = Duration::from_secs(7);
 /// How long a call waits for its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events that may wait for [`Client::next`] while other calls are awaited.
@@ -79,6 +89,12 @@ pub struct Client {
     session: Option<Session>,
     /// Where REDIRECT said to go on.
     redirect: Option<(String, u16)>,
+    /// Other gateways, as the log-in told of them.
+    gateways: Vec<(String, u16)>,
+    recovery: Option<Recovery>,
+    recovering: Option<Recovering>,
+    /// A recovery has failed: what follows is the caller's.
+    gave_up: bool,
     /// The server's parting word; the connection ends after it.
     notice: Option<proto::DisconnectNotice>,
     /// Events that came while an answer was awaited.
@@ -87,6 +103,11 @@ pub struct Client {
     round_trip: Option<Duration>,
     started: Instant,
     heartbeat: Duration,
+    /// [`QUIET`] and [`DEAD`].
+    quiet: Duration,
+    dead: Duration,
+    /// Since when a heartbeat, or anything else, is waited for.
+    probed_at: Option<Instant>,
     move_sequence: u32,
 }
 
@@ -102,12 +123,19 @@ impl Client {
             connection,
             session: None,
             redirect: None,
+            gateways: Vec::new(),
+            recovery: Some(Recovery::default()),
+            recovering: None,
+            gave_up: false,
             notice: None,
             backlog: VecDeque::new(),
             view: WorldView::default(),
             round_trip: None,
             started: tick::now(),
             heartbeat: HEARTBEAT,
+            quiet: QUIET,
+            dead: DEAD,
+            probed_at: None,
             move_sequence: 0,
         })
     }
@@ -116,35 +144,55 @@ impl Client {
     /// heartbeats.
     ///
     /// # Errors
-    /// The connection is over (see [`ClientError::is_disconnect`] and [`Self::reconnect`]).
+    /// The connection is over (see [`ClientError::is_disconnect`]) and this client does not go on
+    /// by itself, or could not.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         if let Some(event) = self.backlog.pop_front() {
             return Ok(event);
         }
+        if self.recovering.is_some() {
+            return self.recover().await.map(Event::Resumed);
+        }
         loop {
-            let event = self.receive().await?;
-            if !matches!(event, Event::Heartbeat(_)) {
-                return Ok(event);
+            match self.receive().await {
+                Ok(Event::Heartbeat(_)) => {}
+                Ok(event) => return Ok(event),
+                Err(error) => return self.begin_recovery(error),
             }
         }
     }
 
-    /// Sends any message; gives the header sequence that an ERROR would name.
+    /// Sends any message; gives the header sequence that an ERROR would name. If the connection is
+    /// lost, it is sent once the session goes on.
     ///
     /// # Errors
-    /// The connection broke, or the message is too large.
+    /// The connection broke and the session cannot go on, or the message is too large.
     pub async fn send<M: ClientMessage>(&mut self, message: &M) -> Result<u64, ClientError> {
-        let sequence = self.connection.queue(message)?;
-        self.connection.flush().await?;
-        Ok(sequence)
+        loop {
+            if self.recovering.is_some() {
+                let resumed = self.recover().await?;
+                self.keep(Event::Resumed(resumed))?;
+            }
+            let sequence = self.connection.queue(message)?;
+            match self.connection.flush().await {
+                Ok(()) => return Ok(sequence),
+                Err(error) => {
+                    // What could not be written whole was not read by anybody.
+                    let error = self.parting(error);
+                    let lost = self.begin_recovery(error)?;
+                    self.keep(lost)?;
+                }
+            }
+        }
     }
 
     /// Sends a message and waits for its answer: the first event that `answer` takes. Whatever
     /// else comes meanwhile waits for [`Self::next`].
     ///
     /// # Errors
-    /// The server refused it by an ERROR that names it, nothing came in [`ANSWER_TIMEOUT`], or
-    /// the connection broke.
+    /// The server refused it by an ERROR that names it, nothing came in [`ANSWER_TIMEOUT`], the
+    /// connection was lost meanwhile ([`ClientError::Interrupted`]: the next call goes on), or for
+    /// good.
     pub async fn request<M: ClientMessage, T>(
         &mut self,
         asked: &'static str,
@@ -154,9 +202,17 @@ impl Client {
         let sequence = self.send(message).await?;
         let mut deadline = tick::now() + ANSWER_TIMEOUT;
         loop {
-            let event = tokio::time::timeout_at(deadline.into(), self.receive())
+            let received = tokio::time::timeout_at(deadline.into(), self.receive())
                 .await
-                .map_err(|_| ClientError::Timeout { asked, after: ANSWER_TIMEOUT })??;
+                .map_err(|_| ClientError::Timeout { asked, after: ANSWER_TIMEOUT })?;
+            let event = match received {
+                Ok(event) => event,
+                Err(error) => {
+                    let lost = self.begin_recovery(error)?;
+                    self.keep(lost)?;
+                    return Err(ClientError::Interrupted { asked });
+                }
+            };
             match event {
                 Event::Error(error) if error.in_reply_to == sequence => {
                     let proto::Error { code, message, retry_after_ms, .. } = error;
@@ -208,7 +264,8 @@ impl Client {
     }
 
     /// Sends heartbeats after this long without another packet, instead of [`HEARTBEAT`]. The
-    /// server gives a silent client up after 25 s.
+    /// server gives a silent client up after 25 s. In the world one is sent after 3 s without
+    /// hearing anything, too, to find out whether the server is there.
     pub fn set_heartbeat(&mut self, every: Duration) {
         self.heartbeat = every;
     }
@@ -222,15 +279,16 @@ impl Client {
     async fn receive(&mut self) -> Result<Event, ClientError> {
         loop {
             self.connection.flush().await?;
-            let due = self.connection.last_send() + self.heartbeat;
+            let due = self.heartbeat_due();
             let incoming = tokio::select! {
+                biased;
                 incoming = self.connection.receive() => incoming,
                 () = tokio::time::sleep_until(due.into()) => {
-                    let client_time = self.started.elapsed().as_nanos() as u64;
-                    self.connection.queue(&proto::HeartbeatRequest { client_time })?;
+                    self.beat()?;
                     continue;
                 }
             };
+            self.probed_at = None;
             let packet = incoming.map_err(|error| self.parting(error))?;
             let event = Event::decode(packet.kind, packet.payload).map_err(|error| {
                 ClientError::Protocol(format!("packet type {}: {error}", packet.kind))
@@ -240,6 +298,30 @@ impl Client {
         }
     }
 
+    /// When the next heartbeat is due, or the connection is to be given up.
+    fn heartbeat_due(&self) -> Instant {
+        let due = self.connection.last_send() + self.heartbeat;
+        match self.probed_at {
+            _ if self.session.is_none() => due,
+            Some(at) => due.min(at + self.dead),
+            None => due.min(self.connection.last_receive() + self.quiet),
+        }
+    }
+
+    /// Sends the heartbeat that is due. In a quiet world its answer tells silence from death.
+    fn beat(&mut self) -> Result<(), ClientError> {
+        let now = tick::now();
+        if self.session.is_some() {
+            let since = *self.probed_at.get_or_insert(now);
+            if now.saturating_duration_since(since) >= self.dead {
+                return Err(self.parting(ClientError::Silent(self.dead)));
+            }
+        }
+        let client_time = self.started.elapsed().as_nanos() as u64;
+        self.connection.queue(&proto::HeartbeatRequest { client_time })?;
+        Ok(())
+    }
+
     /// Remembers what an event says about the connection, the session and the world.
     fn note(&mut self, event: &Event) {
         match event {
@@ -247,6 +329,7 @@ impl Client {
                 let sent = Duration::from_nanos(answer.client_time);
                 self.round_trip = self.started.elapsed().checked_sub(sent);
             }
+            Event::Login(answer) if answer.success => self.learn_gateways(&answer.game_servers),
             Event::Disconnect(notice) => self.notice = Some(notice.clone()),
             Event::Redirect(to) => {
                 self.redirect = u16::try_from(to.port).ok().map(|port| (to.host.clone(), port));

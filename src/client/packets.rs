@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use prost::Message;
 
+use super::Resumed;
 use crate::proto::{self, PacketType};
 
 /// A message that a client may send.
@@ -61,6 +62,14 @@ macro_rules! server_packets {
         #[derive(Debug, Clone, PartialEq)]
         pub enum Event {
             $($(#[$doc])* $variant(proto::$message),)*
+            /// Not from the server: the connection is lost, and the client tries to go on with the
+            /// session by itself. What is in view may be out of date.
+            Reconnecting {
+                /// What happened.
+                why: String,
+            },
+            /// Not from the server: the session goes on. What was missed and a fresh view follow.
+            Resumed(Resumed),
             /// A packet of a newer server than this library knows. Safe to pass over.
             Unknown {
                 /// `PacketHeader.type`.

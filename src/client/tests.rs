@@ -28,6 +28,7 @@ async fn in_world(server: &FakeServer, endpoint: &Endpoint) -> (Client, Peer) {
     };
     let play = async {
         let mut client = Client::connect(endpoint.clone()).await.unwrap();
+        client.set_recovery(None);
         client.enter("ticket").await.unwrap();
         client
     };
@@ -215,7 +216,10 @@ async fn a_lost_session_goes_on_where_the_server_said() {
     };
     let play = async {
         let resumed = client.reconnect().await.unwrap();
-        assert_eq!(resumed, Resumed { replayed: 1, lost: false, last_client_sequence: 1 });
+        assert_eq!(
+            resumed,
+            Resumed { replayed: 1, lost: false, last_client_sequence: 1, anew: false }
+        );
         assert!(matches!(client.next().await.unwrap(), Event::Chat(_)));
         client.move_to(1.0, 2.0).await.unwrap();
         assert!(client.next().await.unwrap_err().is_disconnect());

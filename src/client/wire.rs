@@ -75,6 +75,7 @@ pub struct Connection {
     sent: u64,
     received: u64,
     last_send: Instant,
+    last_receive: Instant,
 }
 
 /// What is left of a plain connection when somebody else goes on with it.
@@ -120,6 +121,7 @@ impl Connection {
             sent: 0,
             received: 0,
             last_send: tick::now(),
+            last_receive: tick::now(),
         })
     }
 
@@ -173,6 +175,7 @@ impl Connection {
             if self.stream.read_buf(&mut self.incoming).await? == 0 {
                 return Err(ClientError::Closed);
             }
+            self.last_receive = tick::now();
         }
     }
 
@@ -204,6 +207,11 @@ impl Connection {
     /// When the last packet was queued.
     pub fn last_send(&self) -> Instant {
         self.last_send
+    }
+
+    /// When bytes last came.
+    pub fn last_receive(&self) -> Instant {
+        self.last_receive
     }
 
     /// Says goodbye to the other side; what was queued and not flushed is lost.

@@ -25,7 +25,7 @@ use crate::link::LinkConfig;
 use crate::login::LoginConfig;
 use crate::master::MasterConfig;
 use crate::net::NetConfig;
-use crate::role::Roles;
+use crate::role::{Role, Roles};
 use crate::store::StoreConfig;
 use crate::world::content::Content;
 use crate::zone::ZoneConfig;
@@ -34,10 +34,15 @@ pub use layers::Sources;
 pub use load::{BadConfig, Finding, load};
 pub use sections::{LogConfig, LogFormat, PortsConfig, store_address};
 
+/// Longest name of a server, bytes.
+const NAME_MAX: usize = 64;
+
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// What people call this server; empty: after its roles.
+    pub name: String,
     /// The folder of what the server makes itself: database, keys, tokens.
     pub data_dir: PathBuf,
     /// `[log]`
@@ -68,6 +73,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            name: String::new(),
             data_dir: "throng-data".into(),
             log: LogConfig::default(),
             ports: PortsConfig::default(),
@@ -88,6 +94,12 @@ impl Config {
     /// Every value that is out of its range, and every combination that cannot work.
     pub fn problems(&self, roles: &Roles) -> Vec<String> {
         let mut found = Vec::new();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+        if self.name.len() > NAME_MAX || !self.name.bytes().all(plain) {
+            found.push(format!(
+                "name must be at most {NAME_MAX} letters, digits, dots, - or _, or empty"
+            ));
+        }
         found.extend(self.log.problems());
         found.extend(self.ports.problems());
         found.extend(self.net.problems());
@@ -105,13 +117,30 @@ impl Config {
 
     /// What only shows when several sections are seen together.
     fn combinations(&self, roles: &Roles) -> Vec<String> {
-        if roles.is_all() || !sections::is_sqlite(&self.store) {
-            return Vec::new();
+        let mut found = Vec::new();
+        if !roles.is_all() && sections::is_sqlite(&self.store) {
+            found.push(format!(
+                "store.url must be a postgres:// address when the roles are spread over several \
+                 processes (this one runs --role {roles}; SQLite serves --role all only)"
+            ));
         }
-        vec![format!(
-            "store.url must be a postgres:// address when the roles are spread over several \
-             processes (this one runs --role {roles}; SQLite serves --role all only)"
-        )]
+        if !roles.has(Role::Master) && self.link.master.is_empty() {
+            found.push(format!(
+                "link.master must be where the master's links are, like [\"master.example:8091\"]: \
+                 this process runs --role {roles}, without a master of its own"
+            ));
+        }
+        found
+    }
+
+    /// The host by which other servers of the cluster reach this one's links.
+    pub fn link_host(&self) -> &str {
+        if self.link.advertise.is_empty() { &self.ports.advertise } else { &self.link.advertise }
+    }
+
+    /// What people call a process that plays `roles`.
+    pub fn name_for(&self, roles: &Roles) -> String {
+        if self.name.is_empty() { roles.to_string() } else { self.name.clone() }
     }
 
     /// All of it but the world as TOML, with passwords left out: for people to read.

@@ -123,13 +123,23 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn several_processes_need_the_database_that_can_be_shared() {
-    let roles: Roles = "zone".parse().unwrap();
-    let error = load(&Sources::default(), &roles).unwrap_err();
-    assert_eq!(error.0[0].key, "store.url");
-    let flags = vec![("store.url".to_owned(), "postgres://me:secret@db/game".to_owned())];
-    let config = load(&Sources { flags, ..Sources::default() }, &roles).unwrap();
+fn several_processes_need_a_shared_database_and_a_master_and_both_are_said() {
+    let zone: Roles = "zone".parse().unwrap();
+    let master: Roles = "master,login".parse().unwrap();
+    let missing = |roles: &Roles| -> Vec<String> {
+        let error = load(&Sources::default(), roles).unwrap_err();
+        error.0.into_iter().map(|finding| finding.key).collect()
+    };
+    assert_eq!(missing(&zone), ["store.url", "link.master"]);
+    assert_eq!(missing(&master), ["store.url"]);
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let mut flags = vec![pair("store.url", "postgres://me:secret@db/game")];
+    load(&Sources { flags: flags.clone(), ..Sources::default() }, &master).unwrap();
+    flags.push(pair("link.master", "[\"master.example:8091\"]"));
+    let config = load(&Sources { flags, ..Sources::default() }, &zone).unwrap();
     assert!(!config.in_force().contains("secret"), "{}", config.in_force());
+    assert_eq!(config.name_for(&zone), "zone");
+    assert_eq!(config.link_host(), "127.0.0.1");
 }
 
 #[test]

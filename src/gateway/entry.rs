@@ -256,7 +256,7 @@ impl Gateway {
         info!(name = %session.name, "player enters");
         self.see(zone);
         self.open(key, entering.conn, how);
-        if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s)) {
+        if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s, None)) {
             self.post.chat(joined);
         }
     }

@@ -97,19 +97,27 @@ impl Gateway {
     }
 
     fn join_all(&mut self) {
-        let joined: Vec<ChatMsg> =
-            self.playing().filter_map(|(key, session)| self.joined(key, session)).collect();
+        let told =
+            |(key, session): (SessionKey, &Session)| self.joined(key, session, Some(session.since));
+        let joined: Vec<ChatMsg> = self.playing().filter_map(told).collect();
         joined.into_iter().for_each(|message| self.post.chat(message));
     }
 
-    /// What chat is told of a session whose player stands somewhere.
-    pub(super) fn joined(&self, key: SessionKey, session: &Session) -> Option<ChatMsg> {
+    /// What chat is told of a session whose player stands somewhere; `since` if it has played
+    /// before.
+    pub(super) fn joined(
+        &self,
+        key: SessionKey,
+        session: &Session,
+        since: Option<u64>,
+    ) -> Option<ChatMsg> {
         Some(ChatMsg::Joined {
             player: session.player,
             name: session.name.key(),
             session: self.session_ref(key),
             zone: session.zone?,
             rooms: session.rooms.clone(),
+            since,
         })
     }
 

@@ -4,10 +4,10 @@
 //! in order. Frames, and packets behind a long wait, are dropped and counted: what is seen comes
 //! again with the next frame.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use metrics::counter;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Peers, ToShard};
 use crate::ids::ZoneId;
@@ -19,12 +19,18 @@ use crate::net::Shards;
 /// Packets wait behind a shard's other messages only as long as fewer than these wait.
 const PACKETS_WAIT: usize = 4_096;
 
+/// Most that are remembered to have left zones that do not run; beyond it the oldest are forgotten,
+/// as players of a gateway that is gone are: their zone lets them go in the end.
+const LEFT_MAX: usize = 8_192;
+
 /// The session manager's way out.
 pub(super) struct Post {
     peers: Peers,
     shards: Shards<ToShard>,
     to_shards: Vec<Kept<ToShard>>,
     to_zones: BTreeMap<ZoneId, Kept<ZoneMsg>>,
+    /// Who has left zones that did not run.
+    left: VecDeque<(ZoneId, ZoneMsg)>,
     to_chat: Kept<ChatMsg>,
     to_master: Kept<MasterMsg>,
 }
@@ -34,6 +40,7 @@ impl Post {
         Self {
             to_shards: (0..shards.len()).map(|_| Kept::default()).collect(),
             to_zones: BTreeMap::new(),
+            left: VecDeque::new(),
             to_chat: Kept::default(),
             to_master: Kept::default(),
             peers,
@@ -80,13 +87,33 @@ impl Post {
         }
     }
 
-    /// Tells a zone what it must know. One that does not run is told nothing: it starts empty.
+    /// Tells a zone what it must know. One that does not run is told nothing: it starts empty. But
+    /// it may come back with all its players, on its way to another server, and then must hear who
+    /// has left it meanwhile.
     pub(super) fn zone(&mut self, zone: ZoneId, message: ZoneMsg) {
-        let outbox = self.peers.zones.get(zone);
         let kept = self.to_zones.entry(zone).or_default();
-        let told = outbox.is_some_and(|to| kept.send(message, |message| to.send(message)).is_ok());
-        if !told {
-            warn!(%zone, "a zone does not run; it was not told");
+        let untold = match self.peers.zones.get(zone) {
+            Some(outbox) => kept.send(message, |message| outbox.send(message)),
+            None => Err(message),
+        };
+        let Err(message) = untold else { return };
+        if matches!(message, ZoneMsg::Leave { .. }) {
+            if self.left.len() == LEFT_MAX {
+                self.left.pop_front();
+            }
+            self.left.push_back((zone, message));
+        }
+        debug!(%zone, "a zone does not run; it was not told");
+    }
+
+    /// A zone that did not run does again: it hears who has left it.
+    pub(super) fn tell_who_left(&mut self, zone: ZoneId) {
+        let all = std::mem::take(&mut self.left);
+        let (here, others): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|(of, _)| *of == zone);
+        self.left = others;
+        for (_, leave) in here {
+            self.zone(zone, leave);
         }
     }
 

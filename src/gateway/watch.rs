@@ -194,11 +194,13 @@ impl Gateway {
             (None, Some(_)) => true,
             _ => false,
         };
-        let moved: Vec<ZoneId> = self.watching.zones.keys().copied().filter(moved).collect();
-        for zone in moved {
+        for zone in directory.keys().copied().filter(moved) {
             debug!(%zone, "zone is somewhere else now");
-            self.watch(zone);
-            self.ask_for_entries_again(zone);
+            self.post.tell_who_left(zone);
+            if self.watching.zones.contains_key(&zone) {
+                self.watch(zone);
+                self.ask_for_entries_again(zone);
+            }
         }
     }
 

@@ -14,6 +14,9 @@ pub struct LinkConfig {
     pub loopback: bool,
     /// Where the master's links are, `host:port` each; empty: this process is the whole cluster.
     pub master: Vec<String>,
+    /// The host name or address that other servers of the cluster reach this one by; empty:
+    /// `ports.advertise`.
+    pub advertise: String,
     /// The file with the cluster's secret; none: `cluster.secret` in the data folder.
     pub secret_file: Option<PathBuf>,
     /// Milliseconds between two heartbeats; a link that hears nothing for three is cut.
@@ -47,6 +50,7 @@ impl Default for LinkConfig {
         Self {
             loopback: false,
             master: Vec::new(),
+            advertise: String::new(),
             secret_file: None,
             heartbeat_ms: 1_000,
             dead_seconds: 6,
@@ -63,6 +67,13 @@ impl LinkConfig {
         let mut found = Vec::new();
         for address in self.master.iter().filter(|address| host_and_port(address).is_none()) {
             found.push(format!("link.master must be like master.example:8091, not {address:?}"));
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-:_".contains(&b);
+        if self.advertise.len() > 253 || !self.advertise.bytes().all(plain) {
+            found.push(
+                "link.advertise must be a host name or an IP address, without a port, or empty"
+                    .into(),
+            );
         }
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
             if !(least..=most).contains(&value) {
@@ -108,13 +119,14 @@ mod tests {
         assert_eq!(LinkConfig::default().problems(), [""; 0]);
         let config = LinkConfig {
             master: vec!["here:8091".into(), "here".into()],
+            advertise: "a b".into(),
             heartbeat_ms: 3_000,
             tls: LinkTls { key: Some("key.pem".into()), ..LinkTls::default() },
             ..LinkConfig::default()
         };
         let problems = config.problems().join("\n");
-        assert_eq!(problems.lines().count(), 3, "{problems}");
-        for part in ["not \"here\"", "dead_seconds must be 9 to", "link.tls.ca"] {
+        assert_eq!(problems.lines().count(), 4, "{problems}");
+        for part in ["not \"here\"", "link.advertise", "dead_seconds must be 9 to", "link.tls.ca"] {
             assert!(problems.contains(part), "{part} is missing in {problems}");
         }
     }

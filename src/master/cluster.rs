@@ -85,7 +85,7 @@ impl Master {
                 Source::Link(status) if status.link_port != 0 => Some(Member {
                     server: server.id,
                     roles: status.roles.clone(),
-                    host: status.host.clone(),
+                    host: status.link_host.clone(),
                     port: status.link_port,
                 }),
                 Source::Link(_) | Source::Http { .. } => None,

@@ -176,7 +176,9 @@ pub struct ServerView {
     pub port: u16,
     /// Text port; 0: none.
     pub text_port: u16,
-    /// Where its links are reached, at `host`; 0: it has none.
+    /// Where its links are reached.
+    pub link_host: String,
+    /// The port there; 0: it has none.
     pub link_port: u16,
     /// Links that are up.
     pub links: u32,
@@ -203,7 +205,7 @@ pub struct ServerView {
 }
 
 /// One zone for people to look at.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ZoneView {
     /// Which.
     pub zone: ZoneId,

@@ -95,6 +95,7 @@ fn view(server: &Server, state: State, now: Instant) -> ServerView {
         host: host.to_owned(),
         port,
         text_port: told.text_port,
+        link_host: String::new(),
         link_port: 0,
         links: 0,
         started_at: None,
@@ -115,6 +116,7 @@ fn view(server: &Server, state: State, now: Instant) -> ServerView {
             view.version = status.version.clone();
             view.cpu_percent = Some(status.cpu_percent);
             view.memory_bytes = Some(status.memory);
+            view.link_host = status.link_host.clone();
             view.link_port = status.link_port;
             view.links = status.links;
             view.started_at = Some(status.started_at);

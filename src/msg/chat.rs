@@ -18,6 +18,9 @@ pub enum ChatMsg {
         zone: ZoneId,
         /// The rooms it was in with the last chat role.
         rooms: Vec<Name>,
+        /// When the session began, Unix ms, if it is told of anew; none: it has just come, and
+        /// takes the place of any other.
+        since: Option<u64>,
     },
     /// From a gateway: it stands in another zone.
     Moved {

@@ -109,7 +109,9 @@ pub struct ServerStatus {
     pub zones: Vec<ZoneStatus>,
     /// Whether it takes no newcomers any more.
     pub draining: bool,
-    /// Where its links are reached, at `host`; 0: it has none.
+    /// Where its links are reached by the others of the cluster.
+    pub link_host: String,
+    /// The port there; 0: it has none.
     pub link_port: u16,
     /// When it started, Unix ms.
     pub started_at: u64,

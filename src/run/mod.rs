@@ -49,16 +49,16 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a whole world may take before it says that it runs.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long other servers may take to take this one's zones over.
-const ZONES_AWAY_WITHIN: Duration = Duration::from_secs(15);
+/// How long none of a draining process's zones may be taken before the rest are stopped: as long as
+/// the largest take.
+const ZONE_GOES_WITHIN: Duration = Duration::from_secs(6);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
 struct Stops {
     listeners: CancellationToken,
     gateway: CancellationToken,
-    /// Zones are given to other servers first.
-    zones_away: CancellationToken,
+    drain: CancellationToken,
     zones: CancellationToken,
     others: CancellationToken,
     links: CancellationToken,
@@ -163,8 +163,9 @@ impl Process {
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
+        let zones_here = hosted.clone();
         let (drains, draining) = watch::channel(false);
-        self.report_status(&wiring, &clients, links.as_ref(), hosted.clone(), draining);
+        self.report_status(&wiring, &clients, links.as_ref(), hosted, draining);
         for role in self.roles.iter() {
             readiness.started(role);
         }
@@ -188,9 +189,9 @@ impl Process {
         if let Some(gateway) = gateway {
             ended("gateway", gateway).await;
         }
-        self.give_zones_away(&wiring, hosted).await;
-        self.stops.zones.cancel();
         if let Some(host) = host {
+            self.give_zones_away(&wiring, zones_here).await;
+            self.stops.zones.cancel();
             ended("zone host", host).await;
         }
         self.stops.others.cancel();
@@ -210,22 +211,6 @@ impl Process {
         self.store.close().await;
         info!("stopped");
         Ok(())
-    }
-
-    /// Before the zones stop: other servers take them over with everybody in them, if there are
-    /// any. What they do not take in time is stopped, its players saved.
-    async fn give_zones_away(
-        &self,
-        wiring: &Wiring,
-        mut hosted: watch::Receiver<zone::host::Hosted>,
-    ) {
-        self.stops.zones_away.cancel();
-        if wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
-            let none = hosted.wait_for(Vec::is_empty);
-            if tokio::time::timeout(ZONES_AWAY_WITHIN, none).await.is_err() {
-                warn!("some zones were not taken over by another server; they stop");
-            }
-        }
     }
 
     /// Links with the other processes; none where the whole world is this one.
@@ -248,7 +233,7 @@ impl Process {
             identity: Identity {
                 server: self.server,
                 roles: self.roles.clone(),
-                host: self.config.ports.advertise.clone(),
+                host: self.config.link_host().to_owned(),
                 port: self.config.ports.link,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
@@ -277,7 +262,7 @@ impl Process {
         let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
         let template = ServerStatus {
             server: self.server,
-            name: ports.advertise.clone(),
+            name: self.config.name_for(&self.roles),
             roles: self.roles.iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             region: ports.region.clone(),
@@ -290,6 +275,7 @@ impl Process {
             memory: 0,
             zones: Vec::new(),
             draining: false,
+            link_host: self.config.link_host().to_owned(),
             link_port: port(clients.addresses.link),
             started_at: self.started_at,
             links: 0,
@@ -338,6 +324,24 @@ impl Process {
             running.shards.push(Box::pin(async move { shards.join().await }));
         }
         Ok(running)
+    }
+
+    /// Hands the zones of this process over to other hosts, as long as some are taken.
+    async fn give_zones_away(
+        &self,
+        wiring: &Wiring,
+        mut here: watch::Receiver<zone::host::Hosted>,
+    ) {
+        self.stops.drain.cancel();
+        let mut left = here.borrow_and_update().len();
+        while left > 0 && wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
+            let fewer = here.wait_for(|hosted| hosted.len() < left);
+            match tokio::time::timeout(ZONE_GOES_WITHIN, fewer).await {
+                Ok(Ok(hosted)) => left = hosted.len(),
+                Ok(Err(_)) => return,
+                Err(_) => return warn!(left, "no other server takes the zones; they stop here"),
+            }
+        }
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {

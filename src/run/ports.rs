@@ -35,6 +35,7 @@ impl Process {
             metrics,
             token,
             master,
+            master_links: self.config.link.master.clone(),
             store: Some(self.store.clone()),
             readiness,
             started: now(),

@@ -7,7 +7,9 @@
 mod accounts;
 mod borders;
 mod cheats;
+mod cluster;
 mod databases;
+mod demo;
 mod floods;
 mod guilds;
 #[path = "../common/http.rs"]
@@ -25,6 +27,7 @@ mod postgres;
 mod process;
 mod resume;
 mod server;
+mod storm;
 mod text;
 mod text_commands;
 mod tls;

@@ -105,7 +105,7 @@ async fn health_and_readiness_are_told(topology: Topology) {
 }
 
 /// The operators' token, as the server has written it.
-fn token(server: &Server) -> String {
+pub fn token(server: &Server) -> String {
     let text = std::fs::read_to_string(server.data().join("operator.token")).expect("a token");
     text.trim().to_owned()
 }

@@ -39,8 +39,9 @@ impl Player {
         Self::enter(server.connect().await, name).await.expect("an entry")
     }
 
-    /// Logs in on a connection and enters.
+    /// Logs in on a connection and enters. The loss of the connection is the scenario's business.
     pub async fn enter(mut client: Client, name: &str) -> Result<Self, ClientError> {
+        client.set_recovery(None);
         let login = client.login(name, PASSWORD).await?;
         let entered = client.enter(&login.session_token).await?;
         let id = EntityId(login.player_id);

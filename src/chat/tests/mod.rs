@@ -64,6 +64,8 @@ struct Hall {
     zone: Inbox<ZoneMsg>,
     /// What has come for whom and was not yet looked at.
     packets: BTreeMap<PlayerId, VecDeque<Outgoing>>,
+    /// The rooms that the gateway was told of each player's session, one list after the other.
+    rooms: BTreeMap<PlayerId, VecDeque<Vec<Name>>>,
     /// Every packet asked for has a number of its own.
     request: u64,
 }
@@ -91,6 +93,7 @@ impl Hall {
             gateway,
             zone,
             packets,
+            rooms: BTreeMap::new(),
             request: 0,
         };
         hall.loaded().await;
@@ -138,6 +141,7 @@ impl Hall {
             session: session(player),
             zone: ZONE,
             rooms: vec![],
+            since: None,
         });
         self.packets.entry(player).or_default();
         self.guild_in_zone(player).await
@@ -211,8 +215,35 @@ impl Hall {
             GatewayMsg::Broadcast { packet } => {
                 self.packets.values_mut().for_each(|packets| packets.push_back(packet.clone()));
             }
+            GatewayMsg::Rooms { session, rooms } => {
+                self.rooms.entry(PlayerId(session.0)).or_default().push_back(rooms);
+            }
             other => panic!("chat does not send {other:?}"),
         }
+    }
+
+    /// The next list of rooms that the gateway is told for a player.
+    async fn rooms_told(&mut self, player: PlayerId) -> Vec<Name> {
+        loop {
+            if let Some(rooms) = self.rooms.entry(player).or_default().pop_front() {
+                return rooms;
+            }
+            let message = tokio::time::timeout(PATIENCE, self.gateway.recv()).await;
+            self.sort(message.expect("rooms come").unwrap());
+        }
+    }
+
+    /// Its gateway tells of a player anew.
+    fn rejoin(&mut self, player: PlayerId, name: &str, rooms: &[Name]) {
+        self.send(ChatMsg::Joined {
+            player,
+            name: name.into(),
+            session: session(player),
+            zone: ZONE,
+            rooms: rooms.to_vec(),
+            since: Some(1),
+        });
+        self.packets.entry(player).or_default();
     }
 
     /// The next packet of a player, which is of this kind.

@@ -12,6 +12,9 @@ both_ways!(
     operators_speak_to_all,
     a_full_gateway_drops_and_nothing_waits,
     a_player_is_told_to_each_zone_it_comes_to,
+    rooms_outlive_the_chat_role_that_kept_them,
+    a_gateway_hears_the_rooms_of_its_players,
+    players_of_a_gateway_that_is_gone_for_a_moment_stay,
 );
 
 async fn everybody_hears_the_world_channel(mut hall: Hall) {
@@ -111,6 +114,7 @@ async fn leaving_the_world_leaves_the_rooms_but_a_new_session_does_not(mut hall:
         session: older,
         zone: ZONE,
         rooms: vec![],
+        since: None,
     });
     hall.send(ChatMsg::Joined {
         player: bob,
@@ -118,6 +122,7 @@ async fn leaving_the_world_leaves_the_rooms_but_a_new_session_does_not(mut hall:
         session: newer,
         zone: ZONE,
         rooms: vec![],
+        since: None,
     });
     hall.send(ChatMsg::Left { player: bob, session: older });
     hall.say(bob, Addressee::Room(tavern()), "I am back");
@@ -175,4 +180,48 @@ async fn a_player_is_told_to_each_zone_it_comes_to(mut hall: Hall) {
         panic!("{told:?}");
     };
     assert_eq!((player, guild.name.as_ref()), (ann, "Wolves"));
+}
+
+async fn a_gateway_hears_the_rooms_of_its_players(mut hall: Hall) {
+    let ann = hall.come("Ann").await;
+    let names =
+        |told: Vec<Name>| told.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+    hall.room(ann, RoomAction::Create(named("Tavern")));
+    assert_eq!(names(hall.rooms_told(ann).await), ["Tavern"]);
+    hall.room(ann, RoomAction::Create(named("Docks")));
+    assert_eq!(names(hall.rooms_told(ann).await), ["Docks", "Tavern"]);
+    hall.room(ann, RoomAction::Leave(named("TAVERN")));
+    assert_eq!(names(hall.rooms_told(ann).await), ["Docks"]);
+    // It goes on through another gateway, which does not know.
+    hall.rejoin(ann, "Ann", &[]);
+    assert_eq!(names(hall.rooms_told(ann).await), ["Docks"]);
+}
+
+async fn rooms_outlive_the_chat_role_that_kept_them(mut hall: Hall) {
+    let (ann, bob) = (hall.come("Ann").await, hall.come("Bob").await);
+    let tavern = || named("Tavern");
+    hall.room(ann, RoomAction::Create(tavern()));
+    hall.room(bob, RoomAction::Join(tavern()));
+    let of_ann = hall.rooms_told(ann).await;
+    let of_bob = hall.rooms_told(bob).await;
+    hall.restart().await;
+    // The gateway tells the new one what it was told.
+    hall.rejoin(bob, "Bob", &of_bob);
+    hall.rejoin(ann, "Ann", &of_ann);
+    hall.say(ann, Addressee::Room(tavern()), "still here?");
+    for player in [ann, bob] {
+        assert_eq!(hall.expect_chat(player).await.2, "still here?", "and nobody was told of it");
+    }
+}
+
+async fn players_of_a_gateway_that_is_gone_for_a_moment_stay(mut hall: Hall) {
+    let (ann, bob) = (hall.come("Ann").await, hall.come("Bob").await);
+    let outbox = hall.peers.gateways.get(GATEWAY).unwrap();
+    hall.peers.gateways.remove(GATEWAY);
+    hall.say(ann, Addressee::World, "into the void");
+    hall.send(ChatMsg::Moved { player: bob, zone: ZONE });
+    hall.guild_in_zone(bob).await;
+    hall.peers.gateways.insert(GATEWAY, outbox);
+    hall.say(ann, Addressee::Player(named("Bob")), "back again");
+    assert_eq!(hall.expect_chat(bob).await.2, "back again");
 }

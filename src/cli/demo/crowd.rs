@@ -174,6 +174,9 @@ impl Bot {
             .ok_or_else(|| ClientError::Protocol("no gateway is named".to_owned()))?;
         let port = u16::try_from(server.port).unwrap_or_default();
         let mut client = Client::connect(Endpoint::plain(server.ip_address.clone(), port)).await?;
+        // Lost connections are counted, so they are this bot's business.
+        client.set_recovery(None);
+        client.learn_gateways(servers);
         client.enter(&login.session_token).await?;
         Ok(client)
     }

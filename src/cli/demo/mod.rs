@@ -119,7 +119,7 @@ async fn demonstrate(
         Some(who) = given_up.recv() => Err(anyhow::anyhow!(who)),
         () = signals.next() => Ok(()),
     };
-    console.say("stopping everything, in order; again to stop at once");
+    console.say("stopping everything, in order (another signal: at once)");
     tokio::select! {
         () = cast.stop() => {}
         () = signals.next() => leash.kill(),

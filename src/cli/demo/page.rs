@@ -73,26 +73,25 @@ impl Page<'_> {
             let _ =
                 writeln!(part, "  {line:<36} then: REGISTER name password, LOGIN name password");
         }
-        let asks = self.asks();
+        let _ = writeln!(part, "  {}", self.finds_the_master());
         let lines = [
             ("cluster status", "servers, zones, players, load, links"),
             ("announce 'hello all'", "to every player, over both gateways"),
             ("drain zone-1", "hands its zones over; nobody is disconnected"),
         ];
         for (what, why) in lines {
-            let _ = writeln!(part, "  {asks} {what:<22} # {why}");
+            let line = format!("{} {what}", self.program);
+            let _ = writeln!(part, "  {line:<36} # {why}");
         }
         part
     }
 
-    /// How the operators' commands find the master and its token.
-    fn asks(&self) -> String {
-        let master = self.of(Role::Master).next();
-        let data = master.map_or(String::new(), |(master, _)| {
-            let folder = master.data(self.folder).display().to_string();
-            format!(" --data-dir {folder} --set ports.admin=127.0.0.1:{}", master.ports.admin)
-        });
-        format!("{}{data}", self.program)
+    /// What to set so that the operators' commands find the master and its token.
+    fn finds_the_master(&self) -> String {
+        let Some((master, _)) = self.of(Role::Master).next() else { return String::new() };
+        let data = master.data(self.folder).display().to_string();
+        let admin = master.ports.admin;
+        format!("export THRONG_DATA_DIR={data} THRONG_PORTS__ADMIN=127.0.0.1:{admin}")
     }
 
     fn kills(&self) -> String {
@@ -133,4 +132,41 @@ fn ports(server: &Server) -> String {
     ];
     let open = all.iter().filter(|(_, port)| *port != 0);
     open.map(|(name, port)| format!("{name} {port}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::demo::plan;
+
+    #[test]
+    fn a_page_has_every_process_and_lines_to_type() {
+        let planned = plan::servers(2, 2, Some(30_000)).unwrap();
+        let servers: Vec<_> = planned.iter().zip(100..).map(|(it, pid)| (it, Some(pid))).collect();
+        let page = Page {
+            program: "target/debug/throng",
+            servers: &servers,
+            database: Some(99),
+            folder: Path::new("/tmp/demo"),
+            bots: 5,
+            took: 1.25,
+        };
+        let text = page.text();
+        for (server, pid) in &servers {
+            let line = format!("{:<9} pid {}", server.name, pid.unwrap());
+            assert!(text.contains(&line), "no '{line}' in:\n{text}");
+        }
+        let Server { ports, .. } = planned.last().unwrap();
+        let admin = planned[0].ports.admin;
+        for line in [
+            "a cluster of 8 processes is up".to_owned(),
+            format!("  http://127.0.0.1:{} ", ports.http),
+            "kill -9 104 ".to_owned(),
+            "kill -9 99 ".to_owned(),
+            format!("THRONG_DATA_DIR=/tmp/demo/master THRONG_PORTS__ADMIN=127.0.0.1:{admin}"),
+            "  target/debug/throng cluster status ".to_owned(),
+        ] {
+            assert!(text.contains(&line), "no '{line}' in:\n{text}");
+        }
+    }
 }

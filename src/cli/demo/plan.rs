@@ -143,6 +143,7 @@ impl Server {
     pub(super) fn member(&self, common: &Common) -> Member {
         let Ports { login, gateway, text, http, link, admin } = self.ports;
         let mut settings = vec![
+            ("NAME", self.name.clone()),
             ("DATA_DIR", self.data(&common.folder).display().to_string()),
             ("PORTS__BIND", Ipv4Addr::LOCALHOST.to_string()),
             ("PORTS__ADVERTISE", Ipv4Addr::LOCALHOST.to_string()),

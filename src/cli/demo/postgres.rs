@@ -105,7 +105,7 @@ impl Database {
         ] {
             arguments.extend(["-c".to_owned(), setting]);
         }
-        let probe = ["-q", "-h", &folder, "-p", PORT].map(str::to_owned).into();
+        let probe = ["-q", "-h", &folder, "-p", PORT, "-U", OWNER].map(str::to_owned).into();
         Member {
             name: "postgres".into(),
             program: program("postgres"),

@@ -215,3 +215,18 @@ async fn players_of_a_zone_that_does_not_run_wait_for_it() {
     desk.gateway.tend_absent(now() + Duration::from_secs(129));
     assert!(desk.gateway.sessions.get(key).is_some(), "it is not its fault");
 }
+
+#[tokio::test]
+async fn who_leaves_while_a_zone_is_on_its_way_leaves_it_when_it_has_arrived() {
+    let mut desk = Desk::open(64).await;
+    let (key, _) = desk.play().await;
+    desk.gateway.look_for_moved_zones();
+    desk.zones.remove(WEST);
+    desk.gateway.look_for_moved_zones();
+    desk.gateway.on_report(FromShard::Logout { session: key });
+    let (outbox, mut elsewhere) = inbox(64, false);
+    desk.zones.insert(WEST, outbox);
+    desk.gateway.look_for_moved_zones();
+    let arrived: Vec<ZoneMsg> = std::iter::from_fn(|| elsewhere.try_recv()).collect();
+    assert_eq!(Desk::leaves(&arrived), 1);
+}

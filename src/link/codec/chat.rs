@@ -24,13 +24,14 @@ use wire::zone_change::Change;
 impl Wire for ChatMsg {
     fn encode(&self) -> Bytes {
         enveloped(match self {
-            ChatMsg::Joined { player, name, session, zone, rooms } => {
+            ChatMsg::Joined { player, name, session, zone, rooms, since } => {
                 let joined = wire::PresenceJoined {
                     player_id: player.0,
                     name: put_key(name),
                     session: Some(put_session(session)),
                     zone_id: zone.0.into(),
                     rooms: put_names(rooms),
+                    since: *since,
                 };
                 Body::Presence(wire::Presence { presence: Some(Presence::Joined(joined)) })
             }
@@ -139,7 +140,8 @@ fn put_talk(player: PlayerId, request: u64, talk: talk::Talk) -> Body {
 
 fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
     match presence {
-        Presence::Joined(wire::PresenceJoined { player_id, name, session, zone_id, rooms }) => {
+        Presence::Joined(joined) => {
+            let wire::PresenceJoined { player_id, name, session, zone_id, rooms, since } = joined;
             const NAME: &str = "PresenceJoined";
             Ok(ChatMsg::Joined {
                 player: reading::player(At(NAME, "player_id"), player_id)?,
@@ -147,6 +149,7 @@ fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
                 session: reading::session(At(NAME, "session"), session)?,
                 zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
                 rooms: reading::names(At(NAME, "rooms"), rooms)?,
+                since,
             })
         }
         Presence::Left(wire::PresenceEnded { player_id, session }) => Ok(ChatMsg::Left {

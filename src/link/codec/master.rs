@@ -192,6 +192,7 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
         memory,
         zones,
         draining,
+        link_host,
         link_port,
         started_at,
         links,
@@ -218,6 +219,7 @@ fn put_status(status: &ServerStatus) -> wire::ServerStatus {
             })
             .collect(),
         draining: *draining,
+        link_host: link_host.clone(),
         link_port: (*link_port).into(),
         started_at: *started_at,
         links: *links,
@@ -241,6 +243,7 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
         memory,
         zones,
         draining,
+        link_host,
         link_port,
         started_at,
         links,
@@ -263,6 +266,7 @@ fn read_status(status: wire::ServerStatus) -> Result<ServerStatus, DecodeError> 
             Ok(ZoneStatus { zone, players, origin })
         })?,
         draining,
+        link_host,
         link_port: reading::port(At(NAME, "link_port"), link_port)?,
         started_at,
         links,

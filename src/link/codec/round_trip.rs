@@ -209,11 +209,10 @@ fn chat_msg() -> impl Strategy<Value = ChatMsg> {
     ];
     let side = || (player_id(), guild_id());
     prop_oneof![
-        (player_id(), key(), session(), zone_id(), vec(name(), 0..4)).prop_map(
-            |(player, name, session, zone, rooms)| {
-                ChatMsg::Joined { player, name, session, zone, rooms }
-            }
-        ),
+        (player_id(), key(), session(), zone_id(), vec(name(), 0..4), option::of(any::<u64>()))
+            .prop_map(|(player, name, session, zone, rooms, since)| {
+                ChatMsg::Joined { player, name, session, zone, rooms, since }
+            }),
         (player_id(), zone_id()).prop_map(|(player, zone)| ChatMsg::Moved { player, zone }),
         (player_id(), session()).prop_map(|(player, session)| ChatMsg::Left { player, session }),
         (player_id(), any::<u64>(), to, chat_text())
@@ -261,12 +260,12 @@ fn status() -> impl Strategy<Value = ServerStatus> {
     let words = (".{0,9}", ".{0,9}", ".{0,9}", ".{0,9}");
     let numbers = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>(), 0.0f32..200.0);
     let rest = (any::<u64>(), vec(zone_status(), 0..4), any::<bool>());
-    let more = (any::<u16>(), any::<u64>(), any::<u32>());
+    let more = (".{0,9}", any::<u16>(), any::<u64>(), any::<u32>());
     (server_id(), roles(), words, numbers, (rest, more)).prop_map(
         |(server, roles, (name, version, region, host), numbers, (rest, more))| {
             let (port, text_port, players, capacity, cpu_percent) = numbers;
             let (memory, zones, draining) = rest;
-            let (link_port, started_at, links) = more;
+            let (link_host, link_port, started_at, links) = more;
             ServerStatus {
                 server,
                 name,
@@ -282,6 +281,7 @@ fn status() -> impl Strategy<Value = ServerStatus> {
                 memory,
                 zones,
                 draining,
+                link_host,
                 link_port,
                 started_at,
                 links,

@@ -39,6 +39,7 @@ pub(in crate::master) fn status(server: u64, players: u32) -> ServerStatus {
         memory: 1 << 20,
         zones: vec![],
         draining: false,
+        link_host: "10.1.0.1".into(),
         link_port: 8091,
         started_at: 1,
         links: 0,

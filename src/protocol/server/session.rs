@@ -65,15 +65,16 @@ pub fn login_response(decision: &LoginDecision) -> Outgoing {
             };
             outgoing(PacketType::LoginResponse, &it)
         }
-        LoginDecision::Refused(refusal) => login_refused(refusal.code, &refusal.message),
+        LoginDecision::Refused(refusal) => login_refused(refusal),
     }
 }
 
 /// LOGIN_RESPONSE that says no.
-pub fn login_refused(code: ErrorCode, message: &str) -> Outgoing {
+pub fn login_refused(refusal: &LoginRefusal) -> Outgoing {
     let it = proto::LoginResponse {
-        error_code: code.into(),
-        error_message: message.to_owned(),
+        error_code: refusal.code.into(),
+        error_message: refusal.message.clone(),
+        retry_after_ms: refusal.retry_after_ms,
         ..Default::default()
     };
     outgoing(PacketType::LoginResponse, &it)
@@ -117,17 +118,16 @@ pub fn register_response(decision: &RegisterDecision) -> Outgoing {
             };
             outgoing(PacketType::RegisterResponse, &it)
         }
-        RegisterDecision::Refused(LoginRefusal { code, message, .. }) => {
-            register_refused(*code, message)
-        }
+        RegisterDecision::Refused(refusal) => register_refused(refusal),
     }
 }
 
 /// REGISTER_RESPONSE that says no.
-pub fn register_refused(code: ErrorCode, message: &str) -> Outgoing {
+pub fn register_refused(refusal: &LoginRefusal) -> Outgoing {
     let it = proto::RegisterResponse {
-        error_code: code.into(),
-        error_message: message.to_owned(),
+        error_code: refusal.code.into(),
+        error_message: refusal.message.clone(),
+        retry_after_ms: refusal.retry_after_ms,
         ..Default::default()
     };
     outgoing(PacketType::RegisterResponse, &it)

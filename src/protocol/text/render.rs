@@ -364,10 +364,12 @@ mod tests {
         let mut view = TextView::new();
         use proto::DisconnectReason::DisconnectKicked;
         let place = crate::msg::login::QueuePlace { position: 2, length: 5, wait_ms: 40 };
+        let (code, message) = (ErrorCode::ErrorBanned, "banned".to_owned());
+        let banned = crate::msg::login::LoginRefusal { code, message, retry_after_ms: 0 };
         for (packet, line) in [
             (server::error(ErrorCode::ErrorDead, "no\nway", 1, 0), "ERROR no way"),
             (server::error(ErrorCode::ErrorDead, "", 1, 0), "ERROR ERROR_DEAD"),
-            (server::login_refused(ErrorCode::ErrorBanned, "banned"), "ERROR banned"),
+            (server::login_refused(&banned), "ERROR banned"),
             (server::login_queue(place), "QUEUE 2 5 40"),
             (server::logout_response(), "BYE"),
             (server::disconnect_notice(DisconnectKicked, "be gone", false), "BYE be gone"),

@@ -128,6 +128,7 @@ fn status(players: u32) -> ServerStatus {
         memory: 0,
         zones: vec![],
         draining: false,
+        link_host: String::new(),
         link_port: 1,
         links: 0,
         started_at: 1,
