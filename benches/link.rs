@@ -5,15 +5,23 @@
 use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use throng::ids::{PlayerId, ServerId, SessionKey, SessionRef, ZoneId};
 use throng::link::codec::envelope::{self, Arrived, Head};
 use throng::link::conversation::{Bounds, Conversation, Said, SessionId};
 use throng::link::tcp::batch::Batch;
 use throng::link::tcp::frames::Frames;
-use throng::link::{Address, Wire};
+use throng::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links, Parts};
+use throng::link::{Address, Identity, Inbox, LinkConfig, Wire, inbox};
 use throng::msg::ZoneMsg;
+use throng::role::Roles;
 use throng::world::command::Action;
 
+/// Messages of a round over a real link.
+const MANY: u64 = 4_096;
 /// Messages of one round, as a busy link carries them in a millisecond or two.
 const ROUND: u64 = 256;
 
@@ -116,6 +124,63 @@ fn frames_cut_and_heads_read(bencher: Bencher) {
         }
         length
     });
+}
+
+/// All of it over a real socket of this machine, from one process's links to another's: what the
+/// kernel and the tasks' wake-ups add.
+#[divan::bench]
+fn steps_over_a_link(bencher: Bencher) {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let (links, mut inbox, gone) = runtime.block_on(linked());
+    let to_zone = links.outbox(ServerId(2), Address::Zone(ZoneId(7))).expect("it is linked");
+    let message = step(9);
+    bencher.counter(ItemsCount::new(MANY)).bench_local(|| {
+        for _ in 0..MANY {
+            to_zone.send(message.clone()).expect("the link has room");
+        }
+        let mut got = 0;
+        while got < MANY {
+            match inbox.try_recv() {
+                Some(_) => got += 1,
+                None => std::thread::yield_now(),
+            }
+        }
+    });
+    gone.cancel();
+}
+
+/// Links of two processes in one, and an inbox at the second.
+async fn linked() -> (Links, Inbox<ZoneMsg>, CancellationToken) {
+    let (outbox, inbox) = inbox(2 * MANY as usize, false);
+    let hosted = Hosted::default();
+    hosted.insert(Address::Zone(ZoneId(7)), outbox);
+    let stop = CancellationToken::new();
+    let start = |server, hosted| {
+        let (events, happens) = mpsc::channel(16);
+        let links = tcp::start(Parts {
+            config: LinkConfig::default(),
+            bind: "127.0.0.1:0".parse().expect("an address"),
+            secret: ClusterSecret::new("nobody else is here"),
+            identity: Identity {
+                server: ServerId(server),
+                roles: Roles::all(),
+                host: "127.0.0.1".into(),
+                port: 0,
+                version: "0".into(),
+            },
+            hosted,
+            events,
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
+        });
+        (links.expect("links start"), happens)
+    };
+    let (one, mut happens) = start(1, Hosted::default());
+    let (two, mut others) = start(2, hosted);
+    one.dial(&two.local_addr().to_string()).expect("an address");
+    assert!(matches!(happens.recv().await, Some(LinkEvent::Up { .. })));
+    assert!(matches!(others.recv().await, Some(LinkEvent::Up { .. })));
+    (one, inbox, stop)
 }
 
 /// A frame of 50 KB, as a large zone sends 20 times a second, to four gateways.

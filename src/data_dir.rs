@@ -44,21 +44,6 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// The secret that all processes of a cluster share: in the file `elsewhere`, which must be
-    /// there already, or in `cluster.secret` here, which is made if it is not.
-    ///
-    /// # Errors
-    /// If the file cannot be read or written, or holds no secret; it is named.
-    pub fn cluster_secret(&self, elsewhere: Option<&Path>) -> anyhow::Result<String> {
-        let Some(path) = elsewhere else { return self.secret("cluster.secret") };
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read (link.secret_file)", path.display()))?;
-        if text.trim().len() < SECRET_BYTES {
-            bail!("{} holds no secret of {SECRET_BYTES} letters or more", path.display());
-        }
-        Ok(text.trim().to_owned())
-    }
-
     /// The secret kept in `name` as hex, made at random (mode 0600) if there is none.
     ///
     /// # Errors
@@ -125,21 +110,6 @@ mod tests {
             let mode = fs::metadata(data.file("operator.token")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
-    }
-
-    #[test]
-    fn a_clusters_secret_may_lie_elsewhere_but_must_be_there_then() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = open(folder.path()).unwrap();
-        let own = data.cluster_secret(None).unwrap();
-        assert_eq!(data.secret("cluster.secret").unwrap(), own);
-        let elsewhere = folder.path().join("mounted");
-        let error = data.cluster_secret(Some(&elsewhere)).unwrap_err();
-        assert!(error.to_string().contains("mounted"), "{error}");
-        fs::write(&elsewhere, "short").unwrap();
-        assert!(data.cluster_secret(Some(&elsewhere)).is_err());
-        fs::write(&elsewhere, format!("{own}\n")).unwrap();
-        assert_eq!(data.cluster_secret(Some(&elsewhere)).unwrap(), own);
     }
 
     #[test]

@@ -118,14 +118,14 @@ impl GatewayService {
         };
         feed.advance(frame.clone(), io.now());
         self.tally.frames_passed_over += 1;
-        if frame.events.is_empty() {
-            return;
-        }
         for &index in self.watchers.get(&zone).into_iter().flatten() {
             let Some(Some(conn)) = self.conns.get_mut(index) else { continue };
             let Conn { state: State::InWorld(playing), outlet, pending, .. } = &mut **conn else {
                 continue;
             };
+            if let Some(view) = playing.views.iter_mut().find(|view| view.zone == zone) {
+                view.pass_over(&frame.frame);
+            }
             if playing.follows(zone) {
                 emit_events(playing, &frame, outlet, pending);
             }

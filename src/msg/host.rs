@@ -2,6 +2,7 @@
 
 use crate::ids::{Epoch, OperationId, ServerId, SessionRef, ZoneId};
 use crate::world::command::Transfer;
+use crate::world::whole::{NpcState, Thing, ZoneRest};
 
 /// A message to a zone host.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,11 @@ pub enum HostMsg {
     },
 }
 
+/// Players in one part of an offer.
+pub const PLAYERS_IN_PART: usize = 256;
+/// NPCs, and things, in one part of an offer.
+pub const THINGS_IN_PART: usize = 1_024;
+
 /// A part of a zone that is handed over; large zones come in several, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZoneOffer {
@@ -56,8 +62,16 @@ pub struct ZoneOffer {
     pub part: u32,
     /// How many there are, at least 1.
     pub parts: u32,
-    /// Players that stand in it.
+    /// Players that stand in it; at most [`PLAYERS_IN_PART`].
     pub players: Vec<Traveller>,
+    /// NPCs of it; at most [`THINGS_IN_PART`].
+    pub npcs: Vec<NpcState>,
+    /// What lies there; at most [`THINGS_IN_PART`].
+    pub things: Vec<Thing>,
+    /// In part 0: what the zone knows besides.
+    pub rest: Option<Box<ZoneRest>>,
+    /// In part 0: the gateways that watch it.
+    pub watchers: Vec<ServerId>,
 }
 
 /// A player on its way to another process.

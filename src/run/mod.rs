@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::banner;
 use crate::config::Config;
@@ -49,11 +49,16 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a whole world may take before it says that it runs.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long none of a draining process's zones may be taken before the rest are stopped: as long as
+/// the largest take.
+const ZONE_GOES_WITHIN: Duration = Duration::from_secs(6);
+
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
 struct Stops {
     listeners: CancellationToken,
     gateway: CancellationToken,
+    drain: CancellationToken,
     zones: CancellationToken,
     others: CancellationToken,
     links: CancellationToken,
@@ -158,6 +163,7 @@ impl Process {
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
+        let zones_here = hosted.clone();
         let (drains, draining) = watch::channel(false);
         self.report_status(&wiring, &clients, links.as_ref(), hosted, draining);
         for role in self.roles.iter() {
@@ -183,8 +189,9 @@ impl Process {
         if let Some(gateway) = gateway {
             ended("gateway", gateway).await;
         }
-        self.stops.zones.cancel();
         if let Some(host) = host {
+            self.give_zones_away(&wiring, zones_here).await;
+            self.stops.zones.cancel();
             ended("zone host", host).await;
         }
         self.stops.others.cancel();
@@ -317,6 +324,24 @@ impl Process {
             running.shards.push(Box::pin(async move { shards.join().await }));
         }
         Ok(running)
+    }
+
+    /// Hands the zones of this process over to other hosts, as long as some are taken.
+    async fn give_zones_away(
+        &self,
+        wiring: &Wiring,
+        mut here: watch::Receiver<zone::host::Hosted>,
+    ) {
+        self.stops.drain.cancel();
+        let mut left = here.borrow_and_update().len();
+        while left > 0 && wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
+            let fewer = here.wait_for(|hosted| hosted.len() < left);
+            match tokio::time::timeout(ZONE_GOES_WITHIN, fewer).await {
+                Ok(Ok(hosted)) => left = hosted.len(),
+                Ok(Err(_)) => return,
+                Err(_) => return warn!(left, "no other server takes the zones; they stop here"),
+            }
+        }
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {

@@ -77,6 +77,7 @@ impl Process {
             hosts: wiring.hosts.clone(),
             doors: host::Doors { open: Box::new(open), close: Box::new(close) },
             hosted: hosting,
+            drain: self.stops.drain.clone(),
             stop: self.stops.zones.clone(),
         };
         tokio::spawn(host::run(parts, inbox))

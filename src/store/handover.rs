@@ -5,10 +5,13 @@
 //! stands in the player's row until its owner changes again, so that a call whose answer was lost
 //! can be repeated.
 
+use std::collections::BTreeSet;
+
 use super::connection::{Connection, values};
 use super::failure::Failure;
 use super::job::Write;
-use super::save::{is_sound, save_quests};
+use super::leases::ChangeLease;
+use super::save::{is_sound, save_quests, update_players};
 use super::{Store, StoreError};
 use crate::ids::{Epoch, OperationId, PlayerId, ServerId};
 use crate::world::command::PlayerState;
@@ -30,6 +33,21 @@ impl Store {
         self.write("take_over", TakeOver { state, owner, handover }).await
     }
 
+    /// Makes a server the owner of a whole zone: of its lease and of all players in it, each under
+    /// the next epoch and with its state saved, at once. Gives the epoch of the lease and the
+    /// players that it now owns; the others have left or are another's. Done again, it gives the
+    /// same.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] if the lease is not under that epoch any more: nothing was
+    /// changed. After [`StoreError::Unavailable`] nobody knows.
+    pub async fn take_over_zone(
+        &self,
+        zone: ZoneTakeOver,
+    ) -> Result<(Epoch, BTreeSet<PlayerId>), StoreError> {
+        self.write("take_over_zone", zone).await
+    }
+
     /// Gives a player back to `owner`, who has offered it in a hand-over and does not know what came
     /// of it: afterwards nobody else can have it under that epoch any more. Gives the new epoch,
     /// also if this was done before.
@@ -46,6 +64,67 @@ impl Store {
         self.write("reclaim", Reclaim { player, epoch, owner, handover }).await
     }
 }
+
+/// A zone that changes its server, with everybody in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ZoneTakeOver {
+    /// What its lease is called.
+    pub lease: String,
+    /// Who has it, and under which epoch.
+    pub from: (ServerId, Epoch),
+    /// Who gets it.
+    pub to: ServerId,
+    /// Until when (Unix ms).
+    pub until: u64,
+    /// Which hand-over.
+    pub handover: OperationId,
+    /// Everybody in it, under the epochs so far.
+    pub players: Vec<PlayerState>,
+}
+
+impl Write for ZoneTakeOver {
+    type Answer = (Epoch, BTreeSet<PlayerId>);
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<Self::Answer, Failure> {
+        let Self { lease, from: (from, epoch), to, until, handover, players } = self;
+        let change =
+            ChangeLease { name: lease.clone(), from: *from, epoch: *epoch, to: *to, until: *until };
+        let lease = change.apply(db).await?;
+        let states: Vec<PlayerState> =
+            players.iter().filter(|state| is_sound(state)).cloned().collect();
+        let besides = values![*to, *handover];
+        let taken = [TAKE_ALL_SQLITE, TAKE_ALL_POSTGRES];
+        let mut owned = update_players(db, &states, taken, besides).await?;
+        save_quests(db, states.iter().filter(|state| owned.contains(&state.id))).await?;
+        // Those that were taken when this was done before.
+        let found = [FIND_ALL_SQLITE, FIND_ALL_POSTGRES];
+        owned.extend(update_players(db, &states, found, besides).await?);
+        Ok((lease, owned))
+    }
+}
+
+const TAKE_ALL_SQLITE: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $2, \
+    handover = $3, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
+    experience = s.experience, health = s.health, power = s.power \
+    FROM (SELECT value ->> 0 AS id, value ->> 1 AS epoch, value ->> 2 AS zone, value ->> 3 AS x, \
+    value ->> 4 AS y, value ->> 5 AS rotation, value ->> 6 AS level, value ->> 7 AS experience, \
+    value ->> 8 AS health, value ->> 9 AS power FROM json_each($1)) AS s \
+    WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
+    RETURNING players.id";
+const TAKE_ALL_POSTGRES: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $11, \
+    handover = $12, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
+    experience = s.experience, health = s.health, power = s.power \
+    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
+    WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
+    RETURNING players.id";
+const FIND_ALL_SQLITE: &str = "SELECT p.id FROM players p \
+    JOIN (SELECT value ->> 0 AS id, value ->> 1 AS epoch FROM json_each($1)) AS s \
+    ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $2 AND p.handover = $3";
+const FIND_ALL_POSTGRES: &str = "SELECT p.id FROM players p \
+    JOIN UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
+    ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $11 AND p.handover = $12";
 
 const TAKE_OVER: &str = "UPDATE players SET epoch = epoch + 1, owner = $3, handover = $4, \
     zone = $5, x = $6, y = $7, rotation = $8, level = $9, experience = $10, health = $11, \

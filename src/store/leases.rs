@@ -60,6 +60,23 @@ impl Store {
         self.write("renew_leases", RenewLeases { owner, leases, until }).await
     }
 
+    /// Begins a new time of the lease called `name`, which `owner` has under `epoch` and has offered
+    /// to another: afterwards nobody can take it over from that epoch any more. Gives the new epoch,
+    /// also if this was done before.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] if another has it. After [`StoreError::Unavailable`] nobody knows.
+    pub async fn reclaim_lease(
+        &self,
+        name: &str,
+        owner: ServerId,
+        epoch: Epoch,
+        until: u64,
+    ) -> Result<Epoch, StoreError> {
+        let change = ChangeLease { name: name.to_owned(), from: owner, epoch, to: owner, until };
+        self.write("reclaim_lease", change).await
+    }
+
     /// Gives a lease up, so that anybody may start it at once. Does nothing if it is another's, or
     /// another time's, by now.
     ///
@@ -93,6 +110,8 @@ const TAKE: &str = "INSERT INTO leases (name, owner, epoch, until) VALUES ($1, $
     CASE WHEN leases.owner = excluded.owner AND $5 = 0 THEN 0 ELSE 1 END, \
     owner = excluded.owner, until = excluded.until \
     WHERE leases.owner = excluded.owner OR leases.until <= $4 RETURNING epoch";
+const CHANGE: &str = "UPDATE leases SET owner = $4, epoch = epoch + 1, until = $5 \
+    WHERE name = $1 AND owner = $2 AND epoch = $3";
 const RENEW: &str = "UPDATE leases SET until = $4 WHERE name = $1 AND owner = $2 AND epoch = $3";
 const END: &str = "UPDATE leases SET until = 0 WHERE name = $1 AND owner = $2 AND epoch = $3";
 const HOLDER: &str = "SELECT owner, epoch FROM leases WHERE name = $1";
@@ -113,6 +132,32 @@ impl Write for TakeLease {
         let values = values![self.name.as_str(), self.owner, self.until, self.free, self.starts];
         let row = db.row(TAKE, values).await?.ok_or(StoreError::StaleEpoch)?;
         Ok(Epoch(row.number(0)?))
+    }
+}
+
+/// Hands a lease on, under the next epoch.
+pub(super) struct ChangeLease {
+    pub(super) name: String,
+    pub(super) from: ServerId,
+    pub(super) epoch: Epoch,
+    pub(super) to: ServerId,
+    pub(super) until: u64,
+}
+
+impl Write for ChangeLease {
+    type Answer = Epoch;
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<Epoch, Failure> {
+        let Self { name, from, epoch, to, until } = self;
+        let after = Epoch(epoch.0 + 1);
+        let values = values![name.as_str(), *from, *epoch, *to, *until];
+        if db.execute(CHANGE, values).await? > 0 {
+            return Ok(after);
+        }
+        // Whoever has the next epoch has it by this change, done before.
+        let row = db.row(HOLDER, values![name.as_str()]).await?.ok_or(StoreError::StaleEpoch)?;
+        let holder = (ServerId(row.bits(0)?), Epoch(row.number(1)?));
+        if holder == (*to, after) { Ok(after) } else { Err(StoreError::StaleEpoch.into()) }
     }
 }
 

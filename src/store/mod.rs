@@ -12,7 +12,7 @@ mod conformance;
 mod connection;
 mod failure;
 mod guilds;
-mod handover;
+pub mod handover;
 mod inventory;
 mod job;
 mod leases;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::connection::{Connection, amount, values};
+use super::connection::{Connection, Value, amount, values};
 use super::failure::Failure;
 use super::job::Write;
 use super::players::goals_text;
@@ -172,6 +172,17 @@ async fn save_players(
     db: &mut Connection<'_>,
     states: &[PlayerState],
 ) -> Result<BTreeSet<PlayerId>, Failure> {
+    update_players(db, states, [SAVE_SQLITE, SAVE_POSTGRES], &[]).await
+}
+
+/// Runs a statement over a batch of players; gives those whose row it returns. The batch is `$1`
+/// for SQLite and `$1` to `$10` for PostgreSQL; what is given `besides` follows.
+pub(super) async fn update_players(
+    db: &mut Connection<'_>,
+    states: &[PlayerState],
+    [sqlite, postgres]: [&'static str; 2],
+    besides: &[Value<'_>],
+) -> Result<BTreeSet<PlayerId>, Failure> {
     let rows = match db {
         Connection::Sqlite(_) => {
             let rows = states.iter().map(|s| {
@@ -180,7 +191,8 @@ async fn save_players(
                 (s.id, s.epoch, s.zone, x, y, rotation, s.level, experience, s.health, s.power)
             });
             let rows = json(&rows.collect::<Vec<_>>())?;
-            db.rows(SAVE_SQLITE, values![rows.as_str()]).await?
+            let values = [values![rows.as_str()], besides].concat();
+            db.rows(sqlite, &values).await?
         }
         Connection::Postgres(_) => {
             let ints = |column: fn(&PlayerState) -> u64| -> Vec<i64> {
@@ -201,7 +213,8 @@ async fn save_players(
                 ints(|s| s.health.into()),
                 ints(|s| s.power.into()),
             ];
-            db.rows(SAVE_POSTGRES, columns).await?
+            let values = [columns, besides].concat();
+            db.rows(postgres, &values).await?
         }
     };
     rows.iter().map(|row| Ok(PlayerId(row.number(0)?))).collect()

@@ -121,6 +121,7 @@ pub const METRICS: &[Metric] = &[
     histogram("throng_event_queueing_seconds", S, &[], "From an event to its handling."),
     counter("throng_handovers_total", None, &["result"], "Players who crossed a border between zones."),
     histogram("throng_handover_seconds", S, &[], "From leaving one zone to standing in the next."),
+    counter("throng_zone_moves_total", None, &["result"], "Whole zones that were to go to another server: done, refused, reclaimed."),
 
     counter("throng_chat_messages_total", None, &["channel"], "Chat messages."),
     counter("throng_chat_dropped_total", None, &[], "Chat packets that a gateway had no room for."),

@@ -6,7 +6,7 @@
 use crate::geometry::{Point, Pose};
 use crate::ids::{EntityId, Epoch, GuildId, ItemId, Key, OperationId, PlayerId, ZoneId};
 use crate::world::event::Event;
-pub use crate::world::value::{Change, CommitRefusal, Operation, Receipt};
+pub use crate::world::value::{Change, CommitRefusal, Operation, Owed, Receipt};
 
 /// A guild as the world needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct Transfer {
     pub movement_debt: f32,
     /// Corrections in the current window.
     pub corrections: u32,
+    /// What the store has yet to do for it.
+    pub owed: Owed,
 }
 
 /// What a player does; made by the gateway from a packet or a line.
@@ -200,6 +202,8 @@ pub enum Command {
         /// Who.
         player: PlayerId,
     },
+    /// Nobody may leave over a border from now on, or may again.
+    CloseBorders(bool),
     /// Nobody has said yet where the player is shown: its ghost stays.
     Linger {
         /// Who.

@@ -11,6 +11,7 @@ use crate::world::World;
 use crate::world::command::{Effect, Notice, Transfer};
 use crate::world::entity::{Appearance, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
+use crate::world::operation::Operations;
 use crate::world::player::{Haste, Player};
 
 /// Ticks for which a ghost stays when nobody says that the player is shown elsewhere: 5 s.
@@ -43,7 +44,7 @@ impl World {
             if player.leaving.is_some() || !player.operations.is_idle() || !entity.is_alive() {
                 return;
             }
-            let closed = world.border_closed(handle);
+            let closed = world.borders_closed || world.border_closed(handle);
             match world.content.zone_at(at).map(|zone| zone.id) {
                 Some(to) if !closed => world.depart(handle, to),
                 _ => {
@@ -65,7 +66,8 @@ impl World {
         self.effects.push(Effect::Departed { to, transfer: Box::new(transfer) });
     }
 
-    fn transfer_of(&self, handle: Handle, to: ZoneId) -> Option<Transfer> {
+    /// All of a player, for the zone `to`.
+    pub(super) fn transfer_of(&self, handle: Handle, to: ZoneId) -> Option<Transfer> {
         let entity = self.entities.get(handle)?;
         let player = entity.player()?;
         let left = |tick: Tick| self.tick.millis_until(tick);
@@ -84,6 +86,7 @@ impl World {
             movement_sequence: player.stream.sequence,
             movement_debt: player.stream.debt,
             corrections: player.stream.corrections,
+            owed: player.operations.owed(),
         })
     }
 
@@ -123,7 +126,8 @@ impl World {
         self.notify(id, Notice::Correction { pose, sequence, reason });
     }
 
-    fn put_transfer(&mut self, transfer: Transfer, pose: Pose) {
+    /// Puts a player in that comes from elsewhere.
+    pub(super) fn put_transfer(&mut self, transfer: Transfer, pose: Pose) {
         let rules = &self.content.rules;
         let after = |millis: u64| self.tick.after_millis(millis);
         let state = transfer.state;
@@ -143,6 +147,7 @@ impl World {
             haste,
             combat_until: after(transfer.combat_ms),
             respawn_at: transfer.respawn_ms.map(after),
+            operations: Operations::owing(transfer.owed),
             unsaved: true,
             ..Player::default()
         };

@@ -42,6 +42,8 @@ pub struct View {
     pub zone: ZoneId,
     origin: u64,
     folded: Tick,
+    /// The tick up to which `owed` knows who has moved.
+    moved_to: Tick,
     seen: Handles,
     /// Seen, and moved since last told.
     owed: Handles,
@@ -117,6 +119,7 @@ impl View {
             zone: frame.zone,
             origin: frame.origin,
             folded: Tick(frame.tick.0.saturating_sub(1)),
+            moved_to: Tick(frame.tick.0.saturating_sub(1)),
             seen: Handles::default(),
             owed: Handles::default(),
             count: 0,
@@ -157,17 +160,27 @@ impl View {
         look.entered.clear();
         look.left.clear();
         look.near.clear();
-        if frame.tick != self.folded {
+        if frame.tick != self.moved_to {
             self.owed.grow(frame.ids.len());
-            if frame.tick.0 > self.folded.0 + 1 {
+            if frame.tick.0 > self.moved_to.0 + 1 {
                 self.owed.add_all(&self.seen);
             } else {
                 self.owed.add_common(&self.seen, &frame.moved);
             }
-            self.folded = frame.tick;
         }
+        (self.folded, self.moved_to) = (frame.tick, frame.tick);
         if self.close.is_empty() || frame.tick >= self.next_look {
             self.look_around(frame, eye, newcomers, look);
+        }
+    }
+
+    /// Notes who has moved in a frame that is not shown, because a later one is there already: with
+    /// that one only they are owed, not everybody.
+    pub fn pass_over(&mut self, frame: &Frame) {
+        if frame.origin == self.origin && frame.tick.0 == self.moved_to.0 + 1 {
+            self.owed.grow(frame.ids.len());
+            self.owed.add_common(&self.seen, &frame.moved);
+            self.moved_to = frame.tick;
         }
     }
 

@@ -14,6 +14,7 @@ use crate::world::content::{LootEntry, UseEffect};
 use crate::world::entity::{Appearance, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
 use crate::world::operation::Purpose;
+use crate::world::whole::Thing;
 
 /// Things on the ground of one zone; more loot than that is not dropped, so that players always
 /// find room.
@@ -233,6 +234,11 @@ impl World {
     }
 
     fn put_item(&mut self, item: GroundItem, at: Point) {
+        let id = self.next_entity();
+        self.put_item_as(id, item, at);
+    }
+
+    fn put_item_as(&mut self, id: EntityId, item: GroundItem, at: Point) {
         if item.quantity == 0 || self.muster.things.len() >= GROUND_ITEMS_MAX {
             return;
         }
@@ -249,11 +255,46 @@ impl World {
         };
         let pose = Pose { at, rotation: 0.0 };
         let body = Body::Item(Box::new(item));
-        let id = self.next_entity();
         if let Ok(handle) = self.entities.insert(Entity::new(id, pose, appearance, body), self.tick)
         {
             self.muster.things.push(handle);
         }
+    }
+
+    /// What lies on the ground, for another process.
+    pub(super) fn things(&self) -> Vec<Thing> {
+        let left = |until: Tick| self.tick.millis_until(until);
+        let things = self.entities.iter().filter_map(|(_, entity)| {
+            let item = entity.item()?;
+            Some(Thing {
+                id: entity.id,
+                kind: item.kind.clone(),
+                quantity: item.quantity,
+                at: entity.pose.at,
+                owner: item.owner.map(|(owner, until)| (owner, left(until))),
+                expires_ms: item.expires.map(left),
+                spawn: item.spawn.map(|index| index as u32),
+                unclear: item.reserved.map(|reserved| (reserved.player, reserved.operation)),
+            })
+        });
+        things.collect()
+    }
+
+    /// Lays a thing where it lay in another process.
+    pub(super) fn lay_thing(&mut self, thing: Thing) {
+        let Thing { id, kind, quantity, at, owner, expires_ms, spawn, unclear } = thing;
+        let after = |millis| self.tick.after_millis(millis);
+        let reserved =
+            unclear.map(|(player, operation)| Reservation { player, operation, unclear: true });
+        let item = GroundItem {
+            kind,
+            quantity,
+            owner: owner.map(|(owner, millis)| (owner, after(millis))),
+            expires: expires_ms.map(after),
+            reserved,
+            spawn: spawn.map(|index| index as usize),
+        };
+        self.put_item_as(id, item, self.place.bounds.clamp(at));
     }
 
     /// Takes a thing off the ground; if it is one that comes again, it will.

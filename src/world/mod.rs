@@ -28,6 +28,7 @@ mod skill;
 #[cfg(test)]
 mod tests;
 pub mod value;
+pub mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub struct World {
     events_made: u64,
     operations_made: u64,
     effects: Vec<Effect>,
+    /// Whether nobody may leave over a border: the zone is about to move as a whole.
+    borders_closed: bool,
 }
 
 /// Who was here when the step began, by what they are. Those who have gone since are found no
@@ -103,10 +106,18 @@ impl World {
     ///
     /// # Panics
     /// If the content has no such zone.
-    #[expect(clippy::expect_used, reason = "a zone is started for a zone of the content")]
     pub fn new(zone: ZoneId, content: Arc<Content>, origin: u64, seed: u64) -> Self {
+        let mut world = Self::bare(zone, content, origin, seed);
+        world.settle_npcs();
+        world.lay_items();
+        world
+    }
+
+    /// A zone with nothing in it.
+    #[expect(clippy::expect_used, reason = "a zone is started for a zone of the content")]
+    fn bare(zone: ZoneId, content: Arc<Content>, origin: u64, seed: u64) -> Self {
         let place = content.zone(zone).expect("the zone is in the content").clone();
-        let mut world = Self {
+        Self {
             zone,
             origin,
             tick: Tick(0),
@@ -124,12 +135,10 @@ impl World {
             events_made: 0,
             operations_made: 0,
             effects: Vec::new(),
+            borders_closed: false,
             place,
             content,
-        };
-        world.settle_npcs();
-        world.lay_items();
-        world
+        }
     }
 
     /// Takes one command. Its effects wait for [`Self::drain_effects`]. After an `Enter`, `Arrive`
@@ -140,6 +149,7 @@ impl World {
             Command::Arrive { transfer, from } => self.on_arrive(*transfer, from),
             Command::Return { transfer } => self.on_return(*transfer),
             Command::Arrived { player } => self.on_arrived(player),
+            Command::CloseBorders(closed) => self.borders_closed = closed,
             Command::Linger { player } => self.on_linger(player),
             Command::Leave { player } => self.on_leave(player),
             Command::Forget { player } => self.on_forget(player),

@@ -15,6 +15,7 @@ use crate::world::combat::Striker;
 use crate::world::content::{NpcKind, NpcSpawn};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::history::History;
+use crate::world::whole::{Doing, NpcState};
 
 /// Ticks between two looks around.
 const LOOK_PERIOD: u64 = 4;
@@ -282,6 +283,57 @@ impl World {
         let Some(npc) = self.npc_mut(handle) else { return };
         let returns = now.after_millis(npc.kind.respawn_seconds * 1000);
         npc.mind = Mind::Dead { hides: Tick(now.0 + CORPSE_TICKS), returns };
+    }
+
+    /// Every NPC, for another process.
+    pub(super) fn npc_states(&self) -> Vec<NpcState> {
+        let left = |until: Tick| self.tick.millis_until(until);
+        let states = self.entities.iter().filter_map(|(_, entity)| {
+            let npc = entity.npc()?;
+            Some(NpcState {
+                id: entity.id,
+                kind: npc.key.clone(),
+                pose: entity.pose,
+                health: entity.appearance.health,
+                attack_ready_ms: left(npc.attack_ready),
+                next_stop: npc.next_stop as u32,
+                doing: match npc.mind {
+                    Mind::Rest { .. } | Mind::Walk { .. } => Doing::Roams,
+                    Mind::Chase { prey } | Mind::Fight { prey } => Doing::Hunts(prey),
+                    Mind::Return => Doing::Returns,
+                    Mind::Dead { hides, returns } => {
+                        Doing::LiesDead { hides_ms: left(hides), returns_ms: left(returns) }
+                    }
+                },
+            })
+        });
+        states.collect()
+    }
+
+    /// Makes an NPC of this zone what it was in another process; one that the content here does not
+    /// know as such is left as it is.
+    pub(super) fn restore_npc(&mut self, state: &NpcState) {
+        let after = |millis| self.tick.after_millis(millis);
+        let mind = match state.doing {
+            Doing::Roams => Mind::Rest { until: after(0) },
+            Doing::Hunts(prey) => Mind::Chase { prey },
+            Doing::Returns => Mind::Return,
+            Doing::LiesDead { hides_ms, returns_ms } => {
+                Mind::Dead { hides: after(hides_ms), returns: after(returns_ms) }
+            }
+        };
+        let attack_ready = after(state.attack_ready_ms);
+        let at = self.place.bounds.clamp(state.pose.at);
+        let Some(handle) = self.entities.handle(state.id) else { return };
+        let Some(entity) = self.entities.get_mut(handle) else { return };
+        let health = state.health.min(entity.appearance.max_health);
+        let Some(npc) = entity.npc_mut().filter(|npc| npc.key == state.kind) else { return };
+        npc.mind = mind;
+        npc.attack_ready = attack_ready;
+        npc.next_stop = state.next_stop as usize % npc.patrol.len().max(1);
+        entity.pose = Pose { at, ..state.pose };
+        entity.appearance.health = health;
+        entity.visible = !matches!(state.doing, Doing::LiesDead { hides_ms: 0, .. });
     }
 
     /// One tick's step; true: it is there.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::ids::{EntityId, ItemId, Key, OperationId};
 use crate::tick::Tick;
 use crate::world::World;
-use crate::world::command::{Change, CommitRefusal, Effect, Operation, Receipt, Refusal};
+use crate::world::command::{Change, CommitRefusal, Effect, Operation, Owed, Receipt, Refusal};
 use crate::world::entity::{Entity, Handle};
 use crate::world::player::Player;
 
@@ -26,12 +26,8 @@ const ANSWER_WAIT: u64 = 200;
 pub(super) struct Operations {
     /// The front one is asked, the others wait for it.
     queue: VecDeque<Pending>,
-    /// Gold that was earned and not yet asked for.
-    owed_gold: u64,
-    /// Gold that was asked for, with no clear answer.
-    unclear_gold: Option<(OperationId, u64)>,
-    /// An item that was to be used, with no clear answer.
-    unclear_use: Option<(ItemId, OperationId)>,
+    /// What goes along when the player does.
+    owed: Owed,
     /// Whether the player has heard that a reward does not fit its inventory.
     told_full: bool,
 }
@@ -64,6 +60,16 @@ impl Operations {
         self.queue.is_empty()
     }
 
+    /// Of a player who comes from another zone.
+    pub fn owing(owed: Owed) -> Self {
+        Self { owed, ..Self::default() }
+    }
+
+    /// What is to be done for the player wherever it goes.
+    pub fn owed(&self) -> Owed {
+        self.owed
+    }
+
     /// Whether an operation for `purpose` is asked or waits.
     pub fn has(&self, purpose: &Purpose) -> bool {
         self.queue.iter().any(|pending| pending.purpose == *purpose)
@@ -78,7 +84,7 @@ impl Operations {
 
     /// The id with which using `item` was asked without a clear answer.
     pub fn unclear_use(&self, item: ItemId) -> Option<OperationId> {
-        self.unclear_use.filter(|(unclear, _)| *unclear == item).map(|(_, id)| id)
+        self.owed.unclear_use.filter(|(unclear, _)| *unclear == item).map(|(_, id)| id)
     }
 }
 
@@ -161,13 +167,13 @@ impl World {
             Purpose::PickUp { thing, .. } => self.picked_up(handle, thing),
             Purpose::Use { item, kind, .. } => {
                 if let Some(operations) = self.operations_mut(handle) {
-                    operations.unclear_use = None;
+                    operations.owed.unclear_use = None;
                 }
                 self.used(handle, item, &kind);
             }
             Purpose::Gold => {
                 if let Some(operations) = self.operations_mut(handle) {
-                    operations.unclear_gold = None;
+                    operations.owed.unclear_gold = None;
                 }
                 self.show_inventory(handle, None);
                 self.owe_gold(handle, 0);
@@ -185,13 +191,13 @@ impl World {
             }
             (Purpose::Use { item, request, .. }, _) => {
                 if let Some(operations) = self.operations_mut(handle) {
-                    operations.unclear_use = unclear.then_some((item, pending.id));
+                    operations.owed.unclear_use = unclear.then_some((item, pending.id));
                 }
                 self.refuse_handle(handle, request, reason(refusal));
             }
             (Purpose::Gold, Change::Grant { gold, .. }) => {
                 if let Some(operations) = self.operations_mut(handle) {
-                    operations.unclear_gold = unclear.then_some((pending.id, *gold));
+                    operations.owed.unclear_gold = unclear.then_some((pending.id, *gold));
                 }
             }
             (Purpose::Quest(_), _) if refusal == CommitRefusal::Full => self.tell_full(handle),
@@ -213,13 +219,13 @@ impl World {
     /// Earns a player gold, and asks the store for all that is owed unless it is being asked.
     pub(super) fn owe_gold(&mut self, handle: Handle, amount: u64) {
         let Some(operations) = self.operations_mut(handle) else { return };
-        operations.owed_gold = operations.owed_gold.saturating_add(amount);
+        operations.owed.gold = operations.owed.gold.saturating_add(amount);
         if operations.has(&Purpose::Gold) {
             return;
         }
         // What was asked without a clear answer is asked again before anything else.
-        let unclear = operations.unclear_gold;
-        let gold = unclear.map_or(operations.owed_gold, |(_, gold)| gold);
+        let unclear = operations.owed.unclear_gold;
+        let gold = unclear.map_or(operations.owed.gold, |(_, gold)| gold);
         if gold == 0 {
             return;
         }
@@ -229,7 +235,7 @@ impl World {
             && unclear.is_none()
             && let Some(operations) = self.operations_mut(handle)
         {
-            operations.owed_gold = 0;
+            operations.owed.gold = 0;
         }
     }
 

@@ -61,3 +61,14 @@ pub enum CommitRefusal {
     /// The inventory has no room.
     Full,
 }
+
+/// What the store has yet to do for a player, or may have done without saying so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Owed {
+    /// Gold that was earned and not asked for.
+    pub gold: u64,
+    /// Gold that was asked for without a clear answer, and with which operation.
+    pub unclear_gold: Option<(OperationId, u64)>,
+    /// An item that was to be used, likewise.
+    pub unclear_use: Option<(ItemId, OperationId)>,
+}

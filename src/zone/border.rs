@@ -38,35 +38,24 @@ impl ZoneServer {
             warn!("a player without a session departs; it stays");
             return self.world.apply(Command::Return { transfer });
         };
+        let Some(neighbour) = self.post.neighbour(to) else {
+            return self.take_back(transfer, session);
+        };
         // A neighbour in another process may yet say no, or nothing.
-        let kept = self.post.is_elsewhere(to).then(|| transfer.clone());
-        let handover = next_handover();
-        match self.send_over(to, transfer, handover, session) {
-            None => {
-                self.players.unbind(player);
-                match kept {
-                    Some(transfer) => {
-                        self.crossings.offered(transfer, to, handover, session, now());
-                    }
-                    None => self.crossings.sent(player, to, handover, false, now()),
-                }
+        let kept = neighbour.server().is_some().then(|| transfer.clone());
+        let (from, owner, handover) = (self.zone, self.server, next_handover());
+        let arrive = ZoneMsg::Arrive { transfer, from, owner, handover, session };
+        if let Err(problem) = neighbour.send(arrive) {
+            debug!(%problem, "a neighbour has no ear for a player");
+            if let ZoneMsg::Arrive { transfer, .. } = problem.into_inner() {
+                self.take_back(transfer, session);
             }
-            Some(transfer) => self.take_back(transfer, session),
+            return;
         }
-    }
-
-    /// Sends a player to a neighbour; gives it back if that has no ear for it.
-    fn send_over(
-        &mut self,
-        to: ZoneId,
-        transfer: Box<Transfer>,
-        handover: OperationId,
-        session: SessionRef,
-    ) -> Option<Box<Transfer>> {
-        let (from, owner) = (self.zone, self.server);
-        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
-            Err(ZoneMsg::Arrive { transfer, .. }) => Some(transfer),
-            _ => None,
+        self.players.unbind(player);
+        match kept {
+            Some(transfer) => self.crossings.offered(transfer, to, handover, session, now()),
+            None => self.crossings.sent(player, to, handover, false, now()),
         }
     }
 
@@ -101,7 +90,8 @@ impl ZoneServer {
         let Arrival { transfer, from, handover, session, .. } = arrival;
         let player = transfer.state.id;
         let full = self.players.len() + self.crossings.staged() >= self.config.max_players;
-        let room = !full && !self.tenure.store_is_away() && !self.stop.is_cancelled();
+        let stays = self.moving.plays() && !self.stop.is_cancelled();
+        let room = stays && !full && !self.tenure.store_is_away();
         debug!(%player, %from, room, "a player is offered by another server");
         self.crossings.on_offer(transfer, (from, handover), session, room, now());
         self.carry_out_crossings();
@@ -163,12 +153,15 @@ impl ZoneServer {
         to: ZoneId,
         session: SessionRef,
     ) -> Option<Box<Transfer>> {
-        let (player, handover) = (transfer.state.id, next_handover());
-        let transfer = self.send_over(to, transfer, handover, session);
-        if transfer.is_none() {
-            self.crossings.sent(player, to, handover, true, now());
+        let player = transfer.state.id;
+        let (from, owner, handover) = (self.zone, self.server, next_handover());
+        match self.post.zone_now(to, ZoneMsg::Arrive { transfer, from, owner, handover, session }) {
+            Err(ZoneMsg::Arrive { transfer, .. }) => Some(transfer),
+            _ => {
+                self.crossings.sent(player, to, handover, true, now());
+                None
+            }
         }
-        transfer
     }
 
     /// The store has made a player ours who came from another process.

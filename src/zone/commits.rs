@@ -260,7 +260,7 @@ impl ZoneServer {
     /// Every few seconds: saves whoever has changed, and sends the counters.
     pub(super) fn save_if_due(&mut self) {
         let now = now();
-        if now < self.saves.next_save {
+        if now < self.saves.next_save || !self.moving.plays() {
             return;
         }
         self.saves.next_save = now + self.saves.interval;

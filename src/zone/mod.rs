@@ -11,6 +11,7 @@ pub mod crossing;
 mod events;
 pub mod host;
 mod inputs;
+mod moving;
 mod orphans;
 mod players;
 mod post;
@@ -43,7 +44,9 @@ use clock::{Clock, Round};
 use commits::{Completion, Saves};
 use crossing::Crossings;
 use events::EventManager;
+use host::Report;
 use inputs::Waiting;
+use moving::{Mode, Moving, Order, Packed};
 use orphans::Orphans;
 use players::Players;
 use post::Post;
@@ -131,6 +134,11 @@ struct Start {
     phase: Duration,
     /// Where it says how many players stand in it.
     population: Arc<AtomicU32>,
+    /// What another process has packed; none: it starts empty.
+    packed: Option<Box<Packed>>,
+    /// What the host says, and hears, when it moves.
+    orders: mpsc::Receiver<Order>,
+    reports: mpsc::Sender<Report>,
     /// Ends it: every player is saved and released first.
     stop: CancellationToken,
 }
@@ -142,6 +150,8 @@ enum Ending {
     Stopped,
     /// Another server runs the zone: it has not saved or told anything any more.
     GaveUp,
+    /// It was handed over, and what came for it later too.
+    Moved,
 }
 
 /// Starts the thread of one zone. Must be called within the runtime that its store calls run on.
@@ -178,6 +188,7 @@ struct ZoneServer {
     players: Players,
     crossings: Crossings,
     orphans: Orphans,
+    moving: Moving,
     saves: Saves,
     events: EventManager,
     sync: SyncService,
@@ -217,19 +228,31 @@ impl Gauges {
 impl ZoneServer {
     fn new(start: Start, runtime: Runtime) -> Self {
         let Start { zone, server, tenure, config, content, inbox, peers, .. } = start;
-        let Start { store, phase, population, stop, .. } = start;
+        let Start { store, phase, population, packed, orders, reports, stop, .. } = start;
         let origin = tenure::origin(zone, tenure.lease());
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
         let (saves, completions) = Saves::new(store, runtime, zone, origin, config.save_seconds);
+        let mut sync = SyncService::new(zone, &content, peers.gateways.clone());
+        let mut players = Players::default();
+        let world = match packed {
+            None => World::new(zone, content.clone(), origin, seed),
+            Some(packed) => {
+                let Packed { whole, sessions, watchers } = *packed;
+                sessions.into_iter().for_each(|(player, session)| players.bind(player, session));
+                watchers.into_iter().for_each(|gateway| sync.watch(gateway));
+                World::from_whole(zone, content.clone(), (origin, seed), whole)
+            }
+        };
         Self {
             clock: Clock::start(zone, phase, &config),
-            world: World::new(zone, content.clone(), origin, seed),
-            players: Players::default(),
+            world,
+            players,
+            moving: Moving::new(orders, reports),
             crossings: Crossings::new(),
             orphans: Orphans::default(),
             waiting: Waiting::new(),
             events: EventManager::new(zone),
-            sync: SyncService::new(zone, &content, peers.gateways.clone()),
+            sync,
             gauges: Gauges::new(zone),
             zone,
             server,
@@ -251,6 +274,7 @@ impl ZoneServer {
         match ending {
             Ending::Stopped => self.empty_out(),
             Ending::GaveUp => warn!(players = self.players.len(), "another server runs the zone"),
+            Ending::Moved => info!(players = self.players.len(), "the zone has moved"),
         }
         self.gauges.clear();
         info!(?ending, "zone has ended");
@@ -259,8 +283,16 @@ impl ZoneServer {
 
     /// Round after round, as long as the zone is this server's.
     fn play(&mut self) -> Ending {
-        while !self.stop.is_cancelled() {
+        while self.moving.is_away() || !self.stop.is_cancelled() {
             let round = self.clock.wait();
+            self.take_orders();
+            let mode = self.moving.mode;
+            match mode {
+                Mode::Plays | Mode::Settles { .. } => {}
+                Mode::Rests { .. } => continue,
+                Mode::Follows { since } if self.follow(since) => return Ending::Moved,
+                Mode::Follows { .. } => continue,
+            }
             if self.clock.take_gap() {
                 self.sit_out();
             }
@@ -301,7 +333,11 @@ impl ZoneServer {
     fn tick(&mut self) {
         let began = tick::now();
         self.post.send_again();
-        self.take_inputs();
+        if self.moving.plays() {
+            self.take_inputs();
+        } else {
+            self.take_handovers();
+        }
         self.take_completions();
         self.tend_crossings();
         self.world.lose_time(self.clock.take_lost_ms());
@@ -310,7 +346,10 @@ impl ZoneServer {
         self.events.round(&mut self.sync);
         self.sync.publish(self.world.frame());
         self.save_if_due();
-        self.tend_orphans();
+        if self.moving.plays() {
+            self.tend_orphans();
+        }
+        self.settle();
         self.clock.spent(began.elapsed());
         self.gauges.tick_seconds.record(began.elapsed());
         self.publish_population();

@@ -60,12 +60,17 @@ impl Players {
         self.bound.iter().map(|(player, session)| (*player, *session))
     }
 
+    /// Whether nobody is on the way in or out.
+    pub(super) fn nobody_waits(&self) -> bool {
+        self.claiming.is_empty() && self.leaving.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bound.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bound.is_empty() && self.leaving.is_empty() && self.claiming.is_empty()
+        self.bound.is_empty() && self.nobody_waits()
     }
 }
 

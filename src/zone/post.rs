@@ -78,10 +78,15 @@ impl Post {
         self.peers.zones.get(zone).is_some_and(|outbox| outbox.server().is_some())
     }
 
+    /// The way to a neighbour, unless something waits to go there first.
+    pub(super) fn neighbour(&self, zone: ZoneId) -> Option<Outbox<ZoneMsg>> {
+        let waits = self.to_zones.get(&zone).is_some_and(|kept| !kept.is_empty());
+        self.peers.zones.get(zone).filter(|_| !waits)
+    }
+
     /// Sends a neighbour what it takes at once or not at all; else it comes back.
     pub(super) fn zone_now(&mut self, zone: ZoneId, message: ZoneMsg) -> Result<(), ZoneMsg> {
-        let waits = self.to_zones.get(&zone).is_some_and(|kept| !kept.is_empty());
-        let sent = match self.peers.zones.get(zone).filter(|_| !waits) {
+        let sent = match self.neighbour(zone) {
             None => return Err(message),
             Some(outbox) => outbox.send(message),
         };

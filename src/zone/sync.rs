@@ -65,6 +65,11 @@ impl SyncService {
         self.watchers.remove(&gateway);
     }
 
+    /// The gateways that watch.
+    pub(super) fn watchers(&self) -> impl Iterator<Item = ServerId> {
+        self.watchers.keys().copied()
+    }
+
     /// To be sent with the next frame.
     pub(super) fn add_event(&mut self, event: FrameEvent) {
         self.events.push(event);

@@ -179,6 +179,9 @@ fn zone(
         store: store.clone(),
         phase: Duration::ZERO,
         population: Arc::default(),
+        packed: None,
+        orders: mpsc::channel(1).1,
+        reports: mpsc::channel(1).0,
         stop: stop.clone(),
     };
     ZoneServer::new(start, Runtime::current())

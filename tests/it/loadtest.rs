@@ -8,6 +8,7 @@ scenarios!(
     bots_talk_in_rooms,
     a_condition_that_does_not_hold_shows_in_the_exit_code,
     a_server_that_is_not_there_is_said_so,
+    a_run_may_bring_its_own_server_and_a_bare_loop,
 );
 
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
@@ -61,4 +62,19 @@ async fn a_server_that_is_not_there_is_said_so(topology: Topology) {
     let (code, said) = server.command(&run, "").await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("cannot connect"), "{said}");
+}
+
+async fn a_run_may_bring_its_own_server_and_a_bare_loop(topology: Topology) {
+    let server = Server::start(topology);
+    let run = ["loadtest", "--start", "--baseline", "--scenario", "walk", "--clients", "5"];
+    let more =
+        ["--duration", "2s", "--warm-up", "5s", "--json", "--assert", "errors=0,connected=5"];
+    let (code, said) = server.command(&[&run[..], &more].concat(), "").await;
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(said.trim()).expect("a JSON report");
+    assert!(report["came_up_ms"].as_f64().unwrap() > 0.0, "{said}");
+    assert!(report["ticks"]["count"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["syncs"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["bare"]["delivered"].as_f64().unwrap() > 0.0, "{said}");
+    assert_eq!(report["server_said"].as_array().unwrap().len(), 0, "{said}");
 }

@@ -50,9 +50,9 @@ pub(super) struct Counts {
     pub(super) logged_in: AtomicU64,
     /// Log-ins and entries that failed.
     pub(super) failed: AtomicU64,
-    /// Times in which nothing moved, longer than a player would overlook; counted at their ends.
+    /// Ends of times in which nothing moved.
     pub(super) silences: AtomicU64,
-    /// The longest time between two movements, milliseconds, since it was last taken.
+    /// The longest of them, milliseconds, since it was last taken.
     pub(super) longest_silence: AtomicU64,
     /// Position updates.
     pub(super) updates: AtomicU64,
@@ -243,10 +243,12 @@ impl Bot {
             Event::SyncPositions(sync) => {
                 counts.updates.fetch_add(sync.records.len() as u64, Relaxed);
                 let now = now();
-                if let Some(moved) = self.moved.replace(now) {
-                    let silence = now - moved;
-                    counts.silences.fetch_add(u64::from(silence > SILENCE), Relaxed);
-                    counts.longest_silence.fetch_max(silence.as_millis() as u64, Relaxed);
+                if let Some(moved) = self.moved.replace(now)
+                    && now - moved > SILENCE
+                {
+                    counts.silences.fetch_add(1, Relaxed);
+                    let millis = (now - moved).as_millis() as u64;
+                    counts.longest_silence.fetch_max(millis, Relaxed);
                 }
             }
             // The dead do not walk; their silence says nothing.

@@ -1,5 +1,7 @@
 //! What a link carries of a zone's frame.
 
+use bytes::Bytes;
+
 use super::DecodeError;
 use super::reading::{self, At, each, present};
 use super::shared::{self, put_packet, put_point};
@@ -71,7 +73,8 @@ pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
         left: each(left, |handle| reading::handle(At(NAME, "left"), handle))?,
         described: each(described, |wire::EntityDescribed { handle, announced, descriptor }| {
             let handle = reading::handle(At("EntityDescribed", "handle"), handle)?;
-            Ok((handle, announced, descriptor))
+            // Mirrors keep it for long, and must not keep all that was read with it.
+            Ok((handle, announced, Bytes::copy_from_slice(&descriptor)))
         })?,
         events: each(events, read_event)?,
     })

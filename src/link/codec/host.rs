@@ -1,10 +1,10 @@
-//! `HostMsg` on the wire.
+//! `HostMsg` on the wire; what a zone consists of is in `whole.rs`.
 
 use bytes::Bytes;
 
 use super::reading::{self, At, each, present};
 use super::shared::put_operation;
-use super::{DecodeError, body_of, enveloped, not_for, transfer};
+use super::{DecodeError, body_of, enveloped, not_for, transfer, whole};
 use crate::ids::Epoch;
 use crate::link::{Delivery, Wire};
 use crate::msg::HostMsg;
@@ -69,7 +69,8 @@ impl Wire for HostMsg {
 }
 
 fn put_offer(offer: &ZoneOffer) -> wire::ZoneOffer {
-    let ZoneOffer { handover, zone, from, lease, part, parts, players } = offer;
+    let ZoneOffer { handover, zone, from, lease, part, parts, players, .. } = offer;
+    let ZoneOffer { npcs, things, rest, watchers, .. } = offer;
     let traveller = |Traveller { transfer, session }: &Traveller| transfer::put(transfer, session);
     wire::ZoneOffer {
         handover: Some(put_operation(*handover)),
@@ -79,12 +80,17 @@ fn put_offer(offer: &ZoneOffer) -> wire::ZoneOffer {
         part: *part,
         parts: *parts,
         players: players.iter().map(traveller).collect(),
+        npcs: npcs.iter().map(whole::put_npc).collect(),
+        things: things.iter().map(whole::put_thing).collect(),
+        rest: rest.as_deref().map(whole::put_rest),
+        watchers: watchers.iter().map(|server| server.0).collect(),
     }
 }
 
 fn read_offer(offer: wire::ZoneOffer) -> Result<ZoneOffer, DecodeError> {
     const NAME: &str = "ZoneOffer";
-    let wire::ZoneOffer { handover, zone_id, from, lease, part, parts, players } = offer;
+    let wire::ZoneOffer { handover, zone_id, from, lease, part, parts, players, .. } = offer;
+    let wire::ZoneOffer { npcs, things, rest, watchers, .. } = offer;
     if part >= parts {
         return Err(At(NAME, "part").wrong("not below parts"));
     }
@@ -99,5 +105,9 @@ fn read_offer(offer: wire::ZoneOffer) -> Result<ZoneOffer, DecodeError> {
             let (transfer, session) = transfer::read(player)?;
             Ok(Traveller { transfer, session })
         })?,
+        npcs: each(npcs, whole::npc)?,
+        things: each(things, whole::thing)?,
+        rest: rest.map(whole::rest).transpose()?.map(Box::new),
+        watchers: each(watchers, |id| reading::server(At(NAME, "watchers"), id))?,
     })
 }

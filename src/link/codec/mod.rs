@@ -20,6 +20,7 @@ mod node;
 mod reading;
 mod shared;
 mod transfer;
+mod whole;
 mod zone;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::names::{ChatText, Name};
 use crate::proto::{DisconnectReason, ErrorCode, PacketType};
 use crate::role::Role;
 use crate::tick::Tick;
-use crate::world::command::{GuildTag, ItemStack, PlayerState, QuestProgress, Transfer};
+use crate::world::command::{GuildTag, ItemStack, Owed, PlayerState, QuestProgress, Transfer};
 use crate::world::entity::Handle;
 use crate::world::event::Audience;
 use crate::world::frame::PackedPosition;
@@ -191,11 +191,18 @@ pub(super) fn player_state() -> impl Strategy<Value = PlayerState> {
 pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
     let waits = (any::<u64>(), vec((key(), any::<u64>()), 0..3), any::<u64>());
     let more = (option::of((any::<u64>(), 0.1f32..9.0)), option::of(any::<u64>()));
-    let movement = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>());
+    let owed = (any::<u64>(), option::of((operation_id(), any::<u64>())));
+    let owed = (owed, option::of((any::<u64>().prop_map(ItemId), operation_id())));
+    let owed = owed.prop_map(|((gold, unclear_gold), unclear_use)| Owed {
+        gold,
+        unclear_gold,
+        unclear_use,
+    });
+    let movement = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>(), owed);
     (player_state(), option::of(guild_tag()), option::of(point()), waits, more, movement).prop_map(
         |(state, guild, destination, waits, (haste, respawn_ms), movement)| {
             let (attack_ready_ms, skills_ready_ms, combat_ms) = waits;
-            let (movement_sequence, movement_debt, corrections) = movement;
+            let (movement_sequence, movement_debt, corrections, owed) = movement;
             Transfer {
                 state,
                 guild,
@@ -208,6 +215,7 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
                 movement_sequence,
                 movement_debt,
                 corrections,
+                owed,
             }
         },
     )

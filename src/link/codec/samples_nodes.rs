@@ -6,11 +6,12 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::samples::*;
-use crate::ids::Epoch;
+use crate::ids::{Epoch, GuildId};
 use crate::msg::host::{Traveller, ZoneOffer};
 use crate::msg::master::{PresentSession, ZoneStatus};
 use crate::msg::node::{HostedZone, Introduction, Member};
 use crate::msg::{HostMsg, NodeMsg};
+use crate::world::whole::{Doing, NpcState, Thing, ZoneRest};
 
 fn member() -> impl Strategy<Value = Member> {
     (server_id(), roles(), ".{0,9}", any::<u16>()).prop_map(|(server, roles, host, port)| Member {
@@ -43,12 +44,70 @@ pub(super) fn node_msg() -> impl Strategy<Value = NodeMsg> {
     ]
 }
 
+fn npc() -> impl Strategy<Value = NpcState> {
+    let doing = prop_oneof![
+        Just(Doing::Roams),
+        player_id().prop_map(Doing::Hunts),
+        Just(Doing::Returns),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(hides_ms, returns_ms)| Doing::LiesDead { hides_ms, returns_ms }),
+    ];
+    let numbers = (any::<u32>(), any::<u64>(), any::<u32>());
+    (entity_id(), key(), pose(), numbers, doing).prop_map(
+        |(id, kind, pose, (health, attack_ready_ms, next_stop), doing)| NpcState {
+            id,
+            kind,
+            pose,
+            health,
+            attack_ready_ms,
+            next_stop,
+            doing,
+        },
+    )
+}
+
+fn thing() -> impl Strategy<Value = Thing> {
+    let what = (entity_id(), key(), any::<u32>(), point());
+    let owner = option::of((player_id(), any::<u64>()));
+    let unclear = option::of((player_id(), operation_id()));
+    (what, owner, option::of(any::<u64>()), option::of(any::<u32>()), unclear).prop_map(
+        |((id, kind, quantity, at), owner, expires_ms, spawn, unclear)| Thing {
+            id,
+            kind,
+            quantity,
+            at,
+            owner,
+            expires_ms,
+            spawn,
+            unclear,
+        },
+    )
+}
+
+fn zone_rest() -> impl Strategy<Value = ZoneRest> {
+    let war = (1u64..1 << 62, 1u64..1 << 62)
+        .prop_map(|(first, more)| (GuildId(first), GuildId(first + more)));
+    let returns = vec((any::<u32>(), any::<u64>()), 0..3);
+    (returns, vec(war, 0..3), any::<u32>(), any::<u64>()).prop_map(
+        |(returns, wars, entities_made, events_made)| ZoneRest {
+            returns,
+            wars,
+            entities_made,
+            events_made,
+        },
+    )
+}
+
 fn offer() -> impl Strategy<Value = ZoneOffer> {
     let player =
         (transfer(), session()).prop_map(|(transfer, session)| Traveller { transfer, session });
     let head = (operation_id(), zone_id(), server_id(), any::<u64>());
-    (head, 0u32..4, 0u32..4, vec(player, 0..3)).prop_map(
-        |((handover, zone, from, lease), part, more, players)| ZoneOffer {
+    let inside = (vec(player, 0..3), vec(npc(), 0..3), vec(thing(), 0..3));
+    let besides = (option::of(zone_rest().prop_map(Box::new)), vec(server_id(), 0..3));
+    (head, 0u32..4, 0u32..4, inside, besides).prop_map(|(head, part, more, inside, besides)| {
+        let (handover, zone, from, lease) = head;
+        let ((players, npcs, things), (rest, watchers)) = (inside, besides);
+        ZoneOffer {
             handover,
             zone,
             from,
@@ -56,8 +115,12 @@ fn offer() -> impl Strategy<Value = ZoneOffer> {
             part,
             parts: part + 1 + more,
             players,
-        },
-    )
+            npcs,
+            things,
+            rest,
+            watchers,
+        }
+    })
 }
 
 pub(super) fn host_msg() -> impl Strategy<Value = HostMsg> {

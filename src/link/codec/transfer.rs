@@ -2,10 +2,10 @@
 
 use super::DecodeError;
 use super::reading::{self, At};
-use super::shared::{self, put_guild, put_key, put_player, put_point, put_session};
-use crate::ids::SessionRef;
+use super::shared::{self, put_guild, put_key, put_operation, put_player, put_point, put_session};
+use crate::ids::{ItemId, SessionRef};
 use crate::proto::link as wire;
-use crate::world::command::Transfer;
+use crate::world::command::{Owed, Transfer};
 
 /// What is the same for one player over a border and for all players of a zone that moves: where
 /// it comes from and in which hand-over is the caller's to set.
@@ -22,6 +22,7 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         movement_sequence,
         movement_debt,
         corrections,
+        owed,
     } = transfer;
     wire::PlayerTransfer {
         state: Some(put_player(state)),
@@ -45,6 +46,7 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         session: Some(put_session(session)),
         owner: 0,
         handover: None,
+        owed: put_owed(owed),
     }
 }
 
@@ -66,6 +68,7 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         session,
         owner: _,
         handover: _,
+        owed,
     } = transfer;
     let place = |point| reading::point(At(NAME, "destination"), point);
     let haste = haste.map(|wire::Haste { left_ms, factor }| {
@@ -86,6 +89,34 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         movement_sequence,
         movement_debt: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
         corrections,
+        owed: owed.map(read_owed).transpose()?.unwrap_or_default(),
     };
     Ok((transfer, reading::session(At(NAME, "session"), session)?))
+}
+
+/// Nothing for a player who is owed nothing, as nearly all are.
+fn put_owed(owed: &Owed) -> Option<wire::Owed> {
+    let Owed { gold, unclear_gold, unclear_use } = *owed;
+    (*owed != Owed::default()).then(|| wire::Owed {
+        gold,
+        unclear_gold: unclear_gold.map(|(operation, _)| put_operation(operation)),
+        unclear_gold_amount: unclear_gold.map_or(0, |(_, amount)| amount),
+        unclear_use: unclear_use.map(|(_, operation)| put_operation(operation)),
+        unclear_use_item: unclear_use.map_or(0, |(item, _)| item.0),
+    })
+}
+
+fn read_owed(owed: wire::Owed) -> Result<Owed, DecodeError> {
+    let wire::Owed { gold, unclear_gold, unclear_gold_amount, unclear_use, unclear_use_item } =
+        owed;
+    let operation = |field, id: Option<_>| {
+        id.map(|id| reading::operation(At("Owed", field), Some(id))).transpose()
+    };
+    let unclear_gold = operation("unclear_gold", unclear_gold)?;
+    let unclear_use = operation("unclear_use", unclear_use)?;
+    Ok(Owed {
+        gold,
+        unclear_gold: unclear_gold.map(|operation| (operation, unclear_gold_amount)),
+        unclear_use: unclear_use.map(|operation| (ItemId(unclear_use_item), operation)),
+    })
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::reading::{self, At, each, present};
 use super::shared::{self, put_guild, put_operation, put_session, put_ticket};
-use super::{DecodeError, action, body_of, combat, enveloped, not_for, transfer};
-use crate::ids::{GuildId, SessionKey, SessionRef};
+use super::{DecodeError, action, body_of, combat, enveloped, not_for, transfer, whole};
+use crate::ids::{SessionKey, SessionRef};
 use crate::link::{Delivery, Wire};
 use crate::msg::ZoneMsg;
 use crate::proto::link as wire;
@@ -68,11 +68,7 @@ impl Wire for ZoneMsg {
                 }))
             }
             ZoneMsg::SetWars { wars } => {
-                let war = |(first, second): &(GuildId, GuildId)| wire::War {
-                    first: first.0,
-                    second: second.0,
-                };
-                let wars = wars.iter().map(war).collect();
+                let wars = wars.iter().map(whole::put_war).collect();
                 guild_message(Message::SetWars(wire::SetWars { wars }))
             }
             ZoneMsg::Strike(strike) => combat::put_strike(strike),
@@ -176,16 +172,7 @@ fn read_guild_message(message: Message) -> Result<ZoneMsg, DecodeError> {
             guild: guild.map(shared::guild).transpose()?,
         }),
         Message::SetWars(wire::SetWars { wars }) => {
-            let war = |wire::War { first, second }| {
-                let first = reading::guild(At("War", "first"), first)?;
-                let second = reading::guild(At("War", "second"), second)?;
-                if first < second {
-                    Ok((first, second))
-                } else {
-                    Err(At("War", "second").wrong("not the larger id"))
-                }
-            };
-            Ok(ZoneMsg::SetWars { wars: each(wars, war)? })
+            Ok(ZoneMsg::SetWars { wars: each(wars, whole::war)? })
         }
         Message::WarKill(_) | Message::Request(_) => Err(not_for("ZoneMsg")),
     }

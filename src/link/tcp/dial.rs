@@ -23,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SECOND_PAUSE: Duration = Duration::from_secs(1);
 /// Connecting and greeting must be done within this.
 pub(super) const GREETING_MAX: Duration = Duration::from_secs(5);
+/// A member that is not linked is dialed for so long after its link was lost or it was named.
+const HOPE: Duration = Duration::from_secs(60);
 /// The same failure is told again after this.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -45,6 +47,8 @@ pub(super) struct Dial {
     /// Whether the other end is the one of the pair that dials.
     second: bool,
     running: bool,
+    /// When to give up, if there is no link then.
+    until: Instant,
     due: Instant,
     pause: Duration,
     refused_since: Option<Instant>,
@@ -60,6 +64,7 @@ impl Dial {
             leads_to: None,
             second,
             running: false,
+            until: now + HOPE,
             due: if second { now + SECOND_PAUSE } else { now },
             pause: FIRST_PAUSE,
             refused_since: None,
@@ -72,6 +77,16 @@ impl Dial {
         (!self.running).then_some(self.due)
     }
 
+    /// Is still wanted.
+    pub(super) fn named(&mut self, now: Instant) {
+        self.until = now + HOPE;
+    }
+
+    /// When to give up, if there is no link then.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Is being dialed.
     pub(super) fn start(&mut self) {
         self.running = true;
@@ -81,6 +96,7 @@ impl Dial {
     pub(super) fn lost(&mut self, now: Instant, jitter: f64) {
         let wait = if self.second { SECOND_PAUSE } else { Duration::ZERO };
         self.pause = FIRST_PAUSE;
+        self.until = now + HOPE;
         self.due = now + wait + jittered(FIRST_PAUSE, jitter);
     }
 

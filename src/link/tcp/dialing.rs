@@ -19,13 +19,27 @@ const REFUSING_MAX: Duration = Duration::from_secs(1);
 impl Switchboard {
     /// Dials this target from now on.
     pub(super) fn want(&mut self, target: Target, host: String, port: u16) {
-        let known = self.dials.get(&target);
-        if known.is_some_and(|dial| dial.host == host && dial.port == port) {
-            return;
+        let time = now();
+        let known = self.dials.get_mut(&target);
+        if let Some(dial) = known.filter(|dial| dial.host == host && dial.port == port) {
+            return dial.named(time);
         }
         let me = self.shared.greeter.me.server;
         let second = matches!(target, Target::Member(server) if me > server);
-        self.dials.insert(target, Dial::new(host, port, second, now()));
+        self.dials.insert(target, Dial::new(host, port, second, time));
+    }
+
+    /// Gives up members that are not linked and were not named for long.
+    pub(super) fn give_up(&mut self, time: Instant) {
+        let hopeless = self.dials.iter().filter(|(target, dial)| match target {
+            Target::Bootstrap(..) => false,
+            Target::Member(server) => dial.until() <= time && !self.is_live(*server),
+        });
+        let hopeless: Vec<Target> = hopeless.map(|(target, _)| target.clone()).collect();
+        for target in hopeless {
+            debug!(?target, "it is not dialed any more");
+            self.dials.remove(&target);
+        }
     }
 
     /// Does not dial this process any more. Bootstrap addresses are dialed for ever.
@@ -110,7 +124,8 @@ impl Switchboard {
         let refusing = dial.failed(time, refused, rand::random());
         let (words, host, port) = (failure.to_string(), &dial.host, dial.port);
         let address = format!("{host}:{port}");
-        if !dial.is_news(&words, time) {
+        let linked_already = matches!(failure, Failure::Refused(_, Refusal::Duplicate));
+        if linked_already || !dial.is_news(&words, time) {
             debug!(address, problem = words, "no link");
         } else if failure.is_grave() {
             error!(address, problem = words, "no link");

@@ -18,8 +18,11 @@ use crate::link::{Address, Outbox, SendError, Wire};
 /// A shared table of inboxes, swapped as a whole when one comes or goes. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Hosted {
-    table: Arc<ArcSwap<BTreeMap<Address, Arc<dyn Host>>>>,
+    table: Arc<ArcSwap<Table>>,
 }
+
+/// Inboxes by address.
+pub(super) type Table = BTreeMap<Address, Arc<dyn Host>>;
 
 impl fmt::Debug for Hosted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +51,7 @@ impl Hosted {
     }
 
     /// The table as it is now.
-    pub(super) fn now(&self) -> Arc<BTreeMap<Address, Arc<dyn Host>>> {
+    pub(super) fn now(&self) -> Arc<Table> {
         self.table.load_full()
     }
 }

@@ -26,8 +26,8 @@
 //! `links.forget(server)`. On `stop` all is sent and acknowledged, goodbyes are said.
 //!
 //! How it is done: `greeting` (who is that?), `conversation` one floor up (what must be sent again?),
-//! `peer` (where senders push), `connection` and `reader` (a connection's tasks), `switchboard` and
-//! `dialing` (who is linked, who is to be dialed), `listener`.
+//! `peer` (where senders push), `connection` and `reader` (a connection's tasks), `switchboard` with
+//! `dialing` and `losses` (who is linked, to be dialed, gone), `listener`.
 
 pub mod batch;
 mod connection;
@@ -38,6 +38,7 @@ pub mod frames;
 mod greeting;
 mod hosted;
 mod listener;
+mod losses;
 mod peer;
 mod proof;
 mod reader;
@@ -275,8 +276,9 @@ impl Links {
         Ok(())
     }
 
-    /// Keeps a link to a member of the cluster, until it has said goodbye or is to be forgotten.
-    /// Of a pair the one with the lower id dials; the other does only if that takes long.
+    /// Keeps a link to a member of the cluster, until it has said goodbye or is to be forgotten; one
+    /// that cannot be reached is given up after a minute, unless it is named again. Of a pair the
+    /// one with the lower id dials; the other does only if that takes long.
     pub fn connect(&self, member: Member) {
         let Member { server, roles: _, host, port } = member;
         if server != self.identity().server {

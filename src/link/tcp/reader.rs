@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::connection::{End, Pulse};
 use super::counts::Dropped;
 use super::frames::Frames;
-use super::hosted::{Hosted, NotPut};
+use super::hosted::{Hosted, NotPut, Table};
 use super::peer::Peer;
 use super::seldom::Seldom;
 use super::stream::Reading;
@@ -96,7 +96,7 @@ impl Reader {
                 }
                 Arrived::Message { id, target, body } => {
                     reliable += 1;
-                    self.on_reliable(id, target, &body).await?;
+                    self.on_reliable(id, target, &body, &hosted).await?;
                 }
                 Arrived::Own(own) => self.on_own(own)?,
             }
@@ -106,30 +106,38 @@ impl Reader {
         Ok(())
     }
 
-    async fn on_reliable(&mut self, id: u64, target: Address, body: &[u8]) -> Result<(), End> {
+    async fn on_reliable(
+        &mut self,
+        id: u64,
+        target: Address,
+        body: &[u8],
+        hosted: &Table,
+    ) -> Result<(), End> {
         if !self.peer.is_next(id)? {
             self.peer.counts.repeated.increment(1);
             return Ok(());
         }
         let mut patience = None;
+        let mut host = hosted.get(&target).cloned();
         loop {
-            let host = self.hosted.now().get(&target).cloned();
-            let Some(host) = host else {
+            let Some(inbox) = &host else {
                 self.not_put(target, NotPut::Closed);
                 break;
             };
             // A copy of its own: what is kept for long, such as packets for a resume, must not
             // keep all that was read with it.
-            match host.put(Bytes::copy_from_slice(body)) {
+            match inbox.put(Bytes::copy_from_slice(body)) {
                 Ok(()) => break,
                 Err(NotPut::Full) => {
                     let until = *patience.get_or_insert_with(|| now() + INBOX_PATIENCE);
-                    let waited = timeout_at(until.into(), host.room()).await;
+                    let waited = timeout_at(until.into(), inbox.room()).await;
                     // While nothing was read, silence says nothing.
                     self.heard = now();
                     if waited.is_err() {
                         return Err(End::InboxFull(target));
                     }
+                    // The role may have started anew meanwhile, with another inbox.
+                    host = self.hosted.now().get(&target).cloned();
                 }
                 Err(problem) => {
                     self.not_put(target, problem);

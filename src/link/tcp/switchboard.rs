@@ -29,10 +29,8 @@ use crate::tick::now;
 
 /// Proven connections that wait to be looked at.
 pub(super) const OFFERS_WAITING: usize = 64;
-/// How long a stopping process waits for what it has sent to be acknowledged.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How long after that its connections may take to end.
-const FAREWELL_SLACK: Duration = Duration::from_secs(1);
+/// How long a connection may take to end after its goodbye.
+pub(super) const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at the queues, for metrics.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -46,20 +44,20 @@ pub(super) struct Offer {
 }
 
 /// A process that is known.
-struct Link {
-    peer: Arc<Peer>,
-    live: Option<Live>,
+pub(super) struct Link {
+    pub peer: Arc<Peer>,
+    pub live: Option<Live>,
     /// When it was last heard, if there is no connection.
-    heard: Instant,
+    pub heard: Instant,
 }
 
 /// Its connection.
-struct Live {
-    serial: u64,
-    dialer: ServerId,
-    order: watch::Sender<Order>,
+pub(super) struct Live {
+    pub serial: u64,
+    pub dialer: ServerId,
+    pub order: watch::Sender<Order>,
     /// Cancelled when the connection's tasks have ended.
-    ended: CancellationToken,
+    pub ended: CancellationToken,
 }
 
 /// What a task of the switchboard's gives at its end.
@@ -73,7 +71,7 @@ pub(super) struct Switchboard {
     offers: mpsc::Receiver<Offer>,
     offering: mpsc::Sender<Offer>,
     events: mpsc::Sender<LinkEvent>,
-    links: BTreeMap<ServerId, Link>,
+    pub(super) links: BTreeMap<ServerId, Link>,
     pub(super) dials: BTreeMap<Target, Dial>,
     running: JoinSet<Done>,
     serial: u64,
@@ -193,6 +191,9 @@ impl Switchboard {
         self.links.insert(server, Link { peer: peer.clone(), live, heard: now() });
         let entry = Known { identity: identity.clone(), peer };
         self.shared.known.lock().insert(server, entry);
+        // Either of the two may find out first that the other one's process is gone.
+        self.want(Target::Member(server), identity.host.clone(), identity.port);
+        self.lose_predecessor(&identity).await;
         self.on_up(identity, fresh, seamless && !fresh, Hold::new(hold)).await;
     }
 
@@ -242,61 +243,6 @@ impl Switchboard {
         }
     }
 
-    async fn on_ended(&mut self, server: ServerId, serial: u64, end: End, heard: Instant) {
-        let Some(link) = self.links.get_mut(&server) else { return };
-        if link.live.take_if(|live| live.serial == serial).is_none() {
-            return;
-        }
-        link.heard = heard;
-        self.count_links();
-        match end {
-            End::Goodbye => {
-                self.forget_member(server);
-                self.lose(server, true, "it has left").await;
-            }
-            End::Broken(problem) => {
-                warn!(%server, %problem, "a link begins anew");
-                self.redial(server);
-                self.lose(server, false, "the conversation is broken").await;
-            }
-            end => {
-                warn!(%server, reason = %end, "link down");
-                self.redial(server);
-                self.tell(LinkEvent::Down { server }).await;
-            }
-        }
-    }
-
-    /// Looks for connections that have ended without saying so.
-    async fn find_ended(&mut self) {
-        let ended = |live: &Live| live.ended.is_cancelled().then_some(live.serial);
-        let links = self.links.iter();
-        let found: Vec<(ServerId, u64)> = links
-            .filter_map(|(server, link)| Some((*server, link.live.as_ref().and_then(ended)?)))
-            .collect();
-        for (server, serial) in found {
-            self.on_ended(server, serial, End::Ordered, now()).await;
-        }
-    }
-
-    /// Forgets a process and whatever was to be sent to it; tells the composition, if it knew it.
-    pub(super) async fn lose(&mut self, server: ServerId, clean: bool, reason: &str) {
-        let Some(link) = self.links.remove(&server) else { return };
-        if let Some(live) = link.live {
-            live.order.send_replace(Order::Cut);
-            live.ended.cancelled().await;
-        }
-        link.peer.close();
-        self.shared.known.lock().remove(&server);
-        self.count_links();
-        if clean {
-            info!(%server, reason, "link ended");
-        } else {
-            warn!(%server, reason, "a process is taken for lost");
-        }
-        self.tell(LinkEvent::Lost { server, clean }).await;
-    }
-
     /// Whether there is a connection.
     pub(super) fn is_live(&self, server: ServerId) -> bool {
         self.links.get(&server).is_some_and(|link| link.live.is_some())
@@ -309,7 +255,7 @@ impl Switchboard {
             if let Some(live) = self.links.get(&server).and_then(|link| link.live.as_ref()) {
                 live.order.send_replace(Order::Leave(now()));
                 // It ends soon after its goodbye; `lose` cuts it in any case.
-                let _ = timeout(FAREWELL_SLACK, live.ended.cancelled()).await;
+                let _ = timeout(GOODBYE_MAX, live.ended.cancelled()).await;
             }
             self.lose(server, true, "it is to be forgotten").await;
         }
@@ -328,6 +274,7 @@ impl Switchboard {
         for server in lost {
             self.lose(server, false, "it was silent for too long").await;
         }
+        self.give_up(time);
         for (target, host, port) in self.due_dials(time) {
             let (shared, offers) = (self.shared.clone(), self.offering.clone());
             self.running.spawn(async move {
@@ -349,12 +296,12 @@ impl Switchboard {
         deaths.chain(self.next_dial()).fold(self.look, Instant::min)
     }
 
-    fn count_links(&self) {
+    pub(super) fn count_links(&self) {
         let live = self.links.values().filter(|link| link.live.is_some()).count();
         gauge!("throng_links_up").set(live as f64);
     }
 
-    async fn tell(&self, event: LinkEvent) {
+    pub(super) async fn tell(&self, event: LinkEvent) {
         tokio::select! {
             // Whoever would hear of it is ending too.
             () = self.shared.stop.cancelled() => {}
@@ -364,27 +311,5 @@ impl Switchboard {
                 }
             }
         }
-    }
-
-    /// The process stops: what was sent is acknowledged or has had its time, goodbyes are said.
-    async fn take_leave(mut self) {
-        let by = now() + FAREWELL;
-        let live: Vec<Live> = self.links.values_mut().filter_map(|link| link.live.take()).collect();
-        for live in &live {
-            live.order.send_replace(Order::Leave(by));
-        }
-        let ending = async {
-            for live in &live {
-                live.ended.cancelled().await;
-            }
-        };
-        if timeout(FAREWELL + FAREWELL_SLACK, ending).await.is_err() {
-            warn!("some links do not end; they are cut");
-        }
-        for link in self.links.values() {
-            link.peer.close();
-        }
-        self.shared.known.lock().clear();
-        gauge!("throng_links_up").set(0.0);
     }
 }

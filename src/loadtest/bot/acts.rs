@@ -116,7 +116,9 @@ impl Bot {
         // Noted even if it cannot go out: a server that does not read shows nobody anything.
         self.at = at;
         let key = place_key(PackedPosition::pack(Handle(0), pose, &bounds));
-        let due = self.last_due.is_none_or(|last| now - last >= DUE_APART);
+        // One that stops reading will be cut, and what it says then is due to nobody.
+        let cut = self.slow && self.desk.second_half.get();
+        let due = !cut && self.last_due.is_none_or(|last| now - last >= DUE_APART);
         if due {
             self.last_due = Some(now);
         }

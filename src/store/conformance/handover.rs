@@ -3,7 +3,8 @@
 use super::{Database, claimed, on_both, operation};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, ServerId, ZoneId};
-use crate::store::StoreError;
+use crate::store::handover::ZoneTakeOver;
+use crate::store::{Store, StoreError};
 use crate::world::command::{PlayerState, QuestProgress};
 
 on_both!(
@@ -13,6 +14,8 @@ on_both!(
     who_has_left_is_not_taken_over,
     a_claim_ends_what_a_hand_over_knew,
     racing_hand_overs_leave_one_owner,
+    a_zone_is_taken_over_with_its_lease_and_everybody_in_it,
+    a_zone_is_reclaimed_or_taken_over_but_never_both,
 );
 
 const STALE: Result<Epoch, StoreError> = Err(StoreError::StaleEpoch);
@@ -115,4 +118,73 @@ async fn racing_hand_overs_leave_one_owner(database: Database) {
     let won = outcomes.iter().filter(|outcome| **outcome == Ok(next(&state))).count();
     let lost = outcomes.iter().filter(|outcome| **outcome == STALE).count();
     assert_eq!((won, lost), (1, 9));
+}
+
+/// Server 1 gives its zone, held since `epoch`, to server 2.
+fn zone(epoch: Epoch, players: &[&PlayerState]) -> ZoneTakeOver {
+    ZoneTakeOver {
+        lease: "zone-1".into(),
+        from: (ServerId(1), epoch),
+        to: ServerId(2),
+        until: 900,
+        handover: operation(),
+        players: players.iter().map(|state| (*state).clone()).collect(),
+    }
+}
+
+async fn may_save(store: &Store, state: &PlayerState, epoch: Epoch) -> bool {
+    let saved = store.save(vec![PlayerState { epoch, ..state.clone() }]).await.unwrap();
+    saved.is_empty()
+}
+
+async fn a_zone_is_taken_over_with_its_lease_and_everybody_in_it(database: Database) {
+    let store = database.open().await;
+    let lease = store.start_lease("zone-1", ServerId(1), 0, 100).await.unwrap();
+    let mut ann = claimed(&store, "Ann").await.state;
+    let bob = claimed(&store, "Bob").await.state;
+    let (gone, left) = (claimed(&store, "Gone").await.state, claimed(&store, "Left").await.state);
+    store.claim(gone.id, ServerId(3), None).await.unwrap();
+    store.release(left.clone()).await.unwrap();
+    ann.level = 7;
+    ann.quests = vec![QuestProgress { quest: "wolves".into(), done: vec![2], completed: false }];
+    let offer = zone(lease, &[&ann, &bob, &gone, &left]);
+    let taken = Ok((Epoch(lease.0 + 1), [ann.id, bob.id].into()));
+    assert_eq!(store.take_over_zone(offer.clone()).await, taken);
+    assert_eq!(store.lease_holder("zone-1").await.unwrap(), Some((ServerId(2), Epoch(2))));
+    let saved = store.player(ann.id).await.unwrap().unwrap();
+    assert_eq!(saved, PlayerState { epoch: next(&ann), ..ann.clone() });
+    assert!(!may_save(&store, &bob, bob.epoch).await && may_save(&store, &bob, next(&bob)).await);
+    assert!(may_save(&store, &gone, next(&gone)).await, "another's stays another's");
+    assert!(!may_save(&store, &left, left.epoch).await, "who has left stays away");
+
+    // Its answer was lost: it is done again, and nothing is set back.
+    let grown = PlayerState { epoch: next(&ann), level: 8, ..ann.clone() };
+    store.save(vec![grown.clone()]).await.unwrap();
+    assert_eq!(store.take_over_zone(offer.clone()).await, taken);
+    assert_eq!(store.player(ann.id).await.unwrap().unwrap(), grown);
+    let stale = Err(StoreError::StaleEpoch);
+    assert_eq!(store.take_over_zone(ZoneTakeOver { to: ServerId(4), ..offer }).await, stale);
+    assert_eq!(store.take_over_zone(zone(Epoch(9), &[&grown])).await, stale);
+    assert!(may_save(&store, &ann, next(&ann)).await);
+    assert_eq!(store.take_over_zone(zone(Epoch(1), &[])).await, Ok((Epoch(2), [].into())));
+}
+
+async fn a_zone_is_reclaimed_or_taken_over_but_never_both(database: Database) {
+    let store = database.open().await;
+    let one = ServerId(1);
+    let lease = store.start_lease("zone-1", one, 0, 100).await.unwrap();
+    let ann = claimed(&store, "Ann").await.state;
+    let back = Ok(Epoch(lease.0 + 1));
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, 500).await, back);
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, 500).await, back, "again");
+    let late = store.take_over_zone(zone(lease, &[&ann])).await;
+    assert_eq!(late, Err(StoreError::StaleEpoch));
+    assert!(may_save(&store, &ann, ann.epoch).await, "nothing was taken");
+    let lost = store.renew_leases(one, vec![("zone-1".into(), Epoch(lease.0 + 1))], 600).await;
+    assert_eq!(lost.unwrap(), Vec::<String>::new());
+
+    let lease = Epoch(lease.0 + 1);
+    let taken = Ok((Epoch(lease.0 + 1), [ann.id].into()));
+    assert_eq!(store.take_over_zone(zone(lease, &[&ann])).await, taken);
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, 900).await, STALE);
 }

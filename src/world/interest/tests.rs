@@ -184,6 +184,28 @@ fn what_did_not_fit_stays_owed() {
 }
 
 #[test]
+fn a_frame_that_is_passed_over_owes_only_those_who_moved_in_it() {
+    let places: BTreeMap<u16, (f32, f32)> = (0..9).map(|h| (h, (10.0, 10.0))).collect();
+    let eye = Point { x: 10.0, y: 10.0 };
+    let only = |handle: u16| BTreeSet::from([handle]);
+    let mut look = Look::default();
+    let told_after = |passes: &[u64], look: &mut Look| {
+        let mut view = View::new(&frame(1, &places, &only(0)), 0);
+        view.fold(&frame(1, &places, &only(0)), eye, usize::MAX, look);
+        passes.iter().for_each(|tick| view.pass_over(&frame(*tick, &places, &only(*tick as u16))));
+        let last = frame(4, &places, &only(4));
+        view.fold(&last, eye, usize::MAX, look);
+        let mut told = BTreeSet::new();
+        view.tell(&last, look, 99, |place| {
+            told.insert(last.packed[place].handle().0);
+        });
+        (told, view.folded())
+    };
+    assert_eq!(told_after(&[2, 3], &mut look), (BTreeSet::from([2, 3, 4]), Tick(4)));
+    assert_eq!(told_after(&[3], &mut look).0.len(), 9, "one is missing: all are owed");
+}
+
+#[test]
 fn a_crowd_enters_nearest_first_and_in_parts() {
     let places: BTreeMap<u16, (f32, f32)> =
         (0..30).map(|h| (h, (10.0 + f32::from(h), 10.0))).collect();

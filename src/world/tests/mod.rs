@@ -9,6 +9,7 @@ mod npcs;
 mod quests;
 mod same;
 mod things;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use super::*;
 use crate::geometry::Pose;
 use crate::ids::{ServerId, SessionKey};
 use crate::tick::now;
+use crate::world::command::Owed;
 
 const ANNA: PlayerId = PlayerId(7);
 const SESSION: SessionRef = SessionRef { gateway: ServerId(9), key: SessionKey(1) };
@@ -39,6 +40,7 @@ fn transfer(epoch: Epoch) -> Box<Transfer> {
         movement_sequence: None,
         movement_debt: 0.0,
         corrections: 0,
+        owed: Owed::default(),
     })
 }
 

@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Host, Parts, Stage};
+use super::{Host, Parts, Report, Stage};
 use crate::ids::{Epoch, ServerId, ZoneId};
-use crate::msg::node::HostedZone;
 use crate::store::{Store, StoreError};
 use crate::tick::{now, unix_millis};
-use crate::zone::Ending;
 
 /// How long a lease lasts that is not renewed, ms.
 const LASTS_MS: u64 = 5_000;
@@ -24,26 +22,19 @@ const MARGIN_MS: u64 = 1_000;
 const TRIES: u32 = 8;
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
+/// Until when a lease lasts that is taken or renewed now, Unix ms.
+pub(super) fn until() -> u64 {
+    unix_millis() + LASTS_MS
+}
+
 /// What a zone's lease is called in the store.
 pub(super) fn name(zone: ZoneId) -> String {
     format!("zone-{zone}")
 }
 
-/// What a task of the host has to say.
-pub(super) enum Report {
-    /// A lease was taken, or not.
-    Leased { zone: ZoneId, result: Result<Leased, StoreError> },
-    /// Leases were renewed, or not.
-    Renewed(Renewed),
-    /// A zone's thread has ended; none: it has panicked, or was never made.
-    Ended { hosted: HostedZone, ending: Option<Ending> },
-    /// A lease was given back.
-    Returned { zone: ZoneId },
-}
-
 /// A lease that was taken.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leased {
+pub(in crate::zone) struct Leased {
     /// Its epoch.
     pub lease: Epoch,
     /// When it was asked for.
@@ -51,7 +42,7 @@ pub(super) struct Leased {
 }
 
 /// What came of a renewal.
-pub(super) struct Renewed {
+pub(in crate::zone) struct Renewed {
     leases: Vec<(ZoneId, Epoch)>,
     asked: Instant,
     /// The names of those that are lost.
@@ -96,9 +87,9 @@ impl Taking {
         tokio::time::sleep(self.after).await;
         let (name, mut tries) = (name(self.zone), 0);
         loop {
-            let (asked, time) = (now(), unix_millis());
-            let free = if self.alone { u64::MAX } else { time.saturating_sub(MARGIN_MS) };
-            match self.store.start_lease(&name, self.server, free, time + LASTS_MS).await {
+            let (asked, until) = (now(), until());
+            let free = if self.alone { u64::MAX } else { until - LASTS_MS - MARGIN_MS };
+            match self.store.start_lease(&name, self.server, free, until).await {
                 Err(StoreError::StaleEpoch) if tries < TRIES => tries += 1,
                 Err(StoreError::Unavailable(problem)) => {
                     warn!(zone = %self.zone, problem, "a zone's start waits for the database");
@@ -114,10 +105,9 @@ impl Taking {
 impl Host {
     /// Once a second: renews the leases of all that runs, unless that is under way.
     pub(super) fn renew(&mut self) {
-        self.publish();
         let running = self.zones.iter().filter_map(|(zone, stage)| match stage {
-            Stage::Running(running) => Some((*zone, running.lease)),
-            Stage::Starting | Stage::Ending => None,
+            Stage::Running(running) if !running.is_gone() => Some((*zone, running.lease)),
+            _ => None,
         });
         let leases: Vec<(ZoneId, Epoch)> = running.collect();
         if leases.is_empty() || self.renewing {
@@ -127,7 +117,7 @@ impl Host {
         let (store, server) = (self.parts.store.clone(), self.parts.server);
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            let (asked, until) = (now(), unix_millis() + LASTS_MS);
+            let (asked, until) = (now(), until());
             let named = leases.iter().map(|(zone, lease)| (name(*zone), *lease)).collect();
             let result = store.renew_leases(server, named, until).await;
             let _ = reports.send(Report::Renewed(Renewed { leases, asked, result })).await;
@@ -147,7 +137,12 @@ impl Host {
                 continue;
             }
             match &result {
-                Ok(lost) if lost.contains(&name(zone)) => running.grant.lose(),
+                Ok(lost) if lost.contains(&name(zone)) => match running.is_taken_when_lost() {
+                    None => running.grant.lose(),
+                    Some(true) => self.let_go(zone),
+                    // The store is being asked already.
+                    Some(false) => {}
+                },
                 Ok(_) => running.grant.confirm(asked),
                 Err(_) => running.grant.leave_open(),
             }

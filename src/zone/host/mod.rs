@@ -5,7 +5,9 @@
 //! which it says where a zone can be reached, and reads from a watch what runs here. It never does
 //! a zone's own work; each zone is a thread of its own.
 
+mod adoption;
 mod leases;
+mod moves;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -19,15 +21,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::tenure::origin;
+use super::moving::Packed;
 use super::{Ending, Peers, ZoneConfig};
-use crate::ids::{ServerId, ZoneId};
+use crate::ids::{Epoch, OperationId, ServerId, ZoneId};
 use crate::link::{Directory, Inbox, Outbox};
 use crate::msg::node::HostedZone;
 use crate::msg::{HostMsg, ZoneMsg};
 use crate::store::{Store, StoreError};
 use crate::world::content::Content;
-use leases::Report;
+use adoption::{Adopted, Adoptions, Provenance};
+use leases::{Leased, Renewed};
 use running::Running;
 
 /// A zone that has panicked starts again after this.
@@ -44,7 +47,7 @@ pub type Hosted = Vec<(HostedZone, u32)>;
 pub struct Doors {
     /// A zone runs from now on: that incarnation of it reads this.
     pub open: Box<dyn Fn(HostedZone, Outbox<ZoneMsg>) + Send + Sync>,
-    /// It does not run here any more.
+    /// It does not run here any more. Whoever has opened it since, here or elsewhere, stays.
     pub close: Box<dyn Fn(HostedZone) + Send + Sync>,
 }
 
@@ -70,6 +73,9 @@ pub struct Parts {
     pub doors: Doors,
     /// Where it says what runs here, whenever that changes and once a second.
     pub hosted: watch::Sender<Hosted>,
+    /// Its process is to end: its zones are given to the other hosts, as far as they take them.
+    /// Nothing new is run. What runs here still when `stop` comes is stopped.
+    pub drain: CancellationToken,
     /// Ends it and its zones: every player is saved and released.
     pub stop: CancellationToken,
 }
@@ -77,11 +83,18 @@ pub struct Parts {
 /// Runs the host until `stop` is cancelled and its zones have ended.
 pub async fn run(parts: Parts, mut inbox: Inbox<HostMsg>) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let stop = parts.stop.clone();
-    let mut host = Host { parts, zones: BTreeMap::new(), reports, renewing: false };
+    let (stop, drain) = (parts.stop.clone(), parts.drain.clone());
+    let mut host = Host {
+        parts,
+        zones: BTreeMap::new(),
+        adoptions: Adoptions::default(),
+        reports,
+        renewing: false,
+        turn: 0,
+    };
     let mut renew = interval(RENEW);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stopping = false;
+    let (mut stopping, mut draining) = (false, false);
     while !(stopping && host.zones.is_empty()) {
         tokio::select! {
             biased;
@@ -90,8 +103,12 @@ pub async fn run(parts: Parts, mut inbox: Inbox<HostMsg>) {
                 inbox.close();
                 host.stop_all();
             }
+            () = drain.cancelled(), if !draining => {
+                draining = true;
+                host.give_away();
+            }
             Some(report) = reported.recv() => host.on_report(report),
-            _ = renew.tick() => host.renew(),
+            _ = renew.tick() => host.each_second(),
             Some(message) = inbox.recv(), if !stopping => host.on_message(message),
         }
     }
@@ -101,7 +118,9 @@ pub async fn run(parts: Parts, mut inbox: Inbox<HostMsg>) {
 enum Stage {
     /// Its lease is being taken.
     Starting,
-    /// It runs.
+    /// It comes from another host, in that hand-over; the store decides.
+    Adopting(OperationId),
+    /// It runs, or did until it was handed over.
     Running(Running),
     /// Its lease is being given back.
     Ending,
@@ -110,21 +129,56 @@ enum Stage {
 struct Host {
     parts: Parts,
     zones: BTreeMap<ZoneId, Stage>,
+    adoptions: Adoptions,
     reports: mpsc::Sender<Report>,
     /// Whether a renewal is under way.
     renewing: bool,
+    /// Whose turn it is to be given a zone.
+    turn: usize,
+}
+
+/// What the host's tasks and zones have to say.
+pub(super) enum Report {
+    /// A lease was taken, or not.
+    Leased { zone: ZoneId, result: Result<Leased, StoreError> },
+    /// Leases were renewed, or not.
+    Renewed(Renewed),
+    /// A zone's thread has ended; none: it has panicked, or was never made.
+    Ended { hosted: HostedZone, ending: Option<Ending> },
+    /// A lease was given back.
+    Returned { zone: ZoneId },
+    /// A zone is at rest and packed, or goes on for that reason.
+    Packed { zone: ZoneId, handover: OperationId, packed: Result<Box<Packed>, &'static str> },
+    /// A zone's new host has had its time.
+    Overdue { zone: ZoneId, handover: OperationId },
+    /// The store was asked for a zone back.
+    AskedBack { zone: ZoneId, handover: OperationId, result: Result<Epoch, StoreError> },
+    /// The store does not say whether a zone that comes is ours.
+    Unsure { of: Provenance, problem: String },
+    /// It has said.
+    Adopted(Box<Adopted>),
 }
 
 impl Host {
     fn on_message(&mut self, message: HostMsg) {
         match message {
             HostMsg::Run { zone } => self.on_run(zone),
-            HostMsg::Move { .. }
-            | HostMsg::Offered(_)
-            | HostMsg::Taken { .. }
-            | HostMsg::NotTaken { .. } => {
-                debug!("zones of this host do not move");
+            HostMsg::Move { zone, to } => self.on_move(zone, to),
+            HostMsg::Offered(offer) => self.on_offered(*offer),
+            HostMsg::Taken { handover, zone } => self.on_taken(zone, handover),
+            HostMsg::NotTaken { handover, zone, certain, reason } => {
+                self.on_not_taken(zone, handover, certain, &reason);
             }
+        }
+    }
+
+    /// Once a second.
+    fn each_second(&mut self) {
+        self.publish();
+        self.renew();
+        self.tend_adoptions();
+        if self.parts.drain.is_cancelled() && !self.parts.stop.is_cancelled() {
+            self.give_away();
         }
     }
 
@@ -132,6 +186,9 @@ impl Host {
     fn on_run(&mut self, zone: ZoneId) {
         if self.parts.content.zone(zone).is_none() {
             return warn!(%zone, "this server's content has no such zone; it is not run");
+        }
+        if self.parts.drain.is_cancelled() {
+            return debug!(%zone, "this host is about to end and runs nothing new");
         }
         if !self.zones.contains_key(&zone) {
             self.begin(zone, Duration::ZERO);
@@ -158,17 +215,30 @@ impl Host {
             Report::Returned { zone } => {
                 self.zones.remove(&zone);
             }
+            Report::Packed { zone, handover, packed } => self.on_packed(zone, handover, packed),
+            Report::Overdue { zone, handover } => self.on_overdue(zone, handover),
+            Report::AskedBack { zone, handover, result } => {
+                self.on_asked_back(zone, handover, result);
+            }
+            Report::Unsure { of, problem } => self.on_unsure(of, problem),
+            Report::Adopted(adopted) => self.on_adopted(*adopted),
         }
         self.publish();
     }
 
     /// A zone's lease is ours: it runs.
-    fn on_leased(&mut self, zone: ZoneId, leased: leases::Leased) {
-        let hosted = HostedZone { zone, origin: origin(zone, leased.lease) };
+    fn on_leased(&mut self, zone: ZoneId, leased: Leased) {
         if self.parts.stop.is_cancelled() {
             return self.give_back(zone, leased.lease);
         }
-        let (running, outbox, thread) = running::start(&self.parts, zone, leased);
+        self.start(zone, leased, None);
+    }
+
+    /// Starts a zone's thread and opens its door.
+    fn start(&mut self, zone: ZoneId, leased: Leased, packed: Option<Box<Packed>>) {
+        let reports = self.reports.clone();
+        let (running, outbox, thread) = running::start(&self.parts, zone, leased, packed, reports);
+        let hosted = HostedZone { zone, origin: running.origin };
         (self.parts.doors.open)(hosted, outbox);
         self.zones.insert(zone, Stage::Running(running));
         let reports = self.reports.clone();
@@ -201,10 +271,12 @@ impl Host {
         let zone = hosted.zone;
         let Some(Stage::Running(running)) = self.zones.get(&zone) else { return };
         let lease = running.lease;
-        (self.parts.doors.close)(hosted);
+        if !running.is_gone() {
+            (self.parts.doors.close)(hosted);
+        }
         match ending {
             Some(Ending::Stopped) => self.give_back(zone, lease),
-            Some(Ending::GaveUp) => {
+            Some(Ending::GaveUp | Ending::Moved) => {
                 self.zones.remove(&zone);
             }
             None if self.parts.stop.is_cancelled() => self.give_back(zone, lease),
@@ -216,7 +288,7 @@ impl Host {
     }
 
     /// Gives a zone's lease back, so that another server need not wait for its end.
-    fn give_back(&mut self, zone: ZoneId, lease: crate::ids::Epoch) {
+    fn give_back(&mut self, zone: ZoneId, lease: Epoch) {
         self.zones.insert(zone, Stage::Ending);
         let (store, server) = (self.parts.store.clone(), self.parts.server);
         let reports = self.reports.clone();
@@ -241,11 +313,11 @@ impl Host {
     /// Says what runs here.
     fn publish(&self) {
         let running = self.zones.iter().filter_map(|(zone, stage)| match stage {
-            Stage::Running(running) => {
-                let origin = origin(*zone, running.lease);
+            Stage::Running(running) if !running.is_gone() => {
+                let origin = running.origin;
                 Some((HostedZone { zone: *zone, origin }, running.players()))
             }
-            Stage::Starting | Stage::Ending => None,
+            _ => None,
         });
         let hosted: Hosted = running.collect();
         self.parts.hosted.send_if_modified(|before| {

@@ -6,22 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Parts;
 use super::leases::Leased;
+use super::moves::Move;
+use super::{Parts, Report};
 use crate::ids::{Epoch, ZoneId};
 use crate::limits;
 use crate::link::{Outbox, inbox};
 use crate::msg::ZoneMsg;
 use crate::tick::TICK;
+use crate::zone::moving::{self, Order, Packed};
 use crate::zone::tenure::{self, Grant};
 use crate::zone::{Ending, Start, spawn};
 
 /// What the host keeps of a zone that runs.
 pub(super) struct Running {
-    /// The lease under which it does.
+    /// Its lease's epoch now.
     pub lease: Epoch,
+    /// Its incarnation.
+    pub origin: u64,
+    /// What it is told when it moves.
+    pub orders: mpsc::Sender<Order>,
+    /// Its way to another host, if it is on one.
+    pub moving: Option<Move>,
     /// Where it hears how its lease stands.
     pub grant: Grant,
     /// Ends it.
@@ -36,14 +45,17 @@ impl Running {
     }
 }
 
-/// Starts a zone under its lease. It can be reached at once, also if its thread could not be made.
+/// Starts a zone under its lease, empty or as another process has packed it. It can be reached at once, also if its thread could not be made.
 pub(super) fn start(
     parts: &Parts,
     zone: ZoneId,
     leased: Leased,
+    packed: Option<Box<Packed>>,
+    reports: mpsc::Sender<Report>,
 ) -> (Running, Outbox<ZoneMsg>, std::io::Result<JoinHandle<Ending>>) {
     let (outbox, inbox) = inbox(limits::ZONE_INBOX, parts.loopback);
     let (grant, tenure) = tenure::begin(leased.lease, leased.asked);
+    let (orders, orders_in) = mpsc::channel(moving::ORDERS);
     let (stop, population) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
     // Each zone's ticks begin a part of a tick after those of the one before.
     let zones = &parts.content.zones;
@@ -60,7 +72,13 @@ pub(super) fn start(
         store: parts.store.clone(),
         phase,
         population: population.clone(),
+        packed,
+        orders: orders_in,
+        reports,
         stop: stop.clone(),
     });
-    (Running { lease: leased.lease, grant, stop, population }, outbox, thread)
+    let origin = tenure::origin(zone, leased.lease);
+    let lease = leased.lease;
+    let running = Running { lease, origin, orders, moving: None, grant, stop, population };
+    (running, outbox, thread)
 }

@@ -1,6 +1,10 @@
 //! Hosts over one store, as it were in several processes: each zone runs once at a time, and each
 //! time under a higher origin.
 
+mod moving;
+
+use std::sync::Mutex;
+
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -14,6 +18,9 @@ const STAGE: &str = include_str!("../../world/tests/stage.toml");
 const WEST: ZoneId = ZoneId(1);
 const EAST: ZoneId = ZoneId(2);
 
+/// Tells another process of a door.
+type Tells = Box<dyn Fn(HostedZone, Outbox<ZoneMsg>) + Send>;
+
 /// A host and those around it.
 struct Process {
     server: ServerId,
@@ -21,6 +28,10 @@ struct Process {
     hosted: watch::Receiver<Hosted>,
     gateway: Inbox<GatewayMsg>,
     zones: Directory<ZoneId, ZoneMsg>,
+    gateways: Directory<ServerId, GatewayMsg>,
+    hosts: Directory<ServerId, HostMsg>,
+    tells: Arc<Mutex<Option<Tells>>>,
+    drain: CancellationToken,
     stop: CancellationToken,
     task: JoinHandle<()>,
     _inboxes: (Inbox<ChatMsg>, Inbox<MasterMsg>),
@@ -40,9 +51,13 @@ impl Process {
         let (chat, chat_inbox) = inbox(64, false);
         let (master, master_inbox) = inbox(64, false);
         let zones = Directory::default();
-        let peers = Peers { gateways: Directory::default(), zones: zones.clone(), chat, master };
-        peers.gateways.insert(server, to_gateway);
+        let (gateways, hosts) = (Directory::default(), Directory::default());
+        let peers = Peers { gateways: gateways.clone(), zones: zones.clone(), chat, master };
+        gateways.insert(server, to_gateway);
         let (opens, closes) = (zones.clone(), zones.clone());
+        let tells: Arc<Mutex<Option<Tells>>> = Arc::default();
+        let told = tells.clone();
+        let drain = CancellationToken::new();
         let (publish, hosted) = watch::channel(Vec::new());
         let stop = CancellationToken::new();
         let parts = Parts {
@@ -53,17 +68,41 @@ impl Process {
             alone,
             loopback: false,
             peers,
-            hosts: Directory::default(),
+            hosts: hosts.clone(),
             doors: Doors {
-                open: Box::new(move |hosted, outbox| opens.insert(hosted.zone, outbox)),
-                close: Box::new(move |hosted| closes.remove(hosted.zone)),
+                open: Box::new(move |hosted, outbox| {
+                    opens.insert(hosted.zone, outbox.clone());
+                    if let Some(tell) = told.lock().unwrap().as_ref() {
+                        tell(hosted, outbox);
+                    }
+                }),
+                close: Box::new(move |hosted| {
+                    // Whoever has opened it elsewhere since stays.
+                    if closes.get(hosted.zone).is_some_and(|outbox| outbox.server().is_none()) {
+                        closes.remove(hosted.zone);
+                    }
+                }),
             },
             hosted: publish,
+            drain: drain.clone(),
             stop: stop.clone(),
         };
         let task = tokio::spawn(run(parts, orders_inbox));
         let inboxes = (chat_inbox, master_inbox);
-        Self { server, orders, hosted, gateway, zones, stop, task, _inboxes: inboxes }
+        Self {
+            server,
+            orders,
+            hosted,
+            gateway,
+            zones,
+            gateways,
+            hosts,
+            tells,
+            drain,
+            stop,
+            task,
+            _inboxes: inboxes,
+        }
     }
 
     fn order(&self, zone: ZoneId) {

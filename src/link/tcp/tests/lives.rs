@@ -77,19 +77,47 @@ async fn who_was_forgotten_hears_that_it_is_lost_and_up_again() {
 }
 
 #[tokio::test]
-async fn a_process_that_refuses_connections_is_lost_before_its_time() {
+async fn a_killed_process_is_lost_before_its_time_whoever_had_dialed() {
+    for (left, killed) in [(1, 2), (2, 1)] {
+        let mut left = Node::start(left);
+        let elsewhere = tokio::runtime::Runtime::new().unwrap();
+        let mut killed = {
+            let _elsewhere = elsewhere.enter();
+            Node::start(killed)
+        };
+        killed.links.dial(&left.address()).unwrap();
+        assert!(left.up(killed.server()).await && killed.up(left.server()).await);
+        // All its tasks and sockets go at once, without a word, as when a process is killed.
+        elsewhere.shutdown_background();
+        left.down(killed.server()).await;
+        assert!(!left.lost(killed.server()).await, "long before it would count as dead");
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_lost_when_another_is_found_at_its_address() {
     let mut one = Node::start(1);
     let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    // Nobody can find out by dialing it that it is gone: there somebody takes every connection.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
     let mut two = {
         let _elsewhere = elsewhere.enter();
-        Node::start(2)
+        Node::known_as(Identity { port, ..identity(2) }, config(), SECRET, 16)
     };
-    one.links.connect(two.member());
+    let proxy = Proxy::to(two.links.local_addr()).await;
+    one.links.dial(&proxy.address.to_string()).unwrap();
     assert!(one.up(two.server()).await && two.up(one.server()).await);
-    // All its tasks and sockets go at once, without a word, as when a process is killed.
+    proxy.set(Mood::Closed);
     elsewhere.shutdown_background();
     one.down(two.server()).await;
-    assert!(!one.lost(two.server()).await, "long before it would count as dead");
+
+    let mut three = Node::known_as(Identity { port, ..identity(3) }, config(), SECRET, 16);
+    three.links.dial(&one.address()).unwrap();
+    let (lost, up) = (one.event().await, one.event().await);
+    assert!(matches!(lost, LinkEvent::Lost { server: ServerId(2), clean: false }), "{lost:?}");
+    assert!(matches!(up, LinkEvent::Up { fresh: true, .. }), "{up:?}");
+    assert!(three.up(one.server()).await);
 }
 
 #[tokio::test]

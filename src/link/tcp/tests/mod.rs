@@ -60,6 +60,10 @@ impl Node {
     }
 
     fn with(server: u64, config: LinkConfig, secret: &str, room: usize) -> Self {
+        Self::known_as(identity(server), config, secret, room)
+    }
+
+    fn known_as(identity: Identity, config: LinkConfig, secret: &str, room: usize) -> Self {
         let (outbox, chat) = inbox(room, false);
         let hosted = Hosted::default();
         hosted.insert(Address::Chat, outbox);
@@ -69,7 +73,7 @@ impl Node {
             config,
             bind: "127.0.0.1:0".parse().unwrap(),
             secret: ClusterSecret::new(secret),
-            identity: identity(server),
+            identity,
             hosted: hosted.clone(),
             events: sender,
             tasks: tasks.clone(),
