@@ -5,10 +5,6 @@
 use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use throng::ids::{PlayerId, ServerId, SessionKey, SessionRef, ZoneId};
 use throng::link::codec::envelope::{self, Arrived, Head};
 use throng::link::conversation::{Bounds, Conversation, Said, SessionId};
@@ -19,6 +15,10 @@ use throng::link::{Address, Identity, Inbox, LinkConfig, Wire, inbox};
 use throng::msg::ZoneMsg;
 use throng::role::Roles;
 use throng::world::command::Action;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Messages of a round over a real link.
 const MANY: u64 = 4_096;
