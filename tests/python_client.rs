@@ -71,8 +71,10 @@ fn the_python_client_walks_in_the_world_and_comes_back() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.first(), Some(&"in the world as player 1"), "{said}");
     assert_eq!(lines.last(), Some(&"left"), "{said}");
-    // It saw where it began, others around it, and itself on the way to 12 8.
-    assert!(lines.contains(&"monty is at 10.0 10.0"), "{said}");
+    // It saw others around it, and itself on the way from 10 10 to 12 8: on its first step at the
+    // latest, for it may have set out before it was shown.
+    let first = lines.iter().find(|line| line.starts_with("monty is at ")).expect("it saw itself");
+    assert!(["monty is at 10.0 10.0", "monty is at 10.2 9.8"].contains(first), "{said}");
     assert!(lines.iter().any(|line| line.starts_with("Villager is at ")), "{said}");
     let steps = lines.iter().filter(|line| line.starts_with("monty is at 1")).count();
     assert!(steps > 3, "{said}");

@@ -76,7 +76,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Sent sooner when nothing was heard for so long: is the other side there still?
 const QUIET: Duration = Duration::from_secs(3);
 /// A connection over which nothing came for so long after that is dead.
-const DEAD: Duration = Duration::from_secs(7);
+const DEAD: Duration = Duration::from_secs(5);
 /// How long a call waits for its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events that may wait for [`Client::next`] while other calls are awaited.

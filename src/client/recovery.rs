@@ -238,7 +238,7 @@ impl Client {
         }
         if self.recovering.is_none() {
             let recovery = self.recovery.clone().unwrap_or_default();
-            self.begin(recovery)?;
+            self.begin(recovery, self.probed_at.is_some())?;
         }
         self.recover().await
     }
@@ -253,21 +253,30 @@ impl Client {
                     && self.session.is_some()
                     && !self.gave_up =>
             {
-                self.begin(recovery)?;
+                self.begin(recovery, matches!(error, ClientError::Silent(_)))?;
                 Ok(Event::Reconnecting { why: error.to_string() })
             }
             _ => Err(error),
         }
     }
 
-    fn begin(&mut self, recovery: Recovery) -> Result<(), ClientError> {
+    /// `silent`: the gateway takes connections perhaps, and says nothing.
+    fn begin(&mut self, recovery: Recovery, silent: bool) -> Result<(), ClientError> {
         let token = self.session.as_ref().ok_or(ClientError::NoSession)?.resume_token.clone();
-        // A gateway that has named another one is going away itself: it comes last.
         let (redirect, own) = (self.redirect.take(), self.endpoint.clone());
-        let first = if redirect.is_none() { Some((own.host.clone(), own.port)) } else { None };
-        let all = redirect.into_iter().chain(first).chain(self.gateways.iter().cloned());
+        let here = (own.host.clone(), own.port);
+        // A gateway that has named another one is going away itself: it comes last, like one that
+        // has fallen silent.
+        let last = silent || redirect.is_some();
+        let (first, others) = if last {
+            let others = self.gateways.iter().filter(|place| **place != here);
+            (None, others.cloned().collect::<Vec<_>>())
+        } else {
+            (Some(here.clone()), self.gateways.clone())
+        };
+        let all = redirect.into_iter().chain(first).chain(others);
         let mut places: Vec<Endpoint> = Vec::new();
-        for (host, port) in all.chain([(own.host.clone(), own.port)]) {
+        for (host, port) in all.chain([here]) {
             if !places.iter().any(|known| known.host == host && known.port == port) {
                 places.push(Endpoint { host, port, tls: own.tls.clone() });
             }

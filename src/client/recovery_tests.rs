@@ -247,6 +247,21 @@ async fn nobody_is_waited_for_longer_than_was_said() {
 }
 
 #[tokio::test]
+async fn a_client_goes_elsewhere_from_a_gateway_that_has_fallen_silent() {
+    let (server, endpoint) = FakeServer::start().await;
+    let (other, elsewhere) = FakeServer::start().await;
+    let (mut client, _peer) = in_world(&server, &endpoint).await;
+    client.learn_gateways(&[gateway(&endpoint), gateway(&elsewhere)]);
+    (client.quiet, client.dead) = (Duration::from_millis(20), Duration::from_millis(60));
+    let play = async {
+        assert!(matches!(client.next().await.unwrap(), Event::Reconnecting { .. }));
+        assert!(resumed(&client.next().await.unwrap()));
+    };
+    // The silent one would take the connection and say nothing: it is not asked first.
+    tokio::join!(resume(&other, "token-1", "token-2"), play);
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_any_more_is_given_up() {
     let (server, endpoint) = FakeServer::start().await;
     let (mut client, _peer) = in_world(&server, &endpoint).await;

@@ -107,6 +107,8 @@ pub struct Home {
     pub players: u32,
     /// Not to be placed before: it is on its way from one server to another.
     free_at: Option<Instant>,
+    /// When a hand-over of it came to nothing.
+    stayed_at: Option<Instant>,
     /// The server that the operators have chosen for it; it stays there as long as that takes
     /// zones.
     chosen: Option<ServerId>,
@@ -114,7 +116,7 @@ pub struct Home {
 
 impl Home {
     fn new() -> Self {
-        Self { place: Place::Homeless, players: 0, free_at: None, chosen: None }
+        Self { place: Place::Homeless, players: 0, free_at: None, stayed_at: None, chosen: None }
     }
 
     /// What it costs, in players.
@@ -325,6 +327,11 @@ fn settle(home: &mut Home, on: Option<ServerId>, alive: impl Fn(ServerId) -> boo
         return;
     }
     let was = home.place;
+    if let Place::Ordered { from: Some(from), .. } = was
+        && on == Some(from)
+    {
+        home.stayed_at = Some(now);
+    }
     home.place = match on {
         Some(server) => Place::Running { server },
         None => Place::Homeless,

@@ -3,100 +3,24 @@
 //! The master's task owns the one [`Registry`] and tells it the time. It is pure: no clock, no
 //! I/O, no randomness, and it never holds more servers than its bound.
 
+mod kind;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+pub use kind::Kind;
+
 use crate::ids::{ServerId, ZoneId};
 use crate::master::balance::Candidate;
 use crate::msg::master::ServerStatus;
-use crate::role::Role;
 
 /// How long a dead server stays visible to operators.
 const REMEMBER_DEAD: Duration = Duration::from_secs(60);
 /// How long a server may take to speak again once its link has broken without a good-bye.
 const LOST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What a server is for. The numbers are those of the HTTP interface and fixed for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Accounts and tickets.
-    Login,
-    /// Simulates the world; in this server the zone role does.
-    World,
-    /// Simulates zones.
-    Zone,
-    /// Channels, rooms, guilds.
-    Chat,
-    /// A database.
-    Database,
-    /// A registry like this.
-    Master,
-    /// Client connections.
-    Gateway,
-}
-
-impl Kind {
-    /// In the order of their numbers, from 0.
-    pub const ALL: [Kind; 7] = [
-        Kind::Login,
-        Kind::World,
-        Kind::Zone,
-        Kind::Chat,
-        Kind::Database,
-        Kind::Master,
-        Kind::Gateway,
-    ];
-
-    /// The kind with that number.
-    pub fn from_number(number: u64) -> Option<Self> {
-        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied()
-    }
-
-    /// Its name in the HTTP interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Login => "login",
-            Kind::World => "world",
-            Kind::Zone => "zone",
-            Kind::Chat => "chat",
-            Kind::Database => "database",
-            Kind::Master => "master",
-            Kind::Gateway => "gateway",
-        }
-    }
-
-    /// The role that does this in a server of the cluster; none does a database's work.
-    fn role(self) -> Option<Role> {
-        match self {
-            Kind::Login => Some(Role::Login),
-            Kind::World | Kind::Zone => Some(Role::Zone),
-            Kind::Chat => Some(Role::Chat),
-            Kind::Database => None,
-            Kind::Master => Some(Role::Master),
-            Kind::Gateway => Some(Role::Gateway),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|kind| text.eq_ignore_ascii_case(kind.as_str())).ok_or(())
-    }
-}
 
 /// How a server is, as seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

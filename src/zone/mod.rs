@@ -295,7 +295,9 @@ impl ZoneServer {
             match mode {
                 Mode::Plays | Mode::Settles { .. } => {}
                 Mode::Rests { .. } => continue,
-                Mode::Follows { since } if self.follow(since) => return Ending::Moved,
+                Mode::Follows { since, reached } if self.follow(since, reached) => {
+                    return Ending::Moved;
+                }
                 Mode::Follows { .. } => continue,
             }
             if self.clock.take_gap() {

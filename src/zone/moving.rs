@@ -53,7 +53,7 @@ pub(super) enum Mode {
     /// It is packed.
     Rests { since: Instant },
     /// It runs elsewhere.
-    Follows { since: Instant },
+    Follows { since: Instant, reached: bool },
 }
 
 /// The thread's side of a move.
@@ -96,7 +96,7 @@ impl ZoneServer {
                     self.play_on();
                 }
                 (Order::Follow, Mode::Rests { .. }) => {
-                    self.moving.mode = Mode::Follows { since: now() };
+                    self.moving.mode = Mode::Follows { since: now(), reached: false };
                 }
                 (order, mode) => warn!(?order, ?mode, "an order does not fit"),
             }
@@ -150,9 +150,13 @@ impl ZoneServer {
     }
 
     /// The zone runs elsewhere: what comes goes there. True: that was long enough.
-    pub(super) fn follow(&mut self, since: Instant) -> bool {
+    pub(super) fn follow(&mut self, since: Instant, reached: bool) -> bool {
         self.post.send_again();
         let there = self.post.is_elsewhere(self.zone);
+        if there && !reached {
+            let told = self.moving.reports.try_send(Report::Reached { zone: self.zone }).is_ok();
+            self.moving.mode = Mode::Follows { since, reached: told };
+        }
         if there {
             let waiting = std::mem::take(&mut self.waiting);
             waiting.into_iter().for_each(|message| self.send_after(message));

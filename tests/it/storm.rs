@@ -61,14 +61,16 @@ async fn insists(endpoint: Endpoint, name: String) -> Told {
     }
 }
 
-/// Walks to and fro until told to stop; gives the ticks of the positions that came.
+/// Walks to and fro, so that there is something to see in every tick, until told to stop; gives the
+/// ticks of the positions that came.
 async fn walks(mut player: Player, stop: Arc<AtomicBool>) -> Vec<u64> {
-    let (mut ticks, mut there) = (Vec::new(), false);
+    let (mut ticks, mut east) = (Vec::new(), false);
     while !stop.load(Ordering::Relaxed) {
-        let x = if there { 20.0 } else { 60.0 };
-        there = !there;
-        player.move_to(x, 20.0).await.expect("a connection");
-        let until = ticks.len() + 100;
+        // Each way takes longer than it is gone.
+        let x = if east { 95.0 } else { -250.0 };
+        east = !east;
+        player.move_to(x, 0.0).await.expect("a connection");
+        let until = ticks.len() + 300;
         while ticks.len() < until && !stop.load(Ordering::Relaxed) {
             match player.next().await.expect("the connection holds") {
                 Event::SyncPositions(positions) if positions.zone_id == FIELD => {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Host, Place, Placement, Step};
 use crate::ids::ZoneId;
 
-/// Least time between two moves of zones with players that only even out the load.
+/// Least time between two moves of zones with players that only even out the load, and for which
+/// a zone is left alone whose hand-over came to nothing.
 const REBALANCE_EVERY: Duration = Duration::from_secs(30);
 /// The same for zones without.
 const SPREAD_EVERY: Duration = Duration::from_secs(1);
@@ -36,12 +37,13 @@ impl Placement {
         };
         if due(self.balanced_at, REBALANCE_EVERY)
             && let Some(hottest) = others.last()
-            && let Some(step) = self.relieve(*hottest, *coldest)
+            && let Some(step) = self.relieve(*hottest, *coldest, now)
         {
             self.balanced_at = Some(now);
             steps.push(self.order(step, now));
         } else if due(self.spread_at, SPREAD_EVERY)
-            && let Some(step) = others.iter().rev().find_map(|host| self.spread(*host, *coldest))
+            && let Some(step) =
+                others.iter().rev().find_map(|host| self.spread(*host, *coldest, now))
         {
             self.spread_at = Some(now);
             steps.push(self.order(step, now));
@@ -50,7 +52,12 @@ impl Placement {
 
     /// The zone whose move evens two servers out best, if that is worth sending everybody in it
     /// over. A gain that is sure to be one keeps zones from going to and fro.
-    fn relieve(&self, (hot, from): (f64, &Host), (cold, to): (f64, &Host)) -> Option<Step> {
+    fn relieve(
+        &self,
+        (hot, from): (f64, &Host),
+        (cold, to): (f64, &Host),
+        now: Instant,
+    ) -> Option<Step> {
         if hot - cold < REBALANCE_GAP {
             return None;
         }
@@ -58,29 +65,42 @@ impl Placement {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves.max(cold + f64::from(cost) / f64::from(to.capacity))
         };
-        let zones = self.movable(from, to).map(|(zone, cost, _)| (after(cost), zone));
+        let zones = self.movable(from, to, now).map(|(zone, cost, _)| (after(cost), zone));
         let (load, zone) = zones.min_by(|a, b| a.0.total_cmp(&b.0))?;
         let worth = load < hot - REBALANCE_GAP / 4.0;
         worth.then_some(Step::Move { zone, from: from.server, to: to.server })
     }
 
     /// A zone without players whose move leaves its server no emptier than the other then is.
-    fn spread(&self, (hot, from): (f64, &Host), (cold, to): (f64, &Host)) -> Option<Step> {
+    fn spread(
+        &self,
+        (hot, from): (f64, &Host),
+        (cold, to): (f64, &Host),
+        now: Instant,
+    ) -> Option<Step> {
         let evens = |cost: u32| {
             let leaves = hot - f64::from(cost) / f64::from(from.capacity);
             leaves + NOTHING >= cold + f64::from(cost) / f64::from(to.capacity)
         };
         let mut zones =
-            self.movable(from, to).filter(|(_, cost, players)| *players == 0 && evens(*cost));
+            self.movable(from, to, now).filter(|(_, cost, players)| *players == 0 && evens(*cost));
         zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
     }
 
-    /// The zones of a server that nobody has chosen it for: each with its cost and its players. One
-    /// that the other has not yet found out to have lost is left where it is.
-    fn movable(&self, from: &Host, to: &Host) -> impl Iterator<Item = (ZoneId, u32, u32)> {
+    /// The zones of a server that nobody has chosen it for and that have not just stayed there
+    /// though they should have gone: each with its cost and its players. One that the other server
+    /// has not yet found out to have lost is left where it is.
+    fn movable(
+        &self,
+        from: &Host,
+        to: &Host,
+        now: Instant,
+    ) -> impl Iterator<Item = (ZoneId, u32, u32)> {
         let running = Place::Running { server: from.server };
+        let stays = move |at: Instant| now.saturating_duration_since(at) < REBALANCE_EVERY;
         self.homes()
             .filter(move |(_, home)| home.place == running && home.chosen != running.server())
+            .filter(move |(_, home)| !home.stayed_at.is_some_and(stays))
             .filter(|(zone, _)| !to.zones.iter().any(|known| known.zone == *zone))
             .map(|(zone, home)| (zone, home.cost(), home.players))
     }

@@ -196,6 +196,21 @@ fn a_new_server_takes_load_off_the_fullest_one_move_at_a_time() {
 }
 
 #[test]
+fn a_zone_that_does_not_go_is_left_alone_for_a_while() {
+    let start = crate::tick::now();
+    let mut placement = Placement::default();
+    let hosts = [host(1, &[(1, 0), (2, 0)]), host(2, &[])];
+    let moves: Vec<(u32, Step)> = (0..50)
+        .flat_map(|second| {
+            let steps = placement.plan(&hosts, start + SECOND * second);
+            steps.into_iter().map(move |step| (second, step))
+        })
+        .collect();
+    let wanted = [(0, 1), (5, 2), (35, 1), (40, 2)];
+    assert_eq!(moves, wanted.map(|(second, zone)| (second, moved(zone, 1, 2))));
+}
+
+#[test]
 fn one_crowded_zone_is_not_carried_to_and_fro() {
     let start = crate::tick::now();
     let mut placement = Placement::default();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::msg::master::ZoneStatus;
+use crate::role::Role;
 
 const PATIENCE: Patience = Patience {
     suspect: Duration::from_secs(3),

@@ -153,6 +153,8 @@ pub(super) enum Report {
     Overdue { zone: ZoneId, handover: OperationId },
     /// The store was asked for a zone back.
     AskedBack { zone: ZoneId, handover: OperationId, result: Result<Epoch, StoreError> },
+    /// A zone that runs elsewhere now is reached there from here.
+    Reached { zone: ZoneId },
     /// The store does not say whether a zone that comes is ours.
     Unsure { of: Provenance, problem: String },
     /// It has said.
@@ -220,6 +222,7 @@ impl Host {
             Report::AskedBack { zone, handover, result } => {
                 self.on_asked_back(zone, handover, result);
             }
+            Report::Reached { zone } => self.on_reached(zone),
             Report::Unsure { of, problem } => self.on_unsure(of, problem),
             Report::Adopted(adopted) => self.on_adopted(*adopted),
         }
@@ -271,9 +274,7 @@ impl Host {
         let zone = hosted.zone;
         let Some(Stage::Running(running)) = self.zones.get(&zone) else { return };
         let lease = running.lease;
-        if !running.is_gone() {
-            (self.parts.doors.close)(hosted);
-        }
+        (self.parts.doors.close)(hosted);
         match ending {
             Some(Ending::Stopped) => self.give_back(zone, lease),
             Some(Ending::GaveUp | Ending::Moved) => {
@@ -313,7 +314,7 @@ impl Host {
     /// Says what runs here.
     fn publish(&self) {
         let running = self.zones.iter().filter_map(|(zone, stage)| match stage {
-            Stage::Running(running) if !running.is_gone() => {
+            Stage::Running(running) if !running.is_reached_elsewhere() => {
                 let origin = running.origin;
                 Some((HostedZone { zone: *zone, origin }, running.players()))
             }

@@ -15,7 +15,6 @@ use super::{Host, Report, Stage};
 use crate::ids::{Epoch, OperationId, ServerId, ZoneId};
 use crate::msg::HostMsg;
 use crate::msg::host::{PLAYERS_IN_PART, THINGS_IN_PART, Traveller, ZoneOffer};
-use crate::msg::node::HostedZone;
 use crate::store::StoreError;
 use crate::world::whole::Whole;
 use crate::zone::moving::{Order, Packed};
@@ -54,6 +53,11 @@ impl Running {
     /// Whether it runs in another process by now.
     pub(super) fn is_gone(&self) -> bool {
         self.moving.as_ref().is_some_and(|moving| moving.step == Step::Gone)
+    }
+
+    /// Whether the others reach it there, or soon will: nothing is said of it here any more.
+    pub(super) fn is_reached_elsewhere(&self) -> bool {
+        self.is_gone() && self.reached
     }
 
     /// Whether a renewal that is refused says that the zone's new host has it: this one has offered
@@ -222,16 +226,22 @@ impl Host {
         }
     }
 
-    /// The zone runs elsewhere: it is reached here no more.
+    /// The zone runs elsewhere. Its door stays open while its thread sends after it what comes, and
+    /// it is named as this server's until the others' directory leads there: so nobody finds none.
     pub(super) fn let_go(&mut self, zone: ZoneId) {
         let Some(Stage::Running(running)) = self.zones.get_mut(&zone) else { return };
         let Some(moving) = &mut running.moving else { return };
         moving.step = Step::Gone;
         info!(%zone, to = %moving.to, "zone has moved");
         counter!("throng_zone_moves_total", "result" => "done").increment(1);
-        (self.parts.doors.close)(HostedZone { zone, origin: running.origin });
         self.order(zone, Order::Follow);
-        self.publish();
+    }
+
+    /// A zone that runs elsewhere is reached there from this process too.
+    pub(super) fn on_reached(&mut self, zone: ZoneId) {
+        if let Some(Stage::Running(running)) = self.zones.get_mut(&zone) {
+            running.reached = true;
+        }
     }
 
     /// The process is to end: zones are given to other hosts, a few at a time, as long as there are

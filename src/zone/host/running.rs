@@ -32,6 +32,8 @@ pub(super) struct Running {
     pub orders: mpsc::Sender<Order>,
     /// Its way to another host, if it is on one.
     pub moving: Option<Move>,
+    /// Whether it runs in another process and is reached there.
+    pub reached: bool,
     /// Where it hears how its lease stands.
     pub grant: Grant,
     /// Ends it.
@@ -80,6 +82,7 @@ pub(super) fn start(
     });
     let origin = tenure::origin(zone, leased.lease);
     let lease = leased.lease;
-    let running = Running { lease, origin, orders, moving: None, grant, stop, population };
+    let running =
+        Running { lease, origin, orders, moving: None, reached: false, grant, stop, population };
     (running, outbox, thread)
 }
