@@ -4,6 +4,8 @@
 //!
 //! What it does is decided by the seed alone; what has arrived is given to the caller to act on.
 
+mod end;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,11 +15,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::counts::Counts;
+use end::{Frame, Phase, State};
+pub(super) use end::End;
 use crate::ids::ServerId;
 use crate::link::conversation::{Bounds, Conversation, Opened, Said, SessionId};
 use crate::link::{Address, Carrier, Delivery, NotCarried};
 
-const BOUNDS: Bounds = Bounds { messages: 4_096, bytes: 4 << 20 };
 /// A process that was not heard of for so long is forgotten, ms: `link.dead_seconds`.
 const FORGOTTEN: u64 = 6_000;
 /// So long a silent connection is kept, ms: three heartbeats.
@@ -26,120 +29,6 @@ const PATIENCE: u64 = 3_000;
 const USUAL: usize = 16;
 /// Messages are acknowledged after this, ms.
 const ACKNOWLEDGE: u64 = 50;
-
-/// What goes over a connection.
-#[derive(Debug)]
-enum Frame {
-    /// The last word of a greeting.
-    Ready(Said),
-    /// Id 0: worth nothing later.
-    Message {
-        id: u64,
-        to: Address,
-        body: Bytes,
-    },
-    Acknowledged(u64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Down,
-    Up,
-    Gone,
-}
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    conversation: Conversation,
-    out: Vec<Frame>,
-}
-
-/// One end of a link, as the senders of its process see it.
-#[derive(Debug)]
-pub(super) struct End {
-    to: ServerId,
-    state: Mutex<State>,
-}
-
-impl End {
-    fn new(to: ServerId) -> Arc<Self> {
-        let conversation = Conversation::new(BOUNDS);
-        let state = State { phase: Phase::Down, conversation, out: Vec::new() };
-        Arc::new(Self { to, state: Mutex::new(state) })
-    }
-
-    /// A connection is there: `first` goes first, then what is not acknowledged.
-    fn attach(&self, first: Option<Frame>, counts: &mut Counts) {
-        let mut state = self.state.lock();
-        let State { phase, conversation, out } = &mut *state;
-        *phase = Phase::Up;
-        out.clear();
-        out.extend(first);
-        counts.resent += conversation.unacknowledged().len();
-        out.extend(conversation.unacknowledged().map(|logged| Frame::Message {
-            id: logged.id,
-            to: logged.to,
-            body: logged.body.clone(),
-        }));
-    }
-
-    fn detach(&self) {
-        let mut state = self.state.lock();
-        state.out.clear();
-        if state.phase == Phase::Up {
-            state.phase = Phase::Down;
-        }
-    }
-
-    fn forget(&self) {
-        let mut state = self.state.lock();
-        state.out.clear();
-        state.phase = Phase::Gone;
-    }
-
-    fn said(&self) -> Said {
-        self.state.lock().conversation.said()
-    }
-
-    fn open(&self, mine: Said, theirs: Said, anew: SessionId) -> Option<Opened> {
-        self.state.lock().conversation.open(mine, theirs, anew).ok()
-    }
-}
-
-impl Carrier for End {
-    fn carry(
-        &self,
-        to: Address,
-        delivery: Delivery,
-        encode: &dyn Fn() -> Bytes,
-    ) -> Result<(), NotCarried> {
-        let mut state = self.state.lock();
-        let State { phase, conversation, out } = &mut *state;
-        let (id, body) = match (*phase, delivery) {
-            (Phase::Gone, _) => return Err(NotCarried::Closed),
-            (Phase::Down, Delivery::Droppable) => return Err(NotCarried::Full),
-            (Phase::Up, Delivery::Droppable) => (0, encode()),
-            (_, Delivery::Reliable) => {
-                let body = encode();
-                (conversation.log(to, body.clone()).ok_or(NotCarried::Full)?, body)
-            }
-        };
-        if *phase == Phase::Up {
-            out.push(Frame::Message { id, to, body });
-        }
-        Ok(())
-    }
-
-    fn server(&self) -> ServerId {
-        self.to
-    }
-
-    fn waiting(&self) -> usize {
-        self.state.lock().conversation.unacknowledged().len()
-    }
-}
-
 /// What a process learns from its links.
 pub(super) enum Event {
     /// A link is up.
