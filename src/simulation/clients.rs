@@ -163,6 +163,14 @@ impl Simulation {
             let stage = self.stage_of((gateway, key));
             return Some(format!("player {player} does not play through {session:?}: {stage:?}"));
         };
+        let sessions = self.nodes().filter_map(|node| node.gateway()).flat_map(|gateway| {
+            gateway.sessions.values().filter(|session| {
+                session.player == player && matches!(session.stage, Stage::Attached)
+            })
+        });
+        if sessions.count() != 1 {
+            return Some(format!("player {player} plays through several sessions"));
+        }
         let row = &self.model.rows[&player];
         let places: Vec<_> = self
             .nodes()
@@ -184,13 +192,14 @@ impl Simulation {
         if owner.map(|zone| zone.id) != Some(zone) {
             return Some(format!("player {player} stands beyond the border of zone {zone}"));
         }
+        // Where it stands is a hint that may be old; whose it is must be right.
         let masters = self.nodes().filter_map(|node| match &node.part {
-            Part::Master(master, _) => Some(master.present(player)),
+            Part::Master(master, _) => Some(master.present(player).map(|(session, _)| session)),
             _ => None,
         });
         let known: Vec<_> = masters.collect();
-        (known != [Some((session, Some(zone)))])
-            .then(|| format!("the master believes player {player} to be {known:?}, not {should:?}"))
+        (known != [Some(session)])
+            .then(|| format!("the master believes player {player} to be {known:?}'s"))
     }
 
     fn place_of(

@@ -26,6 +26,8 @@ counts! {
     /// Conversations begun, and gone on with over a new connection.
     fresh,
     resumed,
+    /// Greetings that were overtaken by another.
+    stale,
     /// Messages sent again, and found to be there already.
     resent,
     doubled,

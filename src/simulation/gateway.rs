@@ -22,6 +22,11 @@ const ENTER_WITHIN: u64 = 10_000;
 const DISPLACED_FOR: u64 = 12_000;
 const ASK_AGAIN: u64 = 2_000;
 const BRING_IN_WITHIN: u64 = 30_000;
+/// As in `gateway/introduce.rs`: who stood still for so long does not know whose its sessions are,
+/// for how long, and for how long once the master has heard of them, ms.
+const STOOD_STILL: u64 = 3_000;
+const DOUBT: u64 = 10_000;
+const MASTER_WITHIN: u64 = 2_000;
 /// Looks in a row, ten a second, in which a player was not in its zone, until it is brought in.
 const MISSED: u32 = 8;
 
@@ -61,6 +66,9 @@ pub(super) struct Gateway {
     left: Vec<(ZoneId, ZoneMsg)>,
     pub sessions: BTreeMap<SessionKey, Session>,
     next: u64,
+    last_beat: u64,
+    /// Until then nobody is brought in.
+    doubtful_until: u64,
 }
 
 impl Gateway {
@@ -80,6 +88,8 @@ impl Gateway {
             left: Vec::new(),
             sessions: BTreeMap::new(),
             next: 0,
+            last_beat: u64::MAX,
+            doubtful_until: 0,
         }
     }
 
@@ -167,7 +177,7 @@ impl Gateway {
                 None => self.send_home(session, player, zone),
             },
             GatewayMsg::Kick { session, reason, .. } => self.on_kick(session, reason, now, counts),
-            GatewayMsg::Introduce { .. } => self.on_introduce(),
+            GatewayMsg::Introduce { .. } => self.on_introduce(now),
             GatewayMsg::PresenceGranted { request, zone } => {
                 self.on_presence(SessionKey(request.0), zone);
             }
@@ -275,7 +285,8 @@ impl Gateway {
     }
 
     /// There is a new master.
-    pub(super) fn on_introduce(&mut self) {
+    pub(super) fn on_introduce(&mut self, now: u64) {
+        self.doubtful_until = self.doubtful_until.min(now + MASTER_WITHIN);
         let present = |(key, session): (&SessionKey, &Session)| PresentSession {
             player: session.player,
             name: format!("player_{}", session.player).into(),
@@ -323,6 +334,11 @@ impl Gateway {
         sees: impl Fn(ZoneId, PlayerId) -> Option<bool>,
         counts: &mut Counts,
     ) {
+        if now > self.last_beat.saturating_add(STOOD_STILL) {
+            self.doubtful_until = now + DOUBT;
+        }
+        self.last_beat = now;
+        let certain = now >= self.doubtful_until;
         let (mut ended, mut absent) = (Vec::new(), Vec::new());
         for (key, session) in &mut self.sessions {
             let overdue = match session.stage {
@@ -339,9 +355,9 @@ impl Gateway {
             match &mut session.absence {
                 Some(absence) if self.zones.get(zone).is_none() => absence.since = now,
                 Some(absence) if now > absence.since + BRING_IN_WITHIN => ended.push(*key),
-                Some(absence) if now > absence.asked + ASK_AGAIN => absent.push(*key),
+                Some(absence) if certain && now > absence.asked + ASK_AGAIN => absent.push(*key),
                 Some(_) => {}
-                None if session.missed > MISSED => {
+                None if certain && session.missed > MISSED => {
                     counts.brought_in += 1;
                     session.absence = Some(Absence { since: now, asked: now });
                     absent.push(*key);

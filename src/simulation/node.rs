@@ -126,7 +126,7 @@ impl Node {
             next_beat: now,
             frozen: None,
         };
-        node.settle();
+        node.settle(now);
         node
     }
 
@@ -174,7 +174,7 @@ impl Node {
                     self.on_up(peer, role, fresh, end);
                 }
             }
-            Event::Lost { peer, clean, .. } => self.on_lost(peer, clean),
+            Event::Lost { peer, clean, .. } => self.on_lost(peer, clean, now),
             Event::Message { to, body, .. } => self.on_message(to, body, now, counts),
         }
     }
@@ -194,7 +194,7 @@ impl Node {
         self.introduce();
     }
 
-    fn on_lost(&mut self, peer: ServerId, clean: bool) {
+    fn on_lost(&mut self, peer: ServerId, clean: bool, now: u64) {
         self.ends.remove(&peer);
         self.ways.nodes.remove(peer);
         self.ways.hosts.remove(peer);
@@ -204,7 +204,7 @@ impl Node {
         if let Part::Master(_, own) = &self.part {
             own.send(MasterMsg::Lost { server: peer, clean }).unwrap();
         }
-        self.settle();
+        self.settle(now);
     }
 
     fn on_message(&mut self, to: Address, body: Bytes, now: u64, counts: &mut Counts) {
@@ -212,7 +212,7 @@ impl Node {
             (Address::Node, _) => {
                 if let NodeMsg::Introduced(introduction) = NodeMsg::decode(body).unwrap() {
                     self.roster.introduced(*introduction);
-                    self.settle();
+                    self.settle(now);
                 }
             }
             (Address::Host, Part::Zones(host)) => {
@@ -270,7 +270,7 @@ impl Node {
             }
             Part::Gateway(_) => {}
         }
-        let rehoused = self.on_hosting();
+        let rehoused = self.on_hosting(now);
         if now >= self.next_again {
             self.next_again = now + AGAIN;
             self.introduce();
@@ -281,7 +281,7 @@ impl Node {
     }
 
     /// What runs here may have changed: the own ways lead there, and the peers are told.
-    fn on_hosting(&mut self) -> bool {
+    fn on_hosting(&mut self, now: u64) -> bool {
         let Part::Zones(host) = &self.part else { return false };
         let zones = host.hosted();
         if zones == self.roster.hosted() {
@@ -291,7 +291,7 @@ impl Node {
             self.zones_at.remove(&hosted.zone);
         }
         self.roster.hosts(zones);
-        self.settle();
+        self.settle(now);
         self.untold = self.ways.nodes.snapshot().keys().copied().collect();
         self.introduce();
         true
@@ -313,7 +313,7 @@ impl Node {
     }
 
     /// Turns the ways to where the roster says.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: u64) {
         let master = self.roster.chosen(Role::Master);
         if master != self.master_at {
             self.master_at = master;
@@ -325,7 +325,7 @@ impl Node {
             if master.is_some()
                 && let Part::Gateway(gateway) = &mut self.part
             {
-                gateway.on_introduce();
+                gateway.on_introduce(now);
             }
         }
         let places = self.roster.zones();

@@ -1,22 +1,21 @@
-//! One end of a simulated link: what a sender's process has of it, with the real conversation.
-//!
-//! Written by whoever sends, read by the network when it carries.
+//! The end of a link that the senders of one process hold: a real conversation, and what goes out
+//! over the connection of the moment.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::super::counts::Counts;
 use crate::ids::ServerId;
 use crate::link::conversation::{Bounds, Conversation, Opened, Said, SessionId};
 use crate::link::{Address, Carrier, Delivery, NotCarried};
+use crate::simulation::counts::Counts;
 
 const BOUNDS: Bounds = Bounds { messages: 4_096, bytes: 4 << 20 };
 
 /// What goes over a connection.
 #[derive(Debug)]
-pub(in crate::simulation) enum Frame {
+pub(super) enum Frame {
     /// The last word of a greeting.
     Ready(Said),
     /// Id 0: worth nothing later.
@@ -29,23 +28,23 @@ pub(in crate::simulation) enum Frame {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulation) enum Phase {
+pub(super) enum Phase {
     Down,
     Up,
     Gone,
 }
 
 #[derive(Debug)]
-pub(in crate::simulation) struct State {
-    pub(super) phase: Phase,
-    pub(super) conversation: Conversation,
-    pub(super) out: Vec<Frame>,
+pub(super) struct State {
+    pub phase: Phase,
+    pub conversation: Conversation,
+    pub out: Vec<Frame>,
 }
 
 /// One end of a link, as the senders of its process see it.
 #[derive(Debug)]
-pub(in crate::simulation) struct End {
-    pub(super) to: ServerId,
+pub(crate) struct End {
+    to: ServerId,
     pub(super) state: Mutex<State>,
 }
 
