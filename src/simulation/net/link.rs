@@ -46,6 +46,8 @@ pub(super) struct Link {
     rival: Option<(u64, usize, Said, SessionId)>,
     /// What is on its way to each end, and when it is there.
     wires: [VecDeque<(u64, Frame)>; 2],
+    /// Whether each process knows the other.
+    known: [bool; 2],
     /// When each end last heard of the other, and when it last acknowledged.
     heard: [u64; 2],
     told: [u64; 2],
@@ -63,6 +65,7 @@ impl Link {
             stage: Stage::Down { again: now },
             rival: None,
             wires: [VecDeque::new(), VecDeque::new()],
+            known: [false; 2],
             heard: [now; 2],
             told: [now; 2],
             parted: 0,
@@ -135,7 +138,7 @@ impl Link {
                     let at = now + self.latency(now, chance);
                     let anew = SessionId(*connections);
                     self.stage = Stage::Greeting { dialer, mine, at, anew };
-                    if chance.random_bool(0.2) {
+                    if chance.random_bool(0.5) {
                         *connections += 1;
                         let theirs = self.ends[1 - dialer].said();
                         let late = now + chance.random_range(20..500);
@@ -193,7 +196,8 @@ impl Link {
     ) {
         let Stage::Up { ready: None } = self.stage else { return };
         let due = self.rival.take_if(|(at, ..)| *at <= now && lives == [Life::Awake; 2]);
-        if let Some((_, dialer, mine, anew)) = due {
+        // The one that the lower id has dialed goes before the other.
+        if let Some((_, dialer @ 0, mine, anew)) = due {
             self.cut(now);
             self.accept(dialer, mine, anew, now, counts, events);
         }
@@ -210,21 +214,52 @@ impl Link {
         events: &mut Vec<Event>,
     ) {
         let place = 1 - dialer;
-        let end = self.ends[place].clone();
-        let mine = end.said();
-        match end.open(mine, theirs, anew) {
-            None => self.cut(now + 100),
-            Some(opened) => {
-                end.attach(Some(Frame::Ready(mine)), counts);
-                self.heard = [now; 2];
-                self.stage = Stage::Up { ready: Some((dialer, theirs, anew)) };
-                self.up(place, opened, counts, events);
-            }
+        let mine = self.ends[place].said();
+        if let Some(opened) = self.open(place, mine, theirs, anew, counts, events) {
+            self.ends[place].attach(Some(Frame::Ready(mine)), counts);
+            self.heard = [now; 2];
+            self.stage = Stage::Up { ready: Some((dialer, theirs, anew)) };
+            self.up(place, opened, counts, events);
+        } else {
+            self.cut(now + 100);
         }
     }
 
-    fn up(&self, place: usize, opened: Opened, counts: &mut Counts, events: &mut Vec<Event>) {
+    /// Opens the conversation at one end. If that begins anew, whoever was known there is lost, and
+    /// with it all that was meant for it.
+    fn open(
+        &mut self,
+        place: usize,
+        mine: Said,
+        theirs: Said,
+        anew: SessionId,
+        counts: &mut Counts,
+        events: &mut Vec<Event>,
+    ) -> Option<Opened> {
+        if !mine.agrees(theirs) {
+            self.lose(place, false, events);
+        }
+        let opened = self.ends[place].open(mine, theirs, anew);
+        if opened.is_none() {
+            counts.stale += 1;
+            self.lose(place, false, events);
+        }
+        opened
+    }
+
+    /// One process forgets the other.
+    fn lose(&mut self, place: usize, clean: bool, events: &mut Vec<Event>) {
+        let (at, peer) = (self.pair[place], self.pair[1 - place]);
+        let end = std::mem::replace(&mut self.ends[place], End::new(peer));
+        end.forget();
+        if std::mem::replace(&mut self.known[place], false) {
+            events.push(Event::Lost { at, peer, clean });
+        }
+    }
+
+    fn up(&mut self, place: usize, opened: Opened, counts: &mut Counts, events: &mut Vec<Event>) {
         let fresh = opened == Opened::Fresh;
+        self.known[place] = true;
         *(if fresh { &mut counts.fresh } else { &mut counts.resumed }) += 1;
         let (at, peer) = (self.pair[place], self.pair[1 - place]);
         events.push(Event::Up { at, peer, fresh, end: self.ends[place].clone() });
@@ -283,11 +318,9 @@ impl Link {
         match frame {
             Frame::Ready(theirs) => {
                 let Stage::Up { ready: Some((_, mine, anew)) } = self.stage else { return false };
-                let Some(opened) = end.open(mine, theirs, anew) else {
-                    counts.stale += 1;
-                    return false;
-                };
-                end.attach(None, counts);
+                let opened = self.open(place, mine, theirs, anew, counts, events);
+                let Some(opened) = opened else { return false };
+                self.ends[place].attach(None, counts);
                 self.stage = Stage::Up { ready: None };
                 self.up(place, opened, counts, events);
             }
@@ -341,14 +374,11 @@ impl Link {
                 continue;
             }
             self.heard[place] = now;
-            let known = std::mem::replace(&mut self.ends[place], End::new(self.pair[1 - place]));
-            known.forget();
+            self.lose(place, clean, events);
             if matches!(lives[1 - place], Life::Dead(_)) {
                 // It never comes back; the link is over.
                 self.ends[place].forget();
             }
-            let (at, peer) = (self.pair[place], self.pair[1 - place]);
-            events.push(Event::Lost { at, peer, clean });
         }
     }
 }
