@@ -221,7 +221,7 @@ impl Gateway {
         let Stage::Entering { ticket, .. } = session.stage else { return };
         let enter = ZoneMsg::Enter { player: session.player, session: session_ref, ticket };
         session.zone = Some(zone);
-        if !self.zones.get(zone).is_some_and(|outbox| outbox.send(enter).is_ok()) {
+        if self.zones.get(zone).is_none_or(|outbox| outbox.send(enter).is_err()) {
             self.release(key);
         }
     }
@@ -263,11 +263,11 @@ impl Gateway {
                 self.ask_zone(key, zone);
             }
             (Stage::Entering { .. }, _) => self.release(key),
-            (_, EnterRefusal::Elsewhere(zone)) => {
-                if session.absence.is_some() && session.zone != Some(zone) {
-                    session.zone = Some(zone);
-                    self.bring_in(key, now);
-                }
+            (_, EnterRefusal::Elsewhere(zone))
+                if session.absence.is_some() && session.zone != Some(zone) =>
+            {
+                session.zone = Some(zone);
+                self.bring_in(key, now);
             }
             _ => {}
         }

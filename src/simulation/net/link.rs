@@ -271,8 +271,8 @@ impl Link {
 
     /// Puts what the ends want to send on the wires.
     fn carry(&mut self, now: u64, lives: [Life; 2], chance: &mut ChaCha8Rng) {
-        for place in 0..2 {
-            if lives[place] != Life::Awake {
+        for (place, life) in lives.into_iter().enumerate() {
+            if life != Life::Awake {
                 continue;
             }
             let late = self.latency(now, chance);
@@ -294,8 +294,8 @@ impl Link {
 
     /// What is there is taken, in order, by whoever is awake.
     fn arrive(&mut self, now: u64, lives: [Life; 2], counts: &mut Counts, events: &mut Vec<Event>) {
-        for place in 0..2 {
-            if lives[place] != Life::Awake {
+        for (place, life) in lives.into_iter().enumerate() {
+            if life != Life::Awake {
                 continue;
             }
             while let Some((_, frame)) = self.wires[place].pop_front_if(|(at, _)| *at <= now) {
@@ -363,8 +363,8 @@ impl Link {
 
     /// Forgets a process that was not heard of for too long, or said good-bye.
     fn give_up(&mut self, now: u64, lives: [Life; 2], events: &mut Vec<Event>) {
-        for place in 0..2 {
-            if lives[place] != Life::Awake {
+        for (place, life) in lives.into_iter().enumerate() {
+            if life != Life::Awake {
                 continue;
             }
             let clean = lives[1 - place] == Life::Dead(true);
