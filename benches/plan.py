@@ -5,7 +5,7 @@
     benches/plan.py --hosts 4 --cores 16 --visible 100 --inputs 5
     benches/plan.py --check                          # the model beside what was measured
 
-Costs are microseconds of one core, fitted to benches/RESULTS.md. Change them to those of your own
+Costs are microseconds of one core, estimated as docs/scaling.md says. Change them to those of your own
 machine: `throng loadtest --start --pin --baseline` tells what a packet costs there.
 """
 

@@ -1,15 +1,19 @@
 //! `throng loadtest` against a real server: what it promises on its command line.
 
-use crate::scenarios;
 use crate::server::{Server, Topology};
+use crate::{scenarios, scenarios_of_one_process};
 
 scenarios!(
     bots_play_and_report,
     bots_talk_in_rooms,
     a_condition_that_does_not_hold_shows_in_the_exit_code,
     a_server_that_is_not_there_is_said_so,
-    a_run_may_bring_its_own_server_and_a_bare_loop,
 );
+
+mod own {
+    super::scenarios_of_one_process!(a_run_may_bring_its_own_server_and_a_bare_loop);
+    use super::a_run_may_bring_its_own_server_and_a_bare_loop;
+}
 
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let port = server.address("gateway").port().to_string();

@@ -70,7 +70,7 @@ async fn walks(mut player: Player, stop: Arc<AtomicBool>) -> Vec<u64> {
         let x = if east { 95.0 } else { -250.0 };
         east = !east;
         player.move_to(x, 0.0).await.expect("a connection");
-        let until = ticks.len() + 300;
+        let until = ticks.len() + 100;
         while ticks.len() < until && !stop.load(Ordering::Relaxed) {
             match player.next().await.expect("the connection holds") {
                 Event::SyncPositions(positions) if positions.zone_id == FIELD => {
