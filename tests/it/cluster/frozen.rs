@@ -36,6 +36,8 @@ async fn a_server_that_wakes_too_late_gives_up_without_a_word() {
     ann.pick_up(flower).await.unwrap();
     for player in [&mut ann, &mut bob] {
         player.so_far().await;
+        // The fresh view that the zone's new home has brought is there to the last.
+        player.sees(player.id).await;
     }
 
     let woken = tick::now();
