@@ -107,8 +107,11 @@ pub struct Home {
     pub players: u32,
     /// Not to be placed before: it is on its way from one server to another.
     free_at: Option<Instant>,
-    /// When a hand-over of it came to nothing.
-    stayed_at: Option<Instant>,
+    /// The server that ran it last.
+    lived_on: Option<ServerId>,
+    /// When it last came from one server to another, or a hand-over of it came to nothing: evening
+    /// out leaves it alone for a while.
+    shaken_at: Option<Instant>,
     /// The server that the operators have chosen for it; it stays there as long as that takes
     /// zones.
     chosen: Option<ServerId>,
@@ -116,7 +119,14 @@ pub struct Home {
 
 impl Home {
     fn new() -> Self {
-        Self { place: Place::Homeless, players: 0, free_at: None, stayed_at: None, chosen: None }
+        Self {
+            place: Place::Homeless,
+            players: 0,
+            free_at: None,
+            lived_on: None,
+            shaken_at: None,
+            chosen: None,
+        }
     }
 
     /// What it costs, in players.
@@ -330,7 +340,12 @@ fn settle(home: &mut Home, on: Option<ServerId>, alive: impl Fn(ServerId) -> boo
     if let Place::Ordered { from: Some(from), .. } = was
         && on == Some(from)
     {
-        home.stayed_at = Some(now);
+        home.shaken_at = Some(now);
+    }
+    if let Some(server) = on
+        && home.lived_on.replace(server).is_some_and(|before| before != server)
+    {
+        home.shaken_at = Some(now);
     }
     home.place = match on {
         Some(server) => Place::Running { server },

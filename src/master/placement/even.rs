@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use super::{Host, Place, Placement, Step};
 use crate::ids::ZoneId;
 
-/// Least time between two moves of zones with players that only even out the load, and for which
-/// a zone is left alone whose hand-over came to nothing.
+/// Least time between two moves of zones with players that only even out the load.
 const REBALANCE_EVERY: Duration = Duration::from_secs(30);
-/// The same for zones without.
+/// A zone that has come from another server, or should have gone to one and stayed, is left alone
+/// for so long: well over the time for which its old home sends after it what still comes.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+/// Least time between two such moves of zones without players.
 const SPREAD_EVERY: Duration = Duration::from_secs(1);
 /// Difference of load between two servers, share of capacity, that is worth a move.
 const REBALANCE_GAP: f64 = 0.25;
@@ -87,9 +89,9 @@ impl Placement {
         zones.next().map(|(zone, ..)| Step::Move { zone, from: from.server, to: to.server })
     }
 
-    /// The zones of a server that nobody has chosen it for and that have not just stayed there
-    /// though they should have gone: each with its cost and its players. One that the other server
-    /// has not yet found out to have lost is left where it is.
+    /// The zones of a server that nobody has chosen it for and that may be shaken again: each with
+    /// its cost and its players. One that the other server has not yet found out to have lost is
+    /// left where it is.
     fn movable(
         &self,
         from: &Host,
@@ -97,10 +99,10 @@ impl Placement {
         now: Instant,
     ) -> impl Iterator<Item = (ZoneId, u32, u32)> {
         let running = Place::Running { server: from.server };
-        let stays = move |at: Instant| now.saturating_duration_since(at) < REBALANCE_EVERY;
+        let rests = move |at: Instant| now.saturating_duration_since(at) < LEFT_ALONE;
         self.homes()
             .filter(move |(_, home)| home.place == running && home.chosen != running.server())
-            .filter(move |(_, home)| !home.stayed_at.is_some_and(stays))
+            .filter(move |(_, home)| !home.shaken_at.is_some_and(rests))
             .filter(|(zone, _)| !to.zones.iter().any(|known| known.zone == *zone))
             .map(|(zone, home)| (zone, home.cost(), home.players))
     }

@@ -211,6 +211,24 @@ fn a_zone_that_does_not_go_is_left_alone_for_a_while() {
 }
 
 #[test]
+fn a_zone_that_has_come_from_another_server_is_left_alone_for_a_while() {
+    let start = crate::tick::now();
+    let mut placement = Placement::default();
+    let before = [host(1, &[(1, 0)]), host(2, &[(2, 60)])];
+    assert_eq!(placement.plan(&before, start), []);
+    let moves: Vec<(u32, Step)> = (1..50)
+        .flat_map(|second| {
+            // Its server dies at once and wakes up empty; the other one is too full with both.
+            let other = host(2, &[(1, 0), (2, 60)]);
+            let hosts = if second < 5 { vec![other] } else { vec![host(1, &[]), other] };
+            let steps = placement.plan(&hosts, start + SECOND * second);
+            steps.into_iter().map(move |step| (second, step))
+        })
+        .collect();
+    assert_eq!(moves.first(), Some(&(31, moved(1, 2, 1))), "30 s after it came");
+}
+
+#[test]
 fn one_crowded_zone_is_not_carried_to_and_fro() {
     let start = crate::tick::now();
     let mut placement = Placement::default();
