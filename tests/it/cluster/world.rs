@@ -211,6 +211,15 @@ impl World {
         self.process("master").addresses["admin"]
     }
 
+    /// Has the operators send a zone to another server; tells what they are answered.
+    pub async fn send_zone(&self, zone: u64, server: &str) -> u16 {
+        let file = self.folder.path().join("master/operator.token");
+        let token = std::fs::read_to_string(file).expect("the operators' token");
+        let path = format!("/zones/{zone}/move");
+        let body = serde_json::json!({ "server": server });
+        { let a = http::post(self.operators(), &path, Some(token.trim()), &body).await; if a.status != 200 { tell(&a.body); } a.status }
+    }
+
     /// A new player at one of the gateways.
     pub async fn player(&self, gateway: &str, name: &str) -> Player {
         Player::new_at(self.gateway(gateway), name).await
@@ -269,6 +278,7 @@ impl Node {
     ) -> Result<Process, String> {
         let mut command = Process::bare_command();
         command.args(["--role", self.roles]).current_dir(folder);
+        command.env(variable("name"), name);
         command.env(variable("data_dir"), folder.join(name));
         command.env(variable("ports.link"), self.link.to_string());
         command.env(variable("ports.gateway"), self.gateway.to_string());
