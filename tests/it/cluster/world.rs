@@ -211,13 +211,13 @@ impl World {
         self.process("master").addresses["admin"]
     }
 
-    /// Has the operators send a zone to another server; tells what they are answered.
-    pub async fn send_zone(&self, zone: u64, server: &str) -> u16 {
+    /// Has the operators send a zone to another server; what they are answered.
+    pub async fn send_zone(&self, zone: u64, server: &str) -> http::Response {
         let file = self.folder.path().join("master/operator.token");
         let token = std::fs::read_to_string(file).expect("the operators' token");
-        let path = format!("/zones/{zone}/move");
         let body = serde_json::json!({ "server": server });
-        { let a = http::post(self.operators(), &path, Some(token.trim()), &body).await; if a.status != 200 { tell(&a.body); } a.status }
+        let path = format!("/zones/{zone}/move");
+        http::post(self.operators(), &path, Some(token.trim()), &body).await
     }
 
     /// A new player at one of the gateways.
