@@ -1,6 +1,7 @@
 //! The border between two zones on different servers, with players who come in by different
 //! gateways: they see, hear, hit and heal each other over it.
 
+use throng::client::Event;
 use throng::geometry::Point;
 use throng::ids::EntityId;
 use throng::proto::{ErrorCode, EventKind};
@@ -57,4 +58,26 @@ async fn players_meet_over_a_border_between_servers() {
 /// The zone in which somebody is seen.
 fn zone_of(observer: &Player, them: EntityId) -> u32 {
     observer.view().get(them).expect("in view").about.zone_id
+}
+
+/// How often somebody walks over the border.
+const CROSSINGS: usize = 12;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_traveller_is_told_of_each_crossing_once() {
+    let world = World::start().await;
+    let mut ann = world.player("gateway-1", "Ann").await;
+    ann.go(-1.0, 30.0).await;
+    for number in 0..CROSSINGS {
+        let (x, to) = if number % 2 == 0 { (1.0, 2) } else { (-1.0, 1) };
+        ann.move_to(x, 30.0).await.unwrap();
+        let me = ann.id.0;
+        ann.game(EventKind::EventZoneChange, |event| event.to_zone_id == to).await;
+        ann.sees_at(ann.id, x, 30.0).await;
+        let again = ann.so_far().await.into_iter().any(|event| {
+            matches!(&event, Event::Game(event)
+                if event.kind() == EventKind::EventZoneChange && event.actor_id == me)
+        });
+        assert!(!again, "crossing {number} is told twice");
+    }
 }
