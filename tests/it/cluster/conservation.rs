@@ -138,9 +138,11 @@ impl Crowd {
                 (status.players() == size as u64).then_some(())
             })
             .await;
+        // All at once: who is not read from for long is cut off as too slow.
+        let leaving = resting.into_iter().map(|bot| tokio::spawn(bot.leave()));
         let mut records = Vec::new();
-        for bot in resting {
-            records.push(bot.leave().await);
+        for leaving in leaving.collect::<Vec<_>>() {
+            records.push(leaving.await.expect("a bot that has left"));
         }
         let sum = |of: fn(&Record) -> u32| records.iter().map(of).sum::<u32>();
         tell(&format!(
