@@ -66,7 +66,8 @@ impl Watch {
 
     /// Waits for events, for at most so long. Tells whether somebody has rung.
     fn wait(&mut self, most: Duration) -> io::Result<bool> {
-        let most = if most.is_zero() || self.doorbell.fall_asleep() { most } else { Duration::ZERO };
+        let most =
+            if most.is_zero() || self.doorbell.fall_asleep() { most } else { Duration::ZERO };
         let polled = self.poll.poll(&mut self.events, Some(most));
         let rung = self.doorbell.wake_up();
         match polled {
