@@ -369,6 +369,9 @@ fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out
         let hears = match event.audience {
             Audience::Within(range) => event.at.distance_squared(playing.eye) <= range * range,
             Audience::Zone => playing.zone == frame.frame.zone,
+            Audience::ZoneExcept(them) => {
+                playing.zone == frame.frame.zone && EntityId::from(playing.player) != them
+            }
         };
         if hears {
             outlet.emit_shared(out, event.kind, &event.payload);
