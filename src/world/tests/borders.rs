@@ -55,6 +55,21 @@ fn a_player_walks_over_and_back_and_is_never_out_of_sight() {
 }
 
 #[test]
+fn a_ghost_is_described_to_nobody_until_it_is_a_player_again() {
+    let (mut west, _) = pair();
+    west.world.frame();
+    let transfer = depart(&mut west);
+    let described = |stage: &mut Stage| {
+        let all = stage.world.frame().appearances.into_iter();
+        all.map(|(_, change, id, appearance)| (change, id, appearance.is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(described(&mut west), [(AppearanceChange::Quiet, ANNA.into(), false)]);
+    west.tell(Command::Return { transfer: Box::new(transfer) });
+    assert_eq!(described(&mut west), [(AppearanceChange::Announce, ANNA.into(), true)]);
+}
+
+#[test]
 fn who_turns_round_takes_its_ghosts_place() {
     let (mut west, mut east) = pair();
     let transfer = depart(&mut west);

@@ -240,6 +240,15 @@ impl World {
         self.process("master").addresses["admin"]
     }
 
+    /// Has the operators send a zone to another server; what they are answered.
+    pub async fn send_zone(&self, zone: u64, server: &str) -> http::Response {
+        let file = self.folder.path().join("master/operator.token");
+        let token = std::fs::read_to_string(file).expect("the operators' token");
+        let body = serde_json::json!({ "server": server });
+        let path = format!("/zones/{zone}/move");
+        http::post(self.operators(), &path, Some(token.trim()), &body).await
+    }
+
     /// How many players all zone servers together have.
     pub async fn bodies(&self) -> u64 {
         let mut sum = 0.0;
@@ -310,6 +319,7 @@ impl Node {
     ) -> Result<Process, String> {
         let mut command = Process::bare_command();
         command.args(["--role", self.roles]).current_dir(folder);
+        command.env(variable("name"), name);
         command.env(variable("data_dir"), folder.join(name));
         command.env(variable("ports.link"), self.link.to_string());
         command.env(variable("ports.gateway"), self.gateway.to_string());
