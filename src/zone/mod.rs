@@ -24,12 +24,11 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use metrics::{Gauge, Histogram, gauge, histogram};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, info_span, warn};
 
@@ -155,15 +154,18 @@ enum Ending {
     Moved,
 }
 
-/// Starts the thread of one zone.
-/// A panic ends this zone alone; it is logged and its thread gives an error.
-fn spawn(start: Start) -> std::io::Result<JoinHandle<Ending>> {
+/// Starts the thread of one zone; gives where its end is told. A panic ends this zone alone: it is
+/// logged, and nothing is told there.
+fn spawn(start: Start) -> std::io::Result<oneshot::Receiver<Ending>> {
     let zone = start.zone;
+    let (ended, ending) = oneshot::channel();
     std::thread::Builder::new().name(format!("zone-{zone}")).spawn(move || {
         let span = info_span!("zone", %zone);
         let _entered = span.enter();
-        ZoneServer::new(start).run()
-    })
+        // Fails only if the host is gone, at the end of the whole process.
+        let _ = ended.send(ZoneServer::new(start).run());
+    })?;
+    Ok(ending)
 }
 
 /// Between two looks at a lease that is to be confirmed.
@@ -392,7 +394,7 @@ impl ZoneServer {
                     self.post.zone(zone, ZoneMsg::Credit { player, credit });
                 }
                 Effect::WarKill { id, killer, victim } => {
-                    self.post.chat(ChatMsg::WarKill { id, killer, victim });
+                    self.post.war_kill(ChatMsg::WarKill { id, killer, victim });
                 }
                 Effect::Count { player, counter, by } => self.saves.count(player, counter, by),
                 Effect::Kick { player, reason } => self.on_kick(player, reason),

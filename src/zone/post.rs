@@ -4,11 +4,11 @@
 //! the next ticks, in order. Only packets for clients and what is worth nothing later are dropped,
 //! and counted. The thread itself never waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use metrics::counter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Peers;
 use crate::ids::{ServerId, SessionRef, ZoneId};
@@ -18,13 +18,16 @@ use crate::msg::{ChatMsg, GatewayMsg, MasterMsg, Outgoing, ZoneMsg};
 
 /// Packets wait behind a gateway's other messages only as long as fewer than these wait.
 const PACKETS_WAIT: usize = 4_096;
+/// Kills of guild wars that wait for a chat role; beyond it the oldest are lost, and counted.
+const KILLS_WAIT: usize = 4_096;
 
 /// One zone's way out.
 pub(super) struct Post {
     peers: Peers,
     to_gateways: BTreeMap<ServerId, Kept<GatewayMsg>>,
     to_zones: BTreeMap<ZoneId, Kept<ZoneMsg>>,
-    to_chat: Kept<ChatMsg>,
+    /// What chat must know, also the next one that plays it.
+    for_chat: VecDeque<ChatMsg>,
     to_master: Kept<MasterMsg>,
 }
 
@@ -34,7 +37,7 @@ impl Post {
             peers,
             to_gateways: BTreeMap::new(),
             to_zones: BTreeMap::new(),
-            to_chat: Kept::default(),
+            for_chat: VecDeque::new(),
             to_master: Kept::default(),
         }
     }
@@ -97,11 +100,22 @@ impl Post {
         })
     }
 
-    /// Tells chat what it must know.
-    pub(super) fn chat(&mut self, message: ChatMsg) {
-        let outbox = &self.peers.chat;
-        if self.to_chat.send(message, |message| outbox.send(message)).is_err() {
-            warn!("chat has ended; it was not told");
+    /// Tells chat of a kill of a guild war, which nobody would repeat: while nobody plays chat it
+    /// waits for the next one.
+    pub(super) fn war_kill(&mut self, kill: ChatMsg) {
+        if self.for_chat.len() == KILLS_WAIT {
+            self.for_chat.pop_front();
+            counter!("throng_war_kills_lost_total").increment(1);
+        }
+        self.for_chat.push_back(kill);
+        self.tell_chat();
+    }
+
+    fn tell_chat(&mut self) {
+        while let Some(message) = self.for_chat.pop_front() {
+            if let Err(problem) = self.peers.chat.send(message) {
+                return self.for_chat.push_front(problem.into_inner());
+            }
         }
     }
 
@@ -109,7 +123,8 @@ impl Post {
     pub(super) fn master(&mut self, message: MasterMsg) {
         let outbox = &self.peers.master;
         if self.to_master.send(message, |message| outbox.send(message)).is_err() {
-            warn!("the master has ended; it was not told");
+            // Gateways tell the next one where their players stand.
+            debug!("nobody plays the master now; it was not told");
         }
     }
 
@@ -118,7 +133,7 @@ impl Post {
     pub(super) fn waiting(&self) -> usize {
         let to_gateways: usize = self.to_gateways.values().map(Kept::len).sum();
         let to_zones: usize = self.to_zones.values().map(Kept::len).sum();
-        to_gateways + to_zones + self.to_chat.len() + self.to_master.len()
+        to_gateways + to_zones + self.for_chat.len() + self.to_master.len()
     }
 
     /// Sends what has waited since the last tick.
@@ -129,7 +144,7 @@ impl Post {
         for (zone, kept) in &mut self.to_zones {
             again(kept, self.peers.zones.get(*zone).as_ref());
         }
-        again(&mut self.to_chat, Some(&self.peers.chat));
+        self.tell_chat();
         again(&mut self.to_master, Some(&self.peers.master));
         self.to_gateways.retain(|_, kept| !kept.is_empty());
     }
@@ -141,5 +156,44 @@ fn again<M: Wire>(kept: &mut Kept<M>, outbox: Option<&Outbox<M>>) {
             Some(outbox) => outbox.send(message),
             None => Err(SendError::Closed(message)),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{GuildId, OperationId, PlayerId};
+    use crate::link::inbox;
+
+    fn kill(id: u64) -> ChatMsg {
+        let of = |id| (PlayerId(id), GuildId(id));
+        ChatMsg::WarKill { id: OperationId(id.into()), killer: of(1), victim: of(2) }
+    }
+
+    #[test]
+    fn kills_wait_in_order_for_the_next_that_plays_chat() {
+        let (chat, switch) = Outbox::switched();
+        let peers = Peers {
+            gateways: crate::link::Directory::default(),
+            zones: crate::link::Directory::default(),
+            chat,
+            master: Outbox::switched().0,
+        };
+        let mut post = Post::new(peers);
+        post.war_kill(kill(1));
+        post.war_kill(kill(2));
+        assert_eq!(post.waiting(), 2, "nobody plays chat");
+        let (outbox, mut played) = inbox(2, false);
+        switch.set(Some(outbox));
+        post.war_kill(kill(3));
+        assert_eq!((played.try_recv(), played.try_recv()), (Some(kill(1)), Some(kill(2))));
+        assert_eq!(post.waiting(), 1, "there was no room for more");
+        post.send_again();
+        assert_eq!((played.try_recv(), post.waiting()), (Some(kill(3)), 0));
+        switch.set(None);
+        for id in 0..=KILLS_WAIT as u64 {
+            post.war_kill(kill(id));
+        }
+        assert_eq!(post.waiting(), KILLS_WAIT);
     }
 }

@@ -240,17 +240,15 @@ impl Host {
     /// Starts a zone's thread and opens its door.
     fn start(&mut self, zone: ZoneId, leased: Leased, packed: Option<Box<Packed>>) {
         let reports = self.reports.clone();
-        let (running, outbox, thread) = running::start(&self.parts, zone, leased, packed, reports);
+        let (running, outbox, ended) = running::start(&self.parts, zone, leased, packed, reports);
         let hosted = HostedZone { zone, origin: running.origin };
         (self.parts.doors.open)(hosted, outbox);
         self.zones.insert(zone, Stage::Running(running));
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            let ending = match thread {
-                Ok(thread) => {
-                    let joined = tokio::task::spawn_blocking(move || thread.join().ok()).await;
-                    joined.ok().flatten()
-                }
+            let ending = match ended {
+                // Nobody waits in a thread of the runtime's for each zone's: there may be hundreds.
+                Ok(ended) => ended.await.ok(),
                 Err(problem) => {
                     error!(%zone, %problem, "a zone has no thread");
                     None

@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::leases::Leased;
@@ -48,14 +47,15 @@ impl Running {
     }
 }
 
-/// Starts a zone under its lease, empty or as another process has packed it. It can be reached at once, also if its thread could not be made.
+/// Starts a zone under its lease, empty or as another process has packed it. It can be reached at
+/// once, also if its thread could not be made. See [`spawn`] for its end.
 pub(super) fn start(
     parts: &Parts,
     zone: ZoneId,
     leased: Leased,
     packed: Option<Box<Packed>>,
     reports: mpsc::Sender<Report>,
-) -> (Running, Outbox<ZoneMsg>, std::io::Result<JoinHandle<Ending>>) {
+) -> (Running, Outbox<ZoneMsg>, std::io::Result<oneshot::Receiver<Ending>>) {
     let (outbox, inbox) = inbox(limits::ZONE_INBOX, parts.loopback);
     let (grant, tenure) = tenure::begin(leased.lease, leased.asked);
     let (orders, orders_in) = mpsc::channel(moving::ORDERS);
