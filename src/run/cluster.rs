@@ -94,6 +94,9 @@ impl Cluster {
         let mut hosting = self.parts.hosting.clone();
         loop {
             tokio::select! {
+                // That a process is linked, or lost, is heard before what it says: also by one
+                // that has stood still and finds both waiting.
+                biased;
                 () = stop.cancelled() => return,
                 Some(event) = events.recv() => self.on_event(event),
                 Some(message) = inbox.recv() => self.on_message(message),
@@ -191,13 +194,16 @@ impl Cluster {
     }
 
     fn on_introduced(&mut self, introduction: Introduction) {
-        let server = introduction.server;
-        if let Some(key) = &introduction.ticket_key
-            && let Err(problem) = self.parts.verifier.trust(server, key)
+        let (server, key) = (introduction.server, introduction.ticket_key.clone());
+        if !self.roster.introduced(introduction) {
+            // A late word: it is lost already, and would never be forgotten again.
+            return;
+        }
+        if let Some(key) = key
+            && let Err(problem) = self.parts.verifier.trust(server, &key)
         {
             warn!(%server, %problem, "the log-in tickets of a server are not taken");
         }
-        self.roster.introduced(introduction);
         self.settle();
     }
 

@@ -46,12 +46,16 @@ impl Roster {
         !known
     }
 
-    /// A process has said what it plays and hosts. Who is not linked is not heard.
-    pub(crate) fn introduced(&mut self, introduction: Introduction) {
+    /// A process has said what it plays and hosts. False: it is not linked, or is this one itself,
+    /// and is not heard.
+    pub(crate) fn introduced(&mut self, introduction: Introduction) -> bool {
         let Introduction { server, roles, started_at, ticket_key: _, zones } = introduction;
-        if let Some(member) = self.members.get_mut(&server).filter(|_| server != self.own) {
+        let member = self.members.get_mut(&server).filter(|_| server != self.own);
+        let known = member.is_some();
+        if let Some(member) = member {
             *member = Member { roles, started_at, introduced: true, zones };
         }
+        known
     }
 
     /// A process is gone.
@@ -146,7 +150,7 @@ mod tests {
         assert!(roster.linked(ServerId(2), &[Role::Chat]));
         assert!(!roster.linked(ServerId(2), &[Role::Chat]));
         assert_eq!(roster.chosen(Role::Chat), Some(ServerId(1)), "it has not introduced itself");
-        roster.introduced(introduction(2, &[Role::Chat], 200));
+        assert!(roster.introduced(introduction(2, &[Role::Chat], 200)));
         assert_eq!(roster.chosen(Role::Chat), Some(ServerId(2)));
         roster.lost(ServerId(2));
         assert_eq!(roster.chosen(Role::Chat), Some(ServerId(1)));
@@ -172,8 +176,8 @@ mod tests {
     #[test]
     fn strangers_and_forgeries_change_nothing() {
         let mut roster = roster("chat");
-        roster.introduced(introduction(9, &[Role::Chat], 999));
-        roster.introduced(introduction(1, &[Role::Master], 999));
+        assert!(!roster.introduced(introduction(9, &[Role::Chat], 999)));
+        assert!(!roster.introduced(introduction(1, &[Role::Master], 999)));
         roster.lost(ServerId(1));
         assert_eq!(roster.chosen(Role::Chat), Some(ServerId(1)));
         assert_eq!(roster.chosen(Role::Master), None);
