@@ -73,9 +73,10 @@ impl Action {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let data = crate::data_dir::open(&config.data_dir)?;
-            let store = Store::open(&config.store, data.path())
-                .await
-                .context("the database cannot be opened")?;
+            let store = Store::open(&config.store, data.path()).await.with_context(|| {
+                let address = crate::config::store_address(&config.store.url);
+                format!("the database cannot be opened (store.url = {address})")
+            })?;
             let done = self.in_store(config, &store, secret).await;
             store.close().await;
             done

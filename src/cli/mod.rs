@@ -293,6 +293,9 @@ fn show(config: &Config, roles: &Roles) {
         world.npcs.len(),
         world.quests.len(),
     ));
+    for doubt in config.doubts(roles) {
+        say(format_args!("# but: {doubt}"));
+    }
     say(format_args!("# the configuration can be used for --role {roles}"));
 }
 

@@ -14,6 +14,7 @@ mod load;
 mod sections;
 mod world;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -128,6 +129,34 @@ impl Config {
             found.push(format!(
                 "link.master must be where the master's links are, like [\"master.example:8091\"]: \
                  this process runs --role {roles}, without a master of its own"
+            ));
+        }
+        found
+    }
+
+    /// What can work but is most likely a slip, to be said at start: a process that is only reached
+    /// from its own machine, while its master is on another one.
+    pub fn doubts(&self, roles: &Roles) -> Vec<String> {
+        let here = |host: &str| {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let is_here = |address: &String| address.rsplit_once(':').is_some_and(|(it, _)| here(it));
+        let mut found = Vec::new();
+        if self.link.master.iter().all(is_here) {
+            return found;
+        }
+        let (link, clients) = (self.link_host(), &self.ports.advertise);
+        if here(link) {
+            found.push(format!(
+                "other servers are told to reach this one at {link}, but the master is on another \
+                 machine: set ports.advertise or link.advertise"
+            ));
+        }
+        if roles.has(Role::Gateway) && here(clients) {
+            found.push(format!(
+                "clients are told to come to {clients}, but the master is on another machine: set \
+                 ports.advertise"
             ));
         }
         found

@@ -143,6 +143,26 @@ fn several_processes_need_a_shared_database_and_a_master_and_both_are_said() {
 }
 
 #[test]
+fn a_process_that_others_cannot_reach_is_doubted() {
+    let doubts = |master: &str, advertise: &str, link: &str, roles: &str| {
+        let mut config = Config::default();
+        config.link.master = vec![master.to_owned()];
+        (config.ports.advertise, config.link.advertise) = (advertise.into(), link.into());
+        config.doubts(&roles.parse().unwrap()).join("\n")
+    };
+    for near in ["127.0.0.1:8091", "localhost:8091", "[::1]:8091"] {
+        assert_eq!(doubts(near, "127.0.0.1", "", "gateway"), "", "all on one machine");
+    }
+    let far = "master.example:8091";
+    assert_eq!(doubts(far, "gateway.example", "", "gateway"), "");
+    assert!(doubts(far, "127.0.0.1", "", "zone").contains("at 127.0.0.1"));
+    assert_eq!(doubts(far, "127.0.0.1", "zone.example", "zone"), "");
+    let gateway = doubts(far, "127.0.0.1", "10.0.0.7", "gateway");
+    assert!(gateway.starts_with("clients") && gateway.ends_with("ports.advertise"), "{gateway}");
+    assert_eq!(Config::default().doubts(&Roles::all()), [""; 0]);
+}
+
+#[test]
 fn one_rule_can_be_changed_without_giving_the_world_again() {
     let config = from_text("[world.rules]\nplayer_speed = 7.5\n").unwrap();
     let standard = Config::default();

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::banner;
-use crate::config::Config;
+use crate::config::{Config, store_address};
 use crate::data_dir::{self, DataDir};
 use crate::ids::ServerId;
 use crate::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links};
@@ -93,6 +93,9 @@ pub async fn run(
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    for doubt in config.doubts(&roles) {
+        warn!("{doubt}");
+    }
     let data = data_dir::open(&config.data_dir)?;
     let server = ServerId::random();
     let verifier = TicketVerifier::default();
@@ -104,8 +107,10 @@ pub async fn run(
         None
     };
     let operator_token = data.secret("operator.token")?;
-    let store =
-        Store::open(&config.store, data.path()).await.context("the database cannot be opened")?;
+    let store = Store::open(&config.store, data.path()).await.with_context(|| {
+        let address = store_address(&config.store.url);
+        format!("the database cannot be opened (store.url = {address})")
+    })?;
     let process = Process {
         config,
         roles,
