@@ -51,7 +51,7 @@ impl DataDir {
     pub fn secret(&self, name: &str) -> anyhow::Result<String> {
         let path = self.file(name);
         match fs::read_to_string(&path) {
-            Ok(text) => checked(&path, &text),
+            Ok(text) => checked(&path, &text, "delete it to get a new one"),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let secret: String = rand::random::<[u8; SECRET_BYTES]>()
                     .iter()
@@ -71,13 +71,18 @@ impl DataDir {
 /// If the file cannot be read, or holds no secret.
 pub fn read_secret(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path);
-    checked(path, &text.with_context(|| format!("{} cannot be read", path.display()))?)
+    let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+    checked(path, &text, "put 64 random hex digits into it, the same for all processes")
 }
 
-fn checked(path: &Path, text: &str) -> anyhow::Result<String> {
+/// The secret in a file's text; if it is none, says what to do.
+fn checked(path: &Path, text: &str, what_to_do: &str) -> anyhow::Result<String> {
     let text = text.trim();
     if text.len() < SECRET_BYTES {
-        bail!("{} holds no secret; delete it to get a new one", path.display());
+        bail!(
+            "{} holds no secret of at least {SECRET_BYTES} characters; {what_to_do}",
+            path.display()
+        );
     }
     Ok(text.to_owned())
 }
@@ -118,5 +123,12 @@ mod tests {
         fs::write(folder.path().join("operator.token"), "\n").unwrap();
         let error = open(folder.path()).unwrap().secret("operator.token").unwrap_err();
         assert!(error.to_string().contains("delete it"), "{error}");
+        let shared = folder.path().join("cluster.secret");
+        fs::write(&shared, "short").unwrap();
+        let error = read_secret(&shared).unwrap_err().to_string();
+        assert!(
+            error.contains("the same for all processes") && !error.contains("delete"),
+            "{error}"
+        );
     }
 }

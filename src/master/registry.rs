@@ -179,7 +179,7 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
     /// As many servers as may be are there and none of them is dead.
-    #[error("the registry is full")]
+    #[error("the registry is full: raise master.servers_max, or unregister what is not needed")]
     Full,
 }
 

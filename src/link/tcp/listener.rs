@@ -1,8 +1,8 @@
 //! The links' port: accepts connections and greets whoever is there, many at once, bounded in
 //! number and time.
 //!
-//! Strangers cost a place for five seconds and 4 KiB at most, and hold up no process of the
-//! cluster. Who has proven itself is offered to the switchboard.
+//! Strangers cost a place for five seconds and one read's room at most, and hold up no process of
+//! the cluster. Who has proven itself is offered to the switchboard.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
