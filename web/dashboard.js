@@ -194,7 +194,9 @@ function showTiles(now, cluster) {
   words("players-note", npcs === undefined ? "" : `among ${count(npcs)} NPCs`);
   spark("players", players);
 
-  const connections = sum(metrics, "throng_connections");
+  // Those of other servers are links.
+  const ports = byLabel(metrics, "throng_connections", "port").filter(([port]) => port !== "link");
+  const connections = ports.length ? ports.reduce((all, [, open]) => all + open, 0) : undefined;
   figure("connections", connections === undefined ? undefined : count(connections));
   const sessions = byLabel(metrics, "throng_sessions", "state").filter(([, n]) => n > 0);
   words("connections-note", sessions.map(([state, n]) => `${count(n)} ${readable(state)}`).join(" · "));

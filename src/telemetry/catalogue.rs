@@ -82,8 +82,13 @@ pub const METRICS: &[Metric] = &[
     gauge("throng_process_threads", None, &[], "Threads of the process."),
     counter("throng_log_lines_dropped_total", None, &[], "Log lines lost because standard error was not read."),
 
-    gauge("throng_connections", None, &["port"], "Open client connections."),
-    counter("throng_connections_accepted_total", None, &["port"], "Client connections let in."),
+    gauge(
+        "throng_connections",
+        None,
+        &["port"],
+        "Open connections that came to a port: of clients, at `link` of other servers.",
+    ),
+    counter("throng_connections_accepted_total", None, &["port"], "Connections to a port let in."),
     counter("throng_connections_refused_total", None, &["reason"], "Client connections not let in."),
     counter("throng_accept_errors_total", None, &["kind"], "Connections the kernel could not give us."),
     counter("throng_tls_handshakes_failed_total", None, &["reason"], "TLS handshakes that did not end well."),
