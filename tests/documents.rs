@@ -178,8 +178,9 @@ fn subcommands<'a>(words: &[&'a str]) -> Vec<&'a str> {
             found.push(*word);
         }
     }
-    // Only `account` has commands of its own; what follows another one is its argument.
-    found.truncate(if found.first() == Some(&"account") { 2 } else { 1 });
+    // These have commands of their own; what follows another one is its argument.
+    let has_own = found.first().is_some_and(|it| ["account", "cluster", "zones"].contains(it));
+    found.truncate(if has_own { 2 } else { 1 });
     found
 }
 
