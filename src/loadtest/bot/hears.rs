@@ -127,11 +127,7 @@ impl Bot {
             let arrival = book.record(positions.zone, packed, now, &run.ledger);
             let (true, Some(Arrival { latency, age })) = (measures, arrival) else { continue };
             run.live.slowest.fetch_max(latency, Relaxed);
-            let latency = Duration::from_nanos(latency);
-            note(&mut tally.latency, latency);
-            if later {
-                note(&mut tally.latency_later, latency);
-            }
+            tally.note_latency(Duration::from_nanos(latency), later);
             note(&mut tally.age, Duration::from_nanos(age));
         }
         let this = (positions.zone, positions.tick, now);
@@ -187,7 +183,7 @@ impl Bot {
         if self.awaits_beats() {
             tally.delivered += 1;
             self.desk.run.live.slowest.fetch_max(took, Relaxed);
-            note(&mut tally.latency, Duration::from_nanos(took));
+            tally.note_latency(Duration::from_nanos(took), self.desk.second_half.get());
         }
     }
 
@@ -234,7 +230,8 @@ impl Bot {
         };
         if let Some(nanos) = book.heard(bot, number, run.ledger.nanos(now()), &run.ledger) {
             run.live.slowest.fetch_max(nanos, Relaxed);
-            note(&mut self.desk.tally.borrow_mut().latency, Duration::from_nanos(nanos));
+            let later = self.desk.second_half.get();
+            self.desk.tally.borrow_mut().note_latency(Duration::from_nanos(nanos), later);
         }
     }
 

@@ -179,6 +179,11 @@ impl Bot {
         self.change_phase(now);
         let over = self.phase == Phase::End;
         match self.stage {
+            // A server of the run's own goes with its world: nobody need be put away there.
+            Stage::Playing if over && self.desk.run.options.start => {
+                self.close_book();
+                None
+            }
             Stage::Playing if over => {
                 self.close_book();
                 self.stage = Stage::Leaving;
