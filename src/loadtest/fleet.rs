@@ -31,8 +31,10 @@ use super::tally::{Live, Phase, Tally};
 use crate::client::ClientError;
 use crate::tick::now;
 
-/// Bots that come in at once: less than half of the strangers that a server lets an address hold.
+/// Bots that come in at once: less than half of the strangers that a server lets an address hold ...
 const AT_THE_DOOR: usize = 40;
+/// ... and into a server of the run's own, which is told to let more: they share its commits.
+const AT_OWN_DOOR: usize = 200;
 /// How long a bot asks a busy server for entry.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// One bot in so many watches at most, once there are many ...
@@ -43,6 +45,8 @@ const WATCHERS: u32 = 128;
 const ALL_WATCH: u32 = 100;
 /// Time for what is under way to arrive after the last send.
 const DRAIN: Duration = Duration::from_secs(1);
+/// When nobody has come into any view for so long, views are full.
+const VIEWS_FULL: Duration = Duration::from_millis(750);
 /// Time without anybody coming in after which the run is given up.
 const STUCK: Duration = Duration::from_secs(30);
 /// The longest that all may take to come into a server of the run's own, on top of `--ramp`.
@@ -71,7 +75,7 @@ pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<R
         posts: OnceLock::new(),
         watch_every: watch_every(clients),
         door: Door::new(&options),
-        gate: Semaphore::new(AT_THE_DOOR),
+        gate: Semaphore::new(if options.start { AT_OWN_DOOR } else { AT_THE_DOOR }),
         options,
     });
     let mut fleet = if run.options.storms() { storms(&run)? } else { crews(&run)? };
@@ -272,6 +276,7 @@ fn settle(run: &Run, progress: &mut Progress<'_>) -> anyhow::Result<()> {
             last = (inside, now());
         }
         if arrived + run.live.failed.load(Relaxed) >= clients {
+            fill_views(run, progress);
             return Ok(());
         }
         if inside >= clients && all_in.get_or_insert_with(now).elapsed() > run.options.warm_up {
@@ -293,6 +298,25 @@ fn settle(run: &Run, progress: &mut Progress<'_>) -> anyhow::Result<()> {
             ("walking", arrived as f64 / clients as f64)
         };
         progress.show(what, share);
+    }
+}
+
+/// Waits until everybody's view is full: a crowd's takes seconds within the bandwidth that each has,
+/// and would be measured in place of its movement. Where somebody always comes, it is not waited for.
+fn fill_views(run: &Run, progress: &mut Progress<'_>) {
+    let options = &run.options;
+    if !options.start || options.storms() || options.npcs > 0 || options.server_config.is_some() {
+        return;
+    }
+    let (began, mut last) = (now(), run.live.enters_in.load(Relaxed));
+    while began.elapsed() < options.warm_up {
+        pause(VIEWS_FULL);
+        let entered = run.live.enters_in.load(Relaxed);
+        if entered == last {
+            return;
+        }
+        last = entered;
+        progress.show("filling views", began.elapsed().div_duration_f64(options.warm_up));
     }
 }
 

@@ -17,10 +17,11 @@ pub enum Scenario {
     Walk,
     /// Walk all in one place, everybody in view of everybody.
     Crowd,
-    /// Log in (with hashing), enter and leave, over and over, at most 40 at once.
+    /// Log in (with hashing), enter and leave, over and over, at most 40 at once (a server of the
+    /// run's own: 200).
     LoginStorm,
     /// Enter with a ticket (without hashing), lose the connection, resume and leave, over and over,
-    /// at most 40 at once.
+    /// as many at once.
     EntryStorm,
     /// Talk in rooms, one room a group, each bot once in two seconds.
     Chat,

@@ -35,6 +35,8 @@ pub(super) struct Live {
     pub bytes_in: AtomicU64,
     pub updates_in: AtomicU64,
     pub packets_out: AtomicU64,
+    /// Entities that came into anybody's view.
+    pub enters_in: AtomicU64,
     pub errors: AtomicU64,
     /// The longest latency since the progress line was last shown, nanoseconds.
     pub slowest: AtomicU64,

@@ -175,7 +175,7 @@ impl Bot {
 
     /// Counts a packet of so many bytes; none: it could not go out, for too much waits.
     fn count_sent(&self, bytes: Option<usize>, is_move: bool) {
-        self.desk.add_moved([1, 0, 0, 0]);
+        self.desk.add_moved([1, 0, 0, 0, 0]);
         if self.phase != Phase::Measure {
             return;
         }

@@ -29,7 +29,7 @@ impl Bot {
 
     /// Takes bytes that have just been read.
     pub(super) fn take_read(&mut self, read: &[u8]) {
-        self.desk.add_moved([0, 0, 0, read.len() as u64]);
+        self.desk.add_moved([0, 0, 0, read.len() as u64, 0]);
         if self.wire.partial.is_empty() {
             let taken = self.take(read);
             self.wire.partial.extend_from_slice(&read[taken..]);
@@ -64,7 +64,7 @@ impl Bot {
                 Err(_) => self.desk.fault("undecodable packet"),
             }
         }
-        self.desk.add_moved([0, packets, 0, 0]);
+        self.desk.add_moved([0, packets, 0, 0, 0]);
         if self.desk.phase.get() == Phase::Measure {
             let mut tally = self.desk.tally.borrow_mut();
             tally.packets_in += packets;
@@ -77,7 +77,7 @@ impl Bot {
         match PacketType::try_from(kind) {
             Ok(PacketType::SyncPositions) => self.on_positions(payload),
             Ok(PacketType::ZoneEnter) => self.on_zone(payload),
-            Ok(PacketType::EntityEnter) if self.book.is_some() => self.on_enter(payload),
+            Ok(PacketType::EntityEnter) => self.on_enter(payload),
             Ok(PacketType::EntityLeave) if self.book.is_some() => self.on_leave(payload),
             Ok(PacketType::HeartbeatResponse) => self.on_heartbeat(payload),
             Ok(PacketType::PositionCorrection) => self.on_correction(payload),
@@ -105,7 +105,7 @@ impl Bot {
             return self.desk.fault("unreadable positions");
         };
         let updates = positions.len() as u64;
-        self.desk.add_moved([0, 0, updates, 0]);
+        self.desk.add_moved([0, 0, updates, 0, 0]);
         if self.desk.phase.get() == Phase::Measure {
             let mut tally = self.desk.tally.borrow_mut();
             tally.updates_in += updates;
@@ -152,6 +152,10 @@ impl Bot {
     }
 
     fn on_enter(&mut self, payload: &[u8]) {
+        self.desk.add_moved([0, 0, 0, 0, 1]);
+        if self.book.is_none() {
+            return;
+        }
         let Ok(entity) = proto::EntityEnter::decode(payload) else { return };
         let run = &self.desk.run;
         let player = entity.kind() == EntityKind::EntityPlayer && entity.entity_id != self.player;

@@ -64,6 +64,7 @@ pub(super) fn settings(options: &Options) -> Vec<(String, String)> {
     settings.push(("ports.admin".into(), "127.0.0.1:0".into()));
     let all = options.clients + options.storm + SPARE;
     settings.push(("net.max_connections".into(), all.to_string()));
+    settings.push(("net.per_address".into(), all.to_string()));
     if !hashes_for_real(options) {
         settings.push(("login.argon2.memory_kib".into(), "8".into()));
         settings.push(("login.argon2.passes".into(), "1".into()));
