@@ -181,8 +181,9 @@ function showHead(status) {
   const badge = at("state");
   badge.className = "badge " + (status.problems.length ? "warn" : "good");
   words("state", status.problems.length ? "not ready" : "ready");
-  at("problems").hidden = status.problems.length === 0;
-  at("problems").replaceChildren(...status.problems.map((why) => element("li", "", why)));
+  const amiss = [...status.problems, ...status.warnings];
+  at("problems").hidden = amiss.length === 0;
+  at("problems").replaceChildren(...amiss.map((why) => element("li", "", why)));
 }
 
 function showTiles(now, cluster) {

@@ -1,12 +1,13 @@
 //! Whether this process is alive, and whether it is ready: which of its roles have started.
 //!
 //! Answers without a master and without a database; that one of them is away is part of the
-//! answer.
+//! answer. What play goes on without is told too, and never makes a process unready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::role::{Role, Roles};
@@ -29,6 +30,8 @@ struct Inner {
     draining: AtomicBool,
     /// What of the cluster is missing for its roles to work.
     missing: watch::Sender<Vec<String>>,
+    /// What of it is away that they can do without for a while.
+    away: Mutex<Vec<String>>,
 }
 
 impl Readiness {
@@ -36,7 +39,8 @@ impl Readiness {
     pub fn new(roles: Roles) -> Self {
         let started = std::array::from_fn(|_| AtomicBool::new(false));
         let (draining, missing) = (AtomicBool::new(false), watch::channel(Vec::new()).0);
-        Self { inner: Arc::new(Inner { roles, started, draining, missing }) }
+        let away = Mutex::default();
+        Self { inner: Arc::new(Inner { roles, started, draining, missing, away }) }
     }
 
     /// A role has started.
@@ -66,6 +70,11 @@ impl Readiness {
         });
     }
 
+    /// What of the cluster is away now that its roles can do without for a while, in words.
+    pub fn does_without(&self, away: Vec<String>) {
+        *self.inner.away.lock() = away;
+    }
+
     /// Waits until nothing is missing.
     pub async fn complete(&self) {
         let mut missing = self.inner.missing.subscribe();
@@ -81,6 +90,11 @@ impl Readiness {
     /// What this process plays.
     pub fn roles(&self) -> &Roles {
         &self.inner.roles
+    }
+
+    /// What is away and does no harm yet.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.inner.away.lock().clone()
     }
 
     /// What is not as it should be; empty: ready.
@@ -124,6 +138,9 @@ mod tests {
         readiness.started(Role::Zone);
         readiness.misses(Vec::new());
         readiness.complete().await;
+        readiness.does_without(vec!["no master is linked".into()]);
+        assert_eq!(readiness.problems(None).await, [""; 0]);
+        assert_eq!(readiness.warnings(), ["no master is linked"]);
         readiness.drain();
         assert_eq!(readiness.problems(None).await, ["the process is draining"]);
     }

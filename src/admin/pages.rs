@@ -57,6 +57,9 @@ pub(super) struct Health {
     status: &'static str,
     /// Why it is not ready.
     problems: Vec<String>,
+    /// What is away that play goes on without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[utoipa::path(
@@ -64,7 +67,7 @@ pub(super) struct Health {
     responses((status = 200, description = "The process is alive", body = Health))
 )]
 pub(super) async fn on_healthz() -> Json<Health> {
-    Json(Health { status: "ok", problems: Vec::new() })
+    Json(Health { status: "ok", problems: Vec::new(), warnings: Vec::new() })
 }
 
 #[utoipa::path(
@@ -76,10 +79,11 @@ pub(super) async fn on_healthz() -> Json<Health> {
 )]
 pub(super) async fn on_readyz(State(state): State<Arc<AdminState>>) -> (StatusCode, Json<Health>) {
     let problems = state.readiness.problems(state.store.as_ref()).await;
+    let warnings = state.readiness.warnings();
     if problems.is_empty() {
-        (StatusCode::OK, Json(Health { status: "ok", problems }))
+        (StatusCode::OK, Json(Health { status: "ok", problems, warnings }))
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "unready", problems }))
+        (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "unready", problems, warnings }))
     }
 }
 
@@ -94,6 +98,8 @@ pub(super) struct Status {
     uptime_seconds: u64,
     /// Why it is not ready; empty: it is.
     problems: Vec<String>,
+    /// What is away that play goes on without.
+    warnings: Vec<String>,
     /// The master's view, if one answers in this process.
     #[schema(value_type = Option<Object>)]
     master: Option<Box<Snapshot>>,
@@ -116,6 +122,7 @@ pub(super) async fn on_status(State(state): State<Arc<AdminState>>) -> Json<Stat
         roles: state.readiness.roles().to_string(),
         uptime_seconds: running.as_secs(),
         problems,
+        warnings: state.readiness.warnings(),
         // Without a master the page shows this process alone.
         master: snapshot.ok(),
         zone_names: state.zone_names.clone(),

@@ -265,6 +265,10 @@ async fn readiness_names_what_is_missing_and_health_does_not_care() {
     let port = Port::open(true).await;
     let ready = get(port.address, "/readyz").await;
     assert_eq!((ready.status, ready.json()), (200, json!({"status": "ok", "problems": []})));
+    port.readiness.does_without(vec!["no master is linked".into()]);
+    let ready = get(port.address, "/readyz").await;
+    let warned = json!({"status": "ok", "problems": [], "warnings": ["no master is linked"]});
+    assert_eq!((ready.status, ready.json()), (200, warned));
     port.readiness.ended(Role::Zone);
     port.store.close().await;
     let unready = get(port.address, "/readyz").await;

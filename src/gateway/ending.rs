@@ -9,7 +9,7 @@ use tracing::{debug, info};
 
 use super::Gateway;
 use super::denial::Denial;
-use super::sessions::Stage;
+use super::sessions::{Entering, Stage};
 use super::talk::ToShard;
 use crate::ids::SessionKey;
 use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
@@ -18,6 +18,9 @@ use crate::protocol::server;
 
 /// How long entering may take in all.
 const ENTER_WITHIN: Duration = Duration::from_secs(10);
+/// How long the master may take to grant presence. A new one listens to its servers for three
+/// seconds first; one that hangs is not known to for longer, and nobody is to wait for that.
+const GRANT_WITHIN: Duration = Duration::from_secs(4);
 /// How long a displaced session's character may go without its new session.
 const DISPLACED_FOR: Duration = Duration::from_secs(12);
 
@@ -97,7 +100,7 @@ impl Gateway {
             .sessions
             .iter()
             .filter(|(_, session)| match &session.stage {
-                Stage::Entering(entering) => now - entering.since > ENTER_WITHIN,
+                Stage::Entering(entering) => now - entering.since > patience(entering).0,
                 Stage::Attached { .. } => false,
                 Stage::Detached { since, .. } => now - *since > stands,
                 Stage::Reattaching { since, .. } => now - *since > ENTER_WITHIN,
@@ -106,8 +109,21 @@ impl Gateway {
             .map(|(key, _)| key)
             .collect();
         for key in overdue {
-            self.fail_entry(key, Denial::TOO_LONG);
+            let stage = self.sessions.get(key).map(|session| &session.stage);
+            if let Some(Stage::Entering(entering)) = stage {
+                let (_, denial) = patience(entering);
+                self.fail_entry(key, denial);
+            }
             self.release(key);
         }
+    }
+}
+
+/// How long a client waits to be let in, and what it is told then.
+fn patience(entering: &Entering) -> (Duration, Denial) {
+    if entering.granted {
+        (ENTER_WITHIN, Denial::TOO_LONG)
+    } else {
+        (GRANT_WITHIN, Denial::NO_MASTER)
     }
 }

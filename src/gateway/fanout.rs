@@ -44,6 +44,8 @@ pub(super) struct Scratch {
     header: Vec<u8>,
     records: Vec<u8>,
     out: Vec<u8>,
+    /// Who left a view for another zone.
+    crossed: Vec<EntityId>,
     /// Zones that sessions have begun to see: to be watched from now on.
     opened: Vec<(ZoneId, usize)>,
     /// Sessions whose player has not been in its zone for a while.
@@ -197,7 +199,24 @@ impl Turn<'_> {
         if let Some(view) = playing.views.iter_mut().find(|view| view.zone == zone)
             && view.follows(&feed.frame.frame)
         {
-            fold(view, feed, eye, NEWCOMERS_MIN, &mut self.scratch.look, outlet, pending);
+            fold(view, feed, eye, NEWCOMERS_MIN, self.scratch, outlet, pending);
+            self.tell_crossed(&playing.views, outlet, pending);
+        }
+    }
+
+    /// Where a player stands who has crossed, told once more after the zone it left has said that
+    /// it is gone. That zone's words may have come late: then it has taken the player, in the
+    /// client's eyes, back from the zone that shows it.
+    fn tell_crossed(&mut self, views: &[View], outlet: &mut Outlet, out: &mut Vec<u8>) {
+        for crossed in self.scratch.crossed.drain(..) {
+            for view in views {
+                let Some(feed) = self.feeds.get(&view.zone) else { continue };
+                let handle = feed.frame.frame.ids.iter().position(|id| *id == crossed);
+                let handle = handle.map(|index| Handle(index as u16));
+                if let Some(handle) = handle.filter(|handle| view.sees(*handle)) {
+                    emit_enter(feed, handle, outlet, out);
+                }
+            }
         }
     }
 
@@ -222,13 +241,12 @@ impl Turn<'_> {
             let Some(feed) = self.feeds.get(&view.zone) else { continue };
             let left = allowed.saturating_sub(out.len());
             let newcomers = (left / ENTER_COST).max(NEWCOMERS_MIN);
-            let look = &mut self.scratch.look;
-            fold(view, feed, playing.eye, newcomers, look, outlet, out);
+            fold(view, feed, playing.eye, newcomers, self.scratch, outlet, out);
             if !tells {
                 continue;
             }
             let most = allowed.saturating_sub(out.len()) / RECORD;
-            let records = &mut self.scratch.records;
+            let Scratch { look, records, .. } = &mut *self.scratch;
             records.clear();
             let frame = &feed.frame.frame;
             let shed = view.tell(frame, look, most, |place| {
@@ -240,12 +258,14 @@ impl Turn<'_> {
                 let header = &mut self.scratch.header;
                 header.clear();
                 server::append_sync_header(header, view.zone, frame.tick);
-                outlet.emit(out, PacketType::SyncPositions, &[header, records]);
+                outlet.emit(out, PacketType::SyncPositions, &[header, &self.scratch.records]);
             }
         }
+        self.tell_crossed(&playing.views, outlet, out);
     }
 
-    /// Opens views of the zones in sight and closes the others; a void view starts all anew.
+    /// Opens views of the zones in sight and closes the others. A neighbour that runs anew is told
+    /// anew; a void view of which nobody knows any more whom it showed starts all anew.
     fn see_zones(
         &mut self,
         index: usize,
@@ -255,8 +275,12 @@ impl Turn<'_> {
         out: &mut Vec<u8>,
     ) {
         let feeds = self.feeds;
+        let own = feed.frame.frame.zone;
         let void = |view: &View| {
-            feeds.get(&view.zone).is_some_and(|feed| !view.follows(&feed.frame.frame))
+            feeds.get(&view.zone).is_some_and(|feed| {
+                let anew = view.zone != own && feed.shown_before(view).is_some();
+                !view.follows(&feed.frame.frame) && !anew
+            })
         };
         if playing.reset || playing.views.iter().any(void) {
             playing.reset = false;
@@ -283,11 +307,13 @@ impl Turn<'_> {
                     .zone(zone)
                     .is_some_and(|zone| zone.bounds.distance(eye) <= LEAVE_RADIUS)
         };
-        playing.views.retain(|view| {
-            let stays = in_sight(view.zone);
-            if !stays && let Some(feed) = feeds.get(&view.zone) {
+        playing.views.retain_mut(|view| {
+            let Some(feed) = feeds.get(&view.zone) else { return in_sight(view.zone) };
+            let before = feed.shown_before(view);
+            let stays = in_sight(view.zone) && before.is_none();
+            if !stays {
                 for handle in view.drain() {
-                    emit_leave(feed, handle, outlet, out);
+                    emit_leave(before.unwrap_or(&feed.frame), handle, outlet, out);
                 }
             }
             stays
@@ -329,14 +355,18 @@ fn fold(
     feed: &Feed,
     eye: Point,
     newcomers: usize,
-    look: &mut Look,
+    scratch: &mut Scratch,
     outlet: &mut Outlet,
     out: &mut Vec<u8>,
 ) {
+    let Scratch { look, crossed, .. } = scratch;
     let since = view.folded();
     view.fold(&feed.frame.frame, eye, newcomers, look);
     for handle in &look.left {
-        emit_leave(feed, *handle, outlet, out);
+        emit_leave(&feed.frame, *handle, outlet, out);
+        if feed.frame.descriptors.get(*handle).is_empty() {
+            crossed.extend(feed.frame.frame.ids.get(handle.index()));
+        }
     }
     for handle in &look.entered {
         emit_enter(feed, *handle, outlet, out);
@@ -349,17 +379,19 @@ fn fold(
     }
 }
 
+/// Says who has come, unless it is another zone's by now: that zone says so, and two that do would
+/// have the client lose it with the one that then says it is gone.
 fn emit_enter(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
     let frame = &feed.frame.frame;
-    let Some(place) = frame.place(handle) else { return };
-    let position = server::position_field(frame.packed[place]);
     let descriptor = feed.frame.descriptors.get(handle);
+    let Some(place) = frame.place(handle).filter(|_| !descriptor.is_empty()) else { return };
+    let position = server::position_field(frame.packed[place]);
     outlet.emit(out, PacketType::EntityEnter, &[descriptor, &position]);
 }
 
-fn emit_leave(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
-    if let Some(id) = feed.frame.frame.ids.get(handle.index()) {
-        outlet.emit_packet(out, &server::entity_leave(*id, feed.frame.frame.zone));
+fn emit_leave(shown: &EncodedFrame, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
+    if let Some(id) = shown.frame.ids.get(handle.index()) {
+        outlet.emit_packet(out, &server::entity_leave(*id, shown.frame.zone));
     }
 }
 
@@ -369,6 +401,9 @@ fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out
         let hears = match event.audience {
             Audience::Within(range) => event.at.distance_squared(playing.eye) <= range * range,
             Audience::Zone => playing.zone == frame.frame.zone,
+            Audience::ZoneExcept(them) => {
+                playing.zone == frame.frame.zone && EntityId::from(playing.player) != them
+            }
         };
         if hears {
             outlet.emit_shared(out, event.kind, &event.payload);

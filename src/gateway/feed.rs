@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::msg::frame::EncodedFrame;
 use crate::tick::{TICK_MS, Tick};
 use crate::world::entity::{HANDLE_REST, Handle};
+use crate::world::interest::View;
 
 /// Frames whose coming is remembered, to measure round trips by: 2 s.
 const ROUND_TRIP_FRAMES: usize = 40;
@@ -18,6 +19,8 @@ const ROUND_TRIP_FRAMES: usize = 40;
 pub(super) struct Feed {
     /// Its last frame.
     pub frame: Arc<EncodedFrame>,
+    /// The last frame of its incarnation before: whom views of that one still show.
+    pub before: Option<Arc<EncodedFrame>>,
     /// What was announced in the frames of the last seconds: sessions that missed some hear of it
     /// later.
     announced: VecDeque<(Tick, Vec<Handle>)>,
@@ -28,13 +31,14 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(frame: Arc<EncodedFrame>, now: Instant) -> Self {
         let came = VecDeque::from([(frame.frame.tick, now)]);
-        Self { frame, announced: VecDeque::new(), came }
+        Self { frame, before: None, announced: VecDeque::new(), came }
     }
 
     pub(super) fn advance(&mut self, frame: Arc<EncodedFrame>, now: Instant) {
         if frame.frame.origin != self.frame.frame.origin {
             self.announced.clear();
             self.came.clear();
+            self.before = Some(self.frame.clone());
         }
         if self.came.len() == ROUND_TRIP_FRAMES {
             self.came.pop_front();
@@ -56,6 +60,12 @@ impl Feed {
         let (tick, millis) = (Tick(seen.0), u64::from(seen.1).min(TICK_MS));
         let (_, came) = self.came.iter().rev().find(|(known, _)| *known == tick)?;
         now.saturating_duration_since(*came).checked_sub(Duration::from_millis(millis))
+    }
+
+    /// What a view shows of the zone's incarnation before, if it is one of that and still knows.
+    pub(super) fn shown_before(&self, view: &View) -> Option<&EncodedFrame> {
+        let before = self.before.as_deref()?;
+        (!view.follows(&self.frame.frame) && view.follows(&before.frame)).then_some(before)
     }
 
     /// Handles that were announced after a tick.

@@ -22,8 +22,8 @@ use crate::tick;
 use crate::world::content::Content;
 
 /// How long the master may take to say whether a player is in. A new one listens to its servers for
-/// three seconds first.
-const MASTER_PATIENCE: Duration = Duration::from_secs(5);
+/// three seconds first; behind one that hangs nobody is to wait until that is known.
+const MASTER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What an asker wants. No `Debug`: it holds a secret.
 pub(super) enum Want {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use super::Master;
-use crate::ids::{Key, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
+use crate::ids::{Epoch, Key, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
 use crate::msg::master::PresentSession;
 use crate::msg::{GatewayMsg, LoginMsg};
 use crate::names::Name;
@@ -62,14 +62,14 @@ impl Master {
         &mut self,
         player: PlayerId,
         session: SessionRef,
-        zone: ZoneId,
+        place: (ZoneId, Epoch),
         now: Instant,
     ) {
         if self.presence.get(player).is_none() {
             // It entered while there was no master, and its gateway could not yet tell of it.
             self.unasked.entry(session.gateway).or_insert(now + ASK_AGAIN);
         }
-        self.presence.located(player, session, zone);
+        self.presence.located(player, session, place);
     }
 
     /// Asks gateways that are new to this master, or have come back, who plays there.

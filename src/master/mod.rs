@@ -171,8 +171,8 @@ impl Master {
             MasterMsg::Present { sessions } => {
                 sessions.into_iter().for_each(|session| self.on_present(session, now));
             }
-            MasterMsg::Located { player, session, zone } => {
-                self.on_located(player, session, zone, now);
+            MasterMsg::Located { player, session, zone, epoch } => {
+                self.on_located(player, session, (zone, epoch), now);
             }
             MasterMsg::Released { player, session } => self.presence.released(player, session),
             MasterMsg::WhereIs { request, player } => self.on_where_is(request, player),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::ids::{Key, PlayerId, ServerId, SessionRef, ZoneId};
+use crate::ids::{Epoch, Key, PlayerId, ServerId, SessionRef, ZoneId};
 use crate::msg::master::PresentSession;
 
 /// How long a player whose gateway has died is kept for its next log-in: longer than a character
@@ -24,6 +24,8 @@ pub struct Present {
     pub device: String,
     /// Where it stands, once a zone has said so.
     pub zone: Option<ZoneId>,
+    /// The ownership under which it does; 0: only a gateway has said where.
+    epoch: Epoch,
     /// The name as compared, for [`Presence::named`].
     folded: String,
     /// Since when its gateway is dead, or has not said that the session still plays.
@@ -81,10 +83,11 @@ impl Presence {
         if !self.players.contains_key(&player) && self.players.len() >= self.most {
             return Err(WorldFull);
         }
-        let zone = self.remove(player).and_then(|before| before.zone);
+        let before = self.remove(player);
+        let (zone, epoch) = before.map_or((None, Epoch(0)), |before| (before.zone, before.epoch));
         self.names.insert(folded.clone(), player);
         let (orphaned, since) = (None, Since::Claimed);
-        let present = Present { name, session, device, zone, folded, orphaned, since };
+        let present = Present { name, session, device, zone, epoch, folded, orphaned, since };
         self.players.insert(player, present);
         Ok(zone)
     }
@@ -116,17 +119,25 @@ impl Presence {
         }
         self.remove(player);
         self.names.insert(folded.clone(), player);
-        let present = Present { name, session, device, zone, folded, orphaned: None, since };
+        let (epoch, orphaned) = (Epoch(0), None);
+        let present = Present { name, session, device, zone, epoch, folded, orphaned, since };
         self.players.insert(player, present);
         Ok(loser)
     }
 
-    /// A zone says where the player stands. Words about another session are late and ignored.
-    pub fn located(&mut self, player: PlayerId, session: SessionRef, zone: ZoneId) {
+    /// A zone says where the player stands, and under which ownership. Words about another session
+    /// or of an older ownership are late and ignored.
+    pub fn located(
+        &mut self,
+        player: PlayerId,
+        session: SessionRef,
+        (zone, epoch): (ZoneId, Epoch),
+    ) {
         if let Some(present) = self.players.get_mut(&player)
             && present.session == session
+            && present.epoch <= epoch
         {
-            present.zone = Some(zone);
+            (present.zone, present.epoch) = (Some(zone), epoch);
             present.orphaned = None;
         }
     }
@@ -254,7 +265,7 @@ mod tests {
         let (old, new) = (session(1, 1), session(2, 1));
         assert_eq!(presence.rival(PlayerId(7), old), None);
         assert_eq!(claim(&mut presence, 7, old), Ok(None));
-        presence.located(PlayerId(7), old, ZoneId(3));
+        presence.located(PlayerId(7), old, (ZoneId(3), Epoch(1)));
         assert_eq!(presence.rival(PlayerId(7), new), Some(old));
         assert_eq!(claim(&mut presence, 7, new), Ok(Some(ZoneId(3))));
         assert_eq!(presence.rival(PlayerId(7), new), None);
@@ -278,10 +289,28 @@ mod tests {
         let mut presence = Presence::new(10);
         claim(&mut presence, 7, session(1, 1)).unwrap();
         claim(&mut presence, 7, session(1, 2)).unwrap();
-        presence.located(PlayerId(7), session(1, 1), ZoneId(9));
+        presence.located(PlayerId(7), session(1, 1), (ZoneId(9), Epoch(1)));
         assert_eq!(presence.get(PlayerId(7)).unwrap().zone, None);
-        presence.located(PlayerId(8), session(1, 1), ZoneId(9));
+        presence.located(PlayerId(8), session(1, 1), (ZoneId(9), Epoch(1)));
         assert_eq!(presence.len(), 1);
+    }
+
+    #[test]
+    fn of_the_words_of_two_zones_that_of_the_later_ownership_counts() {
+        let mut presence = Presence::new(10);
+        let (by, next) = (session(1, 1), session(2, 1));
+        claim(&mut presence, 7, by).unwrap();
+        let mut after = |by, zone, epoch| {
+            presence.located(PlayerId(7), by, (ZoneId(zone), Epoch(epoch)));
+            presence.get(PlayerId(7)).and_then(|present| present.zone)
+        };
+        assert_eq!(after(by, 1, 4), Some(ZoneId(1)));
+        assert_eq!(after(by, 3, 6), Some(ZoneId(3)));
+        assert_eq!(after(by, 2, 5), Some(ZoneId(3)), "it was there before");
+        assert_eq!(after(by, 1, 6), Some(ZoneId(1)), "its server has both zones");
+        assert_eq!(claim(&mut presence, 7, next), Ok(Some(ZoneId(1))));
+        presence.located(PlayerId(7), next, (ZoneId(2), Epoch(5)));
+        assert_eq!(presence.get(PlayerId(7)).unwrap().zone, Some(ZoneId(1)));
     }
 
     #[test]
@@ -299,7 +328,7 @@ mod tests {
         let mut presence = Presence::new(10);
         for player in 1..=3 {
             claim(&mut presence, player, session(player, 1)).unwrap();
-            presence.located(PlayerId(player), session(player, 1), ZoneId(4));
+            presence.located(PlayerId(player), session(player, 1), (ZoneId(4), Epoch(1)));
         }
         presence.orphan(ServerId(1), start);
         presence.orphan(ServerId(2), start);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::query::KickOutcome;
 use super::*;
-use crate::ids::{PlayerId, RequestId, SessionKey, SessionRef};
+use crate::ids::{Epoch, PlayerId, RequestId, SessionKey, SessionRef};
 use crate::link::{Outbox, inbox};
 use crate::names::{ChatText, Name};
 use crate::proto::DisconnectReason;
@@ -104,6 +104,10 @@ fn status(server: u64, players: u32) -> MasterMsg {
     MasterMsg::Status(Box::new(super::registry::tests::status(server, players)))
 }
 
+fn located(player: PlayerId, session: SessionRef, zone: ZoneId) -> MasterMsg {
+    MasterMsg::Located { player, session, zone, epoch: Epoch(1) }
+}
+
 #[tokio::test]
 async fn the_newest_claim_wins_and_the_old_session_is_told_to_go() {
     let mut bench = Bench::new().await;
@@ -115,7 +119,7 @@ async fn the_newest_claim_wins_and_the_old_session_is_told_to_go() {
         "{granted:?}"
     );
     let at = ZoneId(3);
-    bench.hear(MasterMsg::Located { player: PlayerId(42), session: old, zone: at });
+    bench.hear(located(PlayerId(42), old, at));
     bench.claim(6, 42, new);
     let kicked = bench.gateways[0].try_recv();
     let Some(GatewayMsg::Kick { session: SessionKey(7), reason, .. }) = kicked else {

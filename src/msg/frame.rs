@@ -75,7 +75,8 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// The ENTITY_ENTER payload of a handle, without its position; empty if it was never set.
+    /// The ENTITY_ENTER payload of a handle, without its position. Empty: it was never set, or the
+    /// entity is another zone's by now and only those who see it already go on seeing it here.
     pub fn get(&self, handle: Handle) -> &Bytes {
         static NONE: Bytes = Bytes::new();
         self.pages.get(handle.index() / PAGE).map_or(&NONE, |page| &page[handle.index() % PAGE])

@@ -1,6 +1,6 @@
 //! What the master accepts.
 
-use crate::ids::{PlayerId, RequestId, ServerId, SessionRef, ZoneId};
+use crate::ids::{Epoch, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
 use crate::role::Role;
 
 /// A message to the master.
@@ -36,6 +36,8 @@ pub enum MasterMsg {
         session: SessionRef,
         /// Where.
         zone: ZoneId,
+        /// Under which ownership: of the words of two servers the one with the higher is the later.
+        epoch: Epoch,
     },
     /// From a gateway: the session is over.
     Released {

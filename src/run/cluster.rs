@@ -55,6 +55,8 @@ pub(super) struct Cluster {
     /// Who plays the master and chat, as the switches are set.
     master: Option<ServerId>,
     chat: Option<ServerId>,
+    /// Whether there was ever a master: play goes on without one.
+    met_master: bool,
     /// Where each zone runs, as the directory says.
     zones: BTreeMap<ZoneId, ServerId>,
     /// Peers that have not been told the newest of what this process hosts.
@@ -67,6 +69,7 @@ impl Cluster {
         let cluster = Self {
             roster: Roster::new(parts.server, &parts.roles, parts.started_at),
             master: own(Role::Master),
+            met_master: parts.roles.has(Role::Master),
             chat: own(Role::Chat),
             zones: BTreeMap::new(),
             untold: BTreeSet::new(),
@@ -235,6 +238,7 @@ impl Cluster {
         let master = self.roster.chosen(Role::Master);
         if master != self.master {
             self.master = master;
+            self.met_master |= master.is_some();
             let own = wiring.own.master.clone();
             wiring.switches.master.set(self.way(master, Address::Master, own));
             self.present_to(Role::Master, master);
@@ -256,9 +260,10 @@ impl Cluster {
     /// Says what the roles of this process need and cannot reach now.
     fn report_missing(&self) {
         let plays = |role| self.parts.roles.has(role);
-        let mut missing = Vec::new();
+        let (mut missing, mut away) = (Vec::new(), Vec::new());
         if self.master.is_none() {
-            missing.push("no master is linked".to_owned());
+            let list = if self.met_master { &mut away } else { &mut missing };
+            list.push("no master is linked".to_owned());
         }
         if plays(Role::Gateway) {
             if self.chat.is_none() {
@@ -272,6 +277,7 @@ impl Cluster {
             missing.extend(silent.map(|(zone, name)| format!("zone {zone} ({name}) runs nowhere")));
         }
         self.parts.readiness.misses(missing);
+        self.parts.readiness.does_without(away);
     }
 
     fn settle_zones(&mut self) {

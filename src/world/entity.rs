@@ -73,7 +73,8 @@ pub enum AppearanceChange {
     /// As before.
     #[default]
     None,
-    /// Whoever sees it from now on gets the new one (health that is lost, which events tell the others).
+    /// Whoever sees it from now on gets the new one (health that is lost, which events tell the
+    /// others; a player that has crossed a border, who is new to nobody here any more).
     Quiet,
     /// Everybody who sees it gets the new one (new here, level, guild, death, return, speed).
     Announce,
@@ -133,6 +134,11 @@ impl Entity {
     /// Whether it is a player or an NPC that lives.
     pub(super) fn is_alive(&self) -> bool {
         self.appearance.health > 0 && matches!(self.body, Body::Player(_) | Body::Npc(_))
+    }
+
+    /// Whether it is what is left of a player that another zone owns.
+    pub(super) fn is_ghost(&self) -> bool {
+        matches!(self.body, Body::Ghost(_))
     }
 
     /// Gives health back, never above the maximum; gives what was really given.

@@ -27,6 +27,8 @@ pub enum Audience {
     Within(f32),
     /// Everybody whose player is in the zone.
     Zone,
+    /// Everybody whose player is in the zone, except this one: it hears of it elsewhere.
+    ZoneExcept(EntityId),
 }
 
 /// What has happened.
@@ -91,7 +93,7 @@ pub enum EventKind {
         shout: bool,
     },
     /// Somebody has gone from one zone to another. Each of the two tells its own people, once the
-    /// crossing is certain.
+    /// crossing is certain; the traveller is the new one's.
     ZoneChange {
         /// Who.
         player: EntityId,
@@ -136,8 +138,8 @@ impl EventKind {
         }
     }
 
-    /// Who hears of it.
-    pub fn audience(&self) -> Audience {
+    /// Who hears of it from `zone`, where it has happened.
+    pub fn audience(&self, zone: ZoneId) -> Audience {
         match self {
             EventKind::PlayerAttack { .. } | EventKind::SkillUse { .. } => {
                 Audience::Within(limits::ATTACK_EVENT_RANGE)
@@ -148,6 +150,10 @@ impl EventKind {
             EventKind::ItemPickup { .. } => Audience::Within(limits::PICK_UP_EVENT_RANGE),
             EventKind::ChatMessage { shout: false, .. } => {
                 Audience::Within(limits::NEAR_CHAT_RANGE)
+            }
+            // The traveller's gateway may not know yet that it is the other zone's.
+            EventKind::ZoneChange { player, from, .. } if *from == zone => {
+                Audience::ZoneExcept(*player)
             }
             EventKind::ChatMessage { shout: true, .. }
             | EventKind::ZoneChange { .. }

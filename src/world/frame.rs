@@ -82,8 +82,9 @@ pub struct Frame {
 pub struct FrameUpdate {
     /// Where everything is.
     pub frame: Frame,
-    /// New and changed appearances by rising handle.
-    pub appearances: Vec<(Handle, AppearanceChange, EntityId, Appearance)>,
+    /// New and changed appearances by rising handle. None: it is another zone's by now, and whoever
+    /// does not see it yet learns of it from there.
+    pub appearances: Vec<(Handle, AppearanceChange, EntityId, Option<Appearance>)>,
 }
 
 impl Frame {
@@ -166,7 +167,8 @@ pub(super) fn build(
         entity.shown_at = packed;
         let change = std::mem::take(&mut entity.appearance_changed);
         if change != AppearanceChange::None {
-            appearances.push((handle, change, entity.id, entity.appearance.clone()));
+            let appearance = (!entity.is_ghost()).then(|| entity.appearance.clone());
+            appearances.push((handle, change, entity.id, appearance));
         }
     }
     let ids = entities.ids().to_vec();

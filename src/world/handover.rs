@@ -9,7 +9,7 @@ use crate::ids::{EntityId, Key, PlayerId, ZoneId};
 use crate::tick::Tick;
 use crate::world::World;
 use crate::world::command::{Effect, Notice, Transfer};
-use crate::world::entity::{Appearance, Body, Entity, Handle, Look};
+use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
 use crate::world::operation::Operations;
 use crate::world::player::{Haste, Player};
@@ -62,6 +62,7 @@ impl World {
         let fades = Tick(self.tick.0 + GHOST_TICKS);
         if let Some(entity) = self.entities.get_mut(handle) {
             entity.body = Body::Ghost(Ghost { to, fades });
+            entity.mark(AppearanceChange::Quiet);
         }
         self.effects.push(Effect::Departed { to, transfer: Box::new(transfer) });
     }

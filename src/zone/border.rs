@@ -132,7 +132,7 @@ impl ZoneServer {
         from: ZoneId,
         session: SessionRef,
     ) -> Option<Box<Transfer>> {
-        let player = transfer.state.id;
+        let (player, epoch) = (transfer.state.id, transfer.state.epoch);
         self.players.bind(player, session);
         self.world.apply(Command::Arrive { transfer: transfer.clone(), from });
         if self.world.player(player).is_none() {
@@ -141,7 +141,7 @@ impl ZoneServer {
         }
         let moved = GatewayMsg::Moved { session: session.key, player, zone: self.zone };
         self.post.gateway(session, moved);
-        self.post.master(MasterMsg::Located { player, session, zone: self.zone });
+        self.post.master(MasterMsg::Located { player, session, zone: self.zone, epoch });
         None
     }
 

@@ -63,7 +63,7 @@ impl EventManager {
             let packet = server::event(&event, self.zone);
             sync.add_event(FrameEvent {
                 at: event.at,
-                audience: event.kind.audience(),
+                audience: event.kind.audience(self.zone),
                 kind: packet.kind,
                 payload: packet.payload,
             });

@@ -196,11 +196,11 @@ impl ZoneServer {
             return self.refuse_entry(session, EnterRefusal::Full);
         };
         let guild = self.world.guild(player).map_or_else(|| "".into(), |guild| guild.name);
-        let zone = self.zone;
+        let (zone, epoch) = (self.zone, state.epoch);
         let entered =
             GatewayMsg::Entered { session: session.key, state: Box::new(state), zone, guild };
         self.post.gateway(session, entered);
-        self.post.master(MasterMsg::Located { player, session, zone });
+        self.post.master(MasterMsg::Located { player, session, zone, epoch });
     }
 
     fn refuse_entry(&mut self, session: SessionRef, reason: EnterRefusal) {

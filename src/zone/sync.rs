@@ -107,8 +107,9 @@ impl SyncService {
         let mut described = Vec::with_capacity(appearances.len());
         let mut announced = Vec::new();
         for (handle, change, id, appearance) in appearances {
-            let payload = server::entity_descriptor(id, &self.zone, handle, &appearance);
-            self.descriptors.set(handle, payload);
+            let payload = appearance
+                .map(|appearance| server::entity_descriptor(id, &self.zone, handle, &appearance));
+            self.descriptors.set(handle, payload.unwrap_or_default());
             described.push(handle);
             if change == AppearanceChange::Announce {
                 announced.push(handle);

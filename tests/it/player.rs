@@ -130,6 +130,7 @@ impl Player {
                 .min_by(|(_, a), (_, b)| distance(a.newest.at).total_cmp(&distance(b.newest.at)))
                 .map(|(id, _)| id)
         };
+        self.sees(self.id).await;
         let here = self.place();
         self.until_view(&format!("a {template}"), |client| find(client, here).is_some()).await;
         find(&self.client, here).expect("just seen")

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, ClientError, Endpoint, Event};
 use crate::geometry::Point;
-use crate::proto::ErrorCode;
+use crate::proto::{DisconnectReason, ErrorCode};
 use crate::tick::now;
 
 /// Bots that come in at once.
@@ -44,6 +44,8 @@ pub(super) struct Counts {
     pub(super) inside: AtomicU64,
     /// Connections lost.
     pub(super) lost: AtomicU64,
+    /// Connections that a gateway has ended which drains: their bots were sent to another one.
+    pub(super) sent_on: AtomicU64,
     /// Sessions gone on with after that.
     pub(super) resumed: AtomicU64,
     /// Log-ins, the first ones included.
@@ -191,7 +193,8 @@ impl Bot {
                 counts.failed.fetch_add(1, Relaxed);
                 return;
             }
-            counts.lost.fetch_add(1, Relaxed);
+            let ended = if is_sent_on(&error) { &counts.sent_on } else { &counts.lost };
+            ended.fetch_add(1, Relaxed);
             if client.reconnect().await.is_err() {
                 return;
             }
@@ -258,4 +261,9 @@ impl Bot {
             _ => {}
         }
     }
+}
+
+/// Whether the gateway has named another one before it ended the connection.
+fn is_sent_on(error: &ClientError) -> bool {
+    matches!(error, ClientError::Disconnected { reason: DisconnectReason::DisconnectDrain, .. })
 }

@@ -16,6 +16,7 @@ const CALM: Duration = Duration::from_millis(1_500);
 pub(super) struct Seen {
     pub(super) inside: u64,
     pub(super) lost: u64,
+    pub(super) sent_on: u64,
     pub(super) resumed: u64,
     pub(super) logged_in: u64,
     pub(super) silences: u64,
@@ -41,6 +42,7 @@ impl Seen {
         Self {
             inside: counts.inside.load(Relaxed),
             lost: counts.lost.load(Relaxed),
+            sent_on: counts.sent_on.load(Relaxed),
             resumed: counts.resumed.load(Relaxed),
             logged_in: counts.logged_in.load(Relaxed),
             silences: counts.silences.load(Relaxed),
@@ -81,7 +83,8 @@ impl News {
                 .all_came
                 .then(|| format!("all {} bots are in, after {after:.1} s", self.bots));
         }
-        let noticed = seen.lost != last.lost || seen.silences != last.silences;
+        let noticed =
+            (seen.lost, seen.sent_on, seen.silences) != (last.lost, last.sent_on, last.silences);
         if noticed || seen.inside != last.inside {
             self.changed = now;
         }
@@ -108,17 +111,22 @@ impl News {
 
     fn told(&self, before: Seen, after: Seen) -> String {
         let silence = self.longest_silence as f64 / 1_000.0;
-        let lost = after.lost - before.lost;
+        let (lost, sent_on) = (after.lost - before.lost, after.sent_on - before.sent_on);
         let bots = self.bots;
-        if lost == 0 {
+        if lost + sent_on == 0 {
             return format!(
                 "bots: nothing moved for up to {silence:.1} s; nobody lost the connection, all \
                  {bots} play"
             );
         }
+        let what = match (lost, sent_on) {
+            (_, 0) => format!("{lost} lost the connection"),
+            (0, _) => format!("{sent_on} were sent to another gateway"),
+            _ => format!("{lost} lost the connection, {sent_on} were sent to another gateway"),
+        };
         format!(
-            "bots: {lost} lost the connection, {} resumed, {} logged in again; nothing moved for \
-             up to {silence:.1} s; all {bots} play",
+            "bots: {what}, {} resumed, {} logged in again; nothing moved for up to {silence:.1} s; \
+             all {bots} play",
             after.resumed - before.resumed,
             after.logged_in - before.logged_in,
         )
@@ -146,8 +154,15 @@ mod tests {
         }
     }
 
-    const ALL: Seen =
-        Seen { inside: 10, lost: 0, resumed: 0, logged_in: 10, silences: 0, updates: 0 };
+    const ALL: Seen = Seen {
+        inside: 10,
+        logged_in: 10,
+        lost: 0,
+        sent_on: 0,
+        resumed: 0,
+        silences: 0,
+        updates: 0,
+    };
 
     #[test]
     fn a_gateway_s_death_is_one_line_when_all_are_back() {
@@ -164,6 +179,25 @@ mod tests {
              1.9 s; all 10 play"
         );
         assert_eq!(told.at(7.0, back, 0), None);
+    }
+
+    #[test]
+    fn a_gateway_that_drains_loses_nobody() {
+        let mut told = Told::new();
+        assert!(told.at(1.0, ALL, 0).is_some());
+        let away = Seen { inside: 6, sent_on: 4, ..ALL };
+        assert_eq!(told.at(2.0, away, 0), None);
+        let back = Seen { inside: 10, resumed: 4, ..away };
+        assert_eq!(told.at(2.5, back, 0), None);
+        let line = told.at(4.5, back, 0).unwrap();
+        assert!(line.starts_with("bots: 4 were sent to another gateway, 4 resumed, 0"), "{line}");
+        let both = Seen { inside: 10, lost: 1, sent_on: 6, resumed: 7, ..back };
+        assert_eq!(told.at(5.0, both, 0), None);
+        let line = told.at(7.0, both, 0).unwrap();
+        assert!(
+            line.starts_with("bots: 1 lost the connection, 2 were sent to another gateway, 3 "),
+            "{line}"
+        );
     }
 
     #[test]

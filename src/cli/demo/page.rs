@@ -79,7 +79,9 @@ impl Page<'_> {
             ("announce 'hello all'", "to every player, over both gateways"),
             ("drain zone-1", "hands its zones over; nobody is disconnected"),
         ];
-        for (what, why) in lines {
+        let drain = ("drain gateway-1", "sends its players to the others, where they stay");
+        let more = (self.of(Role::Gateway).count() > 1).then_some(drain);
+        for (what, why) in lines.into_iter().chain(more) {
             let line = format!("{} {what}", self.program);
             let _ = writeln!(part, "  {line:<36} # {why}");
         }
@@ -99,7 +101,7 @@ impl Page<'_> {
             "kill, and see what the bots notice; each comes back after a second\n".to_owned();
         let why = |role| match role {
             Role::Zone => "its zones go to the others, from the last save",
-            Role::Gateway => "its players resume at the other one",
+            Role::Gateway => "its players resume at the others, and stay there",
             Role::Master => "play goes on without it",
             Role::Chat => "walking and fighting go on; rooms are empty for a moment",
             Role::Login => "nobody who plays notices",

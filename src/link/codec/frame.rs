@@ -82,21 +82,24 @@ pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
 
 fn put_event(event: &FrameEvent) -> wire::FrameEvent {
     let FrameEvent { at, audience, kind, payload } = event;
-    let within = match audience {
-        Audience::Within(metres) => Some(*metres),
-        Audience::Zone => None,
+    let (within, except) = match audience {
+        Audience::Within(metres) => (Some(*metres), None),
+        Audience::Zone => (None, None),
+        Audience::ZoneExcept(them) => (None, Some(them.0)),
     };
     let packet = Outgoing { kind: *kind, payload: payload.clone() };
-    wire::FrameEvent { at: Some(put_point(*at)), within, packet: Some(put_packet(&packet)) }
+    let (at, packet) = (Some(put_point(*at)), Some(put_packet(&packet)));
+    wire::FrameEvent { at, within, packet, except }
 }
 
 fn read_event(event: wire::FrameEvent) -> Result<FrameEvent, DecodeError> {
     const NAME: &str = "FrameEvent";
-    let wire::FrameEvent { at, within, packet } = event;
+    let wire::FrameEvent { at, within, packet, except } = event;
     let Outgoing { kind, payload } = shared::packet(At(NAME, "packet"), packet)?;
-    let audience = match within {
-        Some(metres) => Audience::Within(reading::finite(At(NAME, "within"), metres)?),
-        None => Audience::Zone,
+    let audience = match (within, except) {
+        (Some(metres), _) => Audience::Within(reading::finite(At(NAME, "within"), metres)?),
+        (None, Some(them)) => Audience::ZoneExcept(EntityId(them)),
+        (None, None) => Audience::Zone,
     };
     let place = present(At(NAME, "at"), at)?;
     Ok(FrameEvent { at: reading::point(At(NAME, "at"), place)?, audience, kind, payload })

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::reading::{self, At, each, present};
 use super::shared::{put_key, put_role, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
-use crate::ids::RequestId;
+use crate::ids::{Epoch, RequestId};
 use crate::link::{Delivery, Wire};
 use crate::msg::MasterMsg;
 use crate::msg::master::{PresentSession, ServerStatus, ZoneStatus};
@@ -33,11 +33,12 @@ impl Wire for MasterMsg {
                 let sessions = sessions.iter().map(put_present).collect();
                 presence(Presence::Present(wire::PresentSessions { sessions }))
             }
-            MasterMsg::Located { player, session, zone } => {
+            MasterMsg::Located { player, session, zone, epoch } => {
                 let located = wire::PlayerLocated {
                     player_id: player.0,
                     session: Some(put_session(session)),
                     zone_id: zone.0.into(),
+                    epoch: epoch.0,
                 };
                 Body::ZoneChange(wire::ZoneChange { change: Some(Change::Located(located)) })
             }
@@ -112,11 +113,12 @@ impl Wire for MasterMsg {
 
 fn read_located(located: wire::PlayerLocated) -> Result<MasterMsg, DecodeError> {
     const NAME: &str = "PlayerLocated";
-    let wire::PlayerLocated { player_id, session, zone_id } = located;
+    let wire::PlayerLocated { player_id, session, zone_id, epoch } = located;
     Ok(MasterMsg::Located {
         player: reading::player(At(NAME, "player_id"), player_id)?,
         session: reading::session(At(NAME, "session"), session)?,
         zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
+        epoch: Epoch(epoch),
     })
 }
 

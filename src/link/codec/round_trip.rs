@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::DecodeError;
 use super::samples::*;
 use super::samples_nodes::{host_msg, node_msg, present_session, zone_status};
-use crate::ids::ItemId;
+use crate::ids::{Epoch, ItemId};
 use crate::link::Wire;
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::msg::gateway::EnterRefusal;
@@ -303,8 +303,9 @@ fn master_msg() -> impl Strategy<Value = MasterMsg> {
             }
         ),
         vec(present_session(), 0..4).prop_map(|sessions| MasterMsg::Present { sessions }),
-        (player_id(), session(), zone_id())
-            .prop_map(|(player, session, zone)| MasterMsg::Located { player, session, zone }),
+        (player_id(), session(), zone_id(), any::<u64>().prop_map(Epoch)).prop_map(
+            |(player, session, zone, epoch)| MasterMsg::Located { player, session, zone, epoch }
+        ),
         (player_id(), session())
             .prop_map(|(player, session)| MasterMsg::Released { player, session }),
         (server_id(), any::<bool>()).prop_map(|(server, clean)| MasterMsg::Lost { server, clean }),

@@ -222,7 +222,11 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
 }
 
 fn frame_event() -> impl Strategy<Value = FrameEvent> {
-    let audience = prop_oneof![Just(Audience::Zone), (0.0f32..100.0).prop_map(Audience::Within)];
+    let audience = prop_oneof![
+        Just(Audience::Zone),
+        entity_id().prop_map(Audience::ZoneExcept),
+        (0.0f32..100.0).prop_map(Audience::Within)
+    ];
     (point(), audience, packet_type(), payload())
         .prop_map(|(at, audience, kind, payload)| FrameEvent { at, audience, kind, payload })
 }

@@ -74,7 +74,7 @@ async fn a_new_master_asks_each_gateway_who_plays_there() {
     assert_eq!(asked(&mut bench.gateways[0]), 1);
     // A zone knows of a session whose gateway could not tell of it, since it was just entering.
     let (player, zone) = (PlayerId(42), ZoneId(1));
-    bench.hear_at(7_000, MasterMsg::Located { player, session: session(1, 3), zone });
+    bench.hear_at(7_000, located(player, session(1, 3), zone));
     bench.second_at(7_500);
     assert_eq!(asked(&mut bench.gateways[0]), 0);
     bench.second_at(8_000);

@@ -36,8 +36,11 @@ fn a_player_walks_over_and_back_and_is_never_out_of_sight() {
     assert_eq!(east.state(ANNA).zone, EAST);
     assert_eq!(east.entity(ANNA.into()).appearance.guild.as_ref().unwrap().id, GuildId(3));
     west.tell(Command::Arrived { player: ANNA });
-    let gone = |to| EventKind::ZoneChange { player: ANNA.into(), from: WEST, to };
-    assert_eq!((west.events(), east.events()), (vec![gone(EAST)], vec![gone(EAST)]));
+    let gone = EventKind::ZoneChange { player: ANNA.into(), from: WEST, to: EAST };
+    assert_eq!((west.events(), east.events()), (vec![gone.clone()], vec![gone.clone()]));
+    // Everybody in either zone hears of it, she herself only from the one that she is in now.
+    assert_eq!(gone.audience(WEST), Audience::ZoneExcept(ANNA.into()));
+    assert_eq!(gone.audience(EAST), Audience::Zone);
     west.steps(GHOST_REST - 1);
     assert!(west.is_here(ANNA));
     west.step();
@@ -49,6 +52,21 @@ fn a_player_walks_over_and_back_and_is_never_out_of_sight() {
     let (to, transfer) = east.transfer();
     arrive(&mut west, transfer, to);
     assert_eq!(west.state(ANNA).zone, WEST);
+}
+
+#[test]
+fn a_ghost_is_described_to_nobody_until_it_is_a_player_again() {
+    let (mut west, _) = pair();
+    west.world.frame();
+    let transfer = depart(&mut west);
+    let described = |stage: &mut Stage| {
+        let all = stage.world.frame().appearances.into_iter();
+        all.map(|(_, change, id, appearance)| (change, id, appearance.is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(described(&mut west), [(AppearanceChange::Quiet, ANNA.into(), false)]);
+    west.tell(Command::Return { transfer: Box::new(transfer) });
+    assert_eq!(described(&mut west), [(AppearanceChange::Announce, ANNA.into(), true)]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::command::*;
 use super::content::Content;
 use super::entity::{Entity, Look};
-use super::event::EventKind;
+use super::event::{Audience, EventKind};
 use super::*;
 use crate::geometry::Pose;
 use crate::ids::{Epoch, ItemId, Key};

@@ -18,10 +18,9 @@ use super::world::{World, blocking, tell};
 use crate::postgres::Cluster;
 use crate::server::within;
 
-/// Bots in the world while processes die.
-const BOTS: usize = 50;
-/// Bots in the world while processes are replaced.
-const PASSENGERS: usize = 16;
+/// Bots in the world while processes die, and while they are replaced; `THRONG_TEST_BOTS` sets both.
+const BOTS: u64 = 50;
+const PASSENGERS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_death_loses_or_doubles_anything() {
@@ -33,7 +32,7 @@ async fn no_death_loses_or_doubles_anything() {
     ));
     let database = blocking(|| Cluster::shared().database()).await;
     let mut world = World::start_on(&database, &[("zone-3", "zone")], &[]).await;
-    let crowd = Crowd::gather(&world, BOTS, seed).await;
+    let crowd = Crowd::gather(&world, bots(BOTS), seed).await;
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut deaths: BTreeMap<&str, u32> = BTreeMap::new();
     let began = tick::now();
@@ -67,7 +66,7 @@ async fn no_death_loses_or_doubles_anything() {
 async fn every_process_is_replaced_in_turn_and_nobody_logs_in_again() {
     let database = blocking(|| Cluster::shared().database()).await;
     let mut world = World::start_on(&database, &[], &[]).await;
-    let crowd = Crowd::gather(&world, PASSENGERS, 1).await;
+    let crowd = Crowd::gather(&world, bots(PASSENGERS), 1).await;
     for name in ["zone-1", "zone-2", "gateway-1", "gateway-2", "chat", "login", "master"] {
         let asked = tick::now();
         world.terminate(name);
@@ -78,7 +77,12 @@ async fn every_process_is_replaced_in_turn_and_nobody_logs_in_again() {
     world.until_calm().await;
     let records = crowd.disperse(&world).await;
     check(&database, &records).await;
-    for record in &records {
+    nobody_logged_in_again(&records);
+}
+
+/// Nobody had to begin a session of its own anew.
+pub fn nobody_logged_in_again(records: &[Record]) {
+    for record in records {
         assert_eq!(record.log_ins, 0, "{} has had to log in again", record.name);
     }
 }
@@ -88,20 +92,26 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
+/// How many bots play.
+fn bots(usually: u64) -> usize {
+    variable("THRONG_TEST_BOTS").unwrap_or(usually) as usize
+}
+
 /// Lets a random time pass, ms.
 async fn pass(chance: &mut ChaCha8Rng, millis: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(chance.random_range(millis))).await;
 }
 
 /// All the bots, at play.
-struct Crowd {
+pub struct Crowd {
     stop: watch::Sender<bool>,
     playing: Vec<JoinHandle<Bot>>,
     began: Instant,
 }
 
 impl Crowd {
-    async fn gather(world: &World, size: usize, seed: u64) -> Self {
+    /// Brings new bots in, and lets them play.
+    pub async fn gather(world: &World, size: usize, seed: u64) -> Self {
         let stop = watch::Sender::new(false);
         let gateways = vec![world.gateway("gateway-1"), world.gateway("gateway-2")];
         let coming = (0..size).map(|number| tokio::spawn(Bot::new(gateways.clone(), number, seed)));
@@ -115,7 +125,7 @@ impl Crowd {
     }
 
     /// Lets all come to rest, and then leave.
-    async fn disperse(self, world: &World) -> Vec<Record> {
+    pub async fn disperse(self, world: &World) -> Vec<Record> {
         let size = self.playing.len();
         let played = self.began.elapsed().as_secs_f32();
         self.stop.send_replace(true);
@@ -149,7 +159,7 @@ impl Crowd {
 }
 
 /// Compares the ledger with what everybody owns and was told, once nobody owns any player.
-async fn check(database: &str, records: &[Record]) {
+pub async fn check(database: &str, records: &[Record]) {
     let pool = PgPool::connect(database).await.unwrap();
     within("the last saves", async {
         let sql = "SELECT count(*) FROM players WHERE owner IS NOT NULL";

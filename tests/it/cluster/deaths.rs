@@ -232,6 +232,9 @@ async fn play_goes_on_without_a_master_and_the_next_one_knows_everything() {
     bob.hears("who is in charge?").await;
     ann.chat(ChatChannel::ChatWhisper, "Bob", "nobody").await.unwrap();
     bob.hears("nobody").await;
+    for name in ["login", "chat", "gateway-1", "gateway-2", "zone-1", "zone-2"] {
+        stays_ready_without_a_master(&world, name).await;
+    }
 
     let started = tick::now();
     world.run("master").await;
@@ -258,6 +261,21 @@ async fn play_goes_on_without_a_master_and_the_next_one_knows_everything() {
     let one_of_each =
         |_: &World, status: &super::world::Status| (status.players() == 2).then_some(());
     world.until("two players", one_of_each).await;
+}
+
+/// Waits until a process says that the master is away; it is ready all the time.
+async fn stays_ready_without_a_master(world: &World, name: &str) {
+    within(&format!("{name}: a word on the master"), async {
+        loop {
+            let answer = world.readiness(name).await;
+            assert_eq!(answer.status, 200, "{name}: {}", answer.body);
+            if answer.json()["warnings"][0] == "no master is linked" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    })
+    .await;
 }
 
 /// Seconds since a moment, for people to read.

@@ -1,12 +1,17 @@
-//! A zone server that hangs until its zones were given away, and then wakes up.
+//! A zone server that hangs until its zones were given away, and then wakes up; a master that hangs
+//! while newcomers come.
 
-use throng::client::Event;
+use std::time::Duration;
+
+use throng::client::{Client, ClientError, Event};
 use throng::geometry::Point;
+use throng::proto::ErrorCode;
 use throng::tick;
 
 use super::deaths::{plays_on, since};
-use super::world::{World, tell};
-use crate::player::Player;
+use super::world::{World, blocking, tell};
+use crate::player::{PASSWORD, Player};
+use crate::postgres::Cluster;
 use crate::server::within;
 
 /// What a zone logs that finds its lease lost.
@@ -75,4 +80,93 @@ async fn walk_undisturbed(player: &mut Player, x: f32) {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_master_that_hangs_newcomers_are_told_to_come_again() {
+    newcomers_of_a_master_that_hangs("kick").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_they_are_where_log_in_asks_the_master() {
+    newcomers_of_a_master_that_hangs("reject").await;
+}
+
+/// Whoever plays does not notice; who wants in gets a refusal, and is let in once the master wakes.
+async fn newcomers_of_a_master_that_hangs(duplicate: &str) {
+    let database = blocking(|| Cluster::shared().database()).await;
+    let world = World::start_on(&database, &[], &[("login.duplicate", duplicate)]).await;
+    let mut ann = world.player("gateway-1", "Ann").await;
+    let mut bob = world.player("gateway-2", "Bob").await;
+    ann.go(-10.0, 30.0).await;
+    bob.go(10.0, 30.0).await;
+    for player in [&mut ann, &mut bob] {
+        player.so_far().await;
+        player.sees(player.id).await;
+    }
+    let homes = [world.home(1).await, world.home(2).await, world.home(3).await];
+    let mut cid = Client::connect(world.gateway("gateway-1")).await.unwrap();
+    cid.register("Cid", PASSWORD).await.unwrap();
+
+    world.freeze("master");
+    // At first nobody knows that it hangs; later it is taken for dead.
+    for when in ["at once", "later"] {
+        let asked = tick::now();
+        let refused = comes_in(&mut cid);
+        let plays = async {
+            for x in [-12.0, 12.0, -8.0, 8.0] {
+                walk_undisturbed(if x < 0.0 { &mut ann } else { &mut bob }, x).await;
+            }
+        };
+        let (refused, ()) = tokio::join!(refused, plays);
+        let Err(ClientError::Refused { code, retry_after, .. }) = refused else {
+            panic!("Cid {when}: {refused:?}");
+        };
+        assert_eq!(code, ErrorCode::ErrorUnavailable);
+        assert!(retry_after.is_some(), "it is said when to come again");
+        tell(&format!(
+            "SIGSTOP of the master ({duplicate}): a newcomer {when} is refused within {}",
+            since(asked)
+        ));
+        until_taken_for_dead(&world).await;
+    }
+
+    let woken = tick::now();
+    world.thaw("master");
+    within("Cid's entry", async {
+        while let Err(error) = comes_in(&mut cid).await {
+            assert_eq!(error.code(), Some(ErrorCode::ErrorUnavailable), "{error}");
+        }
+    })
+    .await;
+    tell(&format!("SIGCONT: it is let in after {}", since(woken)));
+    world
+        .until("everything known again", |world, status| {
+            let all = ["login", "chat", "gateway-1", "gateway-2", "zone-1", "zone-2"];
+            let alive = all.iter().all(|name| status.state(world, name) == Some("alive"));
+            (alive && status.players() == 3).then_some(())
+        })
+        .await;
+    tell(&format!("  and it knows everything after {}", since(woken)));
+    for x in [-12.0, 12.0, -8.0, 8.0] {
+        walk_undisturbed(if x < 0.0 { &mut ann } else { &mut bob }, x).await;
+    }
+    assert_eq!([world.home(1).await, world.home(2).await, world.home(3).await], homes);
+}
+
+async fn comes_in(client: &mut Client) -> Result<(), ClientError> {
+    let login = client.login("Cid", PASSWORD).await?;
+    client.enter(&login.session_token).await.map(drop)
+}
+
+/// Waits until every process says that no master is linked.
+async fn until_taken_for_dead(world: &World) {
+    for name in ["login", "gateway-1", "gateway-2"] {
+        within(&format!("{name}: a master that is gone"), async {
+            while world.readiness(name).await.json()["warnings"].is_null() {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        })
+        .await;
+    }
 }

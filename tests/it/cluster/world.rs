@@ -17,6 +17,8 @@ use crate::postgres::Cluster;
 use crate::process::{Process, variable};
 use crate::server::{plain, within};
 
+use super::wires::{self, Wires};
+
 /// The small world, see there.
 const CONTENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/cluster/world.toml");
 
@@ -87,6 +89,26 @@ impl World {
         more: &[(&'static str, &'static str)],
         settings: &[(&str, &str)],
     ) -> Self {
+        let mut world = Self::plan(database, more, settings);
+        world.begin().await;
+        world
+    }
+
+    /// The usual processes with a wire between each two of them.
+    pub async fn start_wired(database: &str) -> (Self, Wires) {
+        let mut world = Self::plan(database, &[], &[("link.advertise", &wires::HERE.to_string())]);
+        let ports: Vec<_> = world.nodes.iter().map(|(name, node)| (*name, node.link)).collect();
+        let wires = Wires::lay(&ports).await;
+        world.begin().await;
+        (world, wires)
+    }
+
+    /// A cluster of which nothing runs yet.
+    fn plan(
+        database: &str,
+        more: &[(&'static str, &'static str)],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("cluster.secret"), "5".repeat(64)).expect("a file");
         let settings = SETTINGS.iter().chain(settings).copied().chain([("store.url", database)]);
@@ -95,10 +117,12 @@ impl World {
             let gateway = if *roles == "gateway" { reserve() } else { 0 };
             (*name, Node { roles, link: reserve(), gateway, process: None })
         });
-        let mut world = Self { folder, settings: settings.collect(), nodes: nodes.collect() };
-        world.spawn(&world.names());
-        world.until_whole().await;
-        world
+        Self { folder, settings: settings.collect(), nodes: nodes.collect() }
+    }
+
+    async fn begin(&mut self) {
+        self.spawn(&self.names());
+        self.until_whole().await;
     }
 
     /// The names of all processes, whether they run now or not.
@@ -108,7 +132,8 @@ impl World {
 
     /// Starts processes that do not run, all at once, and waits until they have opened their ports.
     pub fn spawn(&mut self, names: &[&'static str]) {
-        let master = self.nodes["master"].link;
+        let host = self.settings.get("link.advertise").map_or("127.0.0.1", String::as_str);
+        let master = &format!("{host}:{}", self.nodes["master"].link);
         let place = (self.folder.path(), &self.settings);
         let started: Vec<(&str, Result<Process, String>)> = std::thread::scope(|scope| {
             let spawned = self.nodes.iter().filter(|(name, _)| names.contains(name));
@@ -141,13 +166,17 @@ impl World {
     }
 
     async fn until_ready(&self, name: &str) {
-        let admin = self.process(name).addresses["admin"];
         let ready = async {
-            while http::get(admin, "/readyz").await.status != 200 {
+            while self.readiness(name).await.status != 200 {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
         within(&format!("readiness of {name}"), ready).await;
+    }
+
+    /// What a process says of its readiness.
+    pub async fn readiness(&self, name: &str) -> http::Response {
+        http::get(self.process(name).addresses["admin"], "/readyz").await
     }
 
     /// Starts a process again after its end, and waits until it is ready.
@@ -211,6 +240,27 @@ impl World {
         self.process("master").addresses["admin"]
     }
 
+    /// Has the operators send a zone to another server; what they are answered.
+    pub async fn send_zone(&self, zone: u64, server: &str) -> http::Response {
+        let file = self.folder.path().join("master/operator.token");
+        let token = std::fs::read_to_string(file).expect("the operators' token");
+        let body = serde_json::json!({ "server": server });
+        let path = format!("/zones/{zone}/move");
+        http::post(self.operators(), &path, Some(token.trim()), &body).await
+    }
+
+    /// How many players all zone servers together have.
+    pub async fn bodies(&self) -> u64 {
+        let mut sum = 0.0;
+        for (name, _) in self.nodes.iter().filter(|(_, node)| node.roles == "zone") {
+            let metrics = http::get(self.process(name).addresses["admin"], "/metrics").await.body;
+            let lines = metrics.lines().filter(|line| line.starts_with("throng_zone_players{"));
+            let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            sum += values.sum::<f64>();
+        }
+        sum as u64
+    }
+
     /// A new player at one of the gateways.
     pub async fn player(&self, gateway: &str, name: &str) -> Player {
         Player::new_at(self.gateway(gateway), name).await
@@ -265,14 +315,15 @@ impl Node {
         &self,
         name: &str,
         (folder, settings): (&std::path::Path, &BTreeMap<String, String>),
-        master: u16,
+        master: &str,
     ) -> Result<Process, String> {
         let mut command = Process::bare_command();
         command.args(["--role", self.roles]).current_dir(folder);
+        command.env(variable("name"), name);
         command.env(variable("data_dir"), folder.join(name));
         command.env(variable("ports.link"), self.link.to_string());
         command.env(variable("ports.gateway"), self.gateway.to_string());
-        command.env(variable("link.master"), format!("[\"127.0.0.1:{master}\"]"));
+        command.env(variable("link.master"), format!("[\"{master}\"]"));
         command.env(variable("link.secret_file"), folder.join("cluster.secret"));
         for (key, value) in settings {
             command.env(variable(key), value);
