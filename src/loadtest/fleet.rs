@@ -28,6 +28,7 @@ use super::report::{Machine, Report};
 use super::scrape::Look;
 use super::storm;
 use super::tally::{Live, Phase, Tally};
+use super::threads;
 use crate::client::ClientError;
 use crate::tick::now;
 
@@ -231,7 +232,8 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         [server, Process::own().spent(), database]
     };
     let look = || own.map(OwnServer::admins).and_then(|admins| Look::at(&admins));
-    let (looked, before) = (look(), used());
+    let threads = || server.as_ref().map(threads::spent).unwrap_or_default();
+    let (looked, before, threads_before) = (look(), used(), threads());
     let began = now();
     run.live.go_on(Phase::Measure);
     while began.elapsed() < *duration && run.live.inside.load(Relaxed) > 0 {
@@ -254,6 +256,7 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         server_memory: server.as_ref().and_then(Processes::memory),
         bots_cpu: bots_spent.map(|spent| spent.all),
         database_cpu: database_spent.map(|spent| spent.all),
+        threads: threads::shares(&threads_before, &threads(), seconds),
         came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
         empty_memory: own.and_then(|own| own.empty),
         ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),

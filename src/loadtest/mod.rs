@@ -33,6 +33,7 @@ mod scan;
 mod scrape;
 mod storm;
 mod tally;
+mod threads;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,15 @@ pub(super) struct Spent {
 }
 
 impl Spent {
+    /// That of a process's or a thread's `stat`.
+    pub(super) fn in_stat(stat: &str) -> Option<Self> {
+        // The second field is the program's name in brackets, whatever that holds.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let user: f64 = fields.next()?.parse().ok()?;
+        let system: f64 = fields.next()?.parse().ok()?;
+        Some(Self { all: (user + system) / CLOCK_TICKS, kernel: system / CLOCK_TICKS })
+    }
+
     /// What was spent from `before` on, as a share of one core over so many seconds.
     pub(super) fn since(self, before: Self, seconds: f64) -> Self {
         Self {
@@ -88,7 +97,7 @@ impl Process {
 
     /// Processor time so far.
     pub(super) fn spent(self) -> Option<Spent> {
-        spent_of(&self.stat()?)
+        Spent::in_stat(&self.stat()?)
     }
 
     /// Resident memory, bytes.
@@ -128,15 +137,6 @@ impl Processes {
     }
 }
 
-/// Processor time in a `/proc/<pid>/stat`.
-fn spent_of(stat: &str) -> Option<Spent> {
-    // The second field is the program's name in brackets, whatever that holds.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some(Spent { all: (user + system) / CLOCK_TICKS, kernel: system / CLOCK_TICKS })
-}
-
 /// The parent's number in a `/proc/<pid>/stat`.
 fn parent_of(stat: &str) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn what_the_kernel_tells_is_read() {
         let stat = "42 (a ) b) S 7 42 42 0 -1 4194304 900 0 0 0 250 50 0 0 20 0 9 0 123 456 789";
-        assert_eq!(spent_of(stat), Some(Spent { all: 3.0, kernel: 0.5 }));
+        assert_eq!(Spent::in_stat(stat), Some(Spent { all: 3.0, kernel: 0.5 }));
         assert_eq!(parent_of(stat), Some(7));
-        assert_eq!(spent_of("42 (cut) S 7"), None);
+        assert_eq!(Spent::in_stat("42 (cut) S 7"), None);
         assert_eq!(memory_of("Name:\tx\nVmRSS:\t   12 kB\n"), Some(12_288));
         assert_eq!(memory_of("Name:\tx\n"), None);
         let (before, after) = (Spent { all: 1.0, kernel: 0.5 }, Spent { all: 3.0, kernel: 1.5 });

@@ -60,6 +60,8 @@ pub struct Machine {
     pub empty_memory: Option<u64>,
     /// The processor time of the run's own database, share of one core.
     pub database_cpu: Option<f64>,
+    /// The server's processor time by kind of thread, shares of one core.
+    pub threads: BTreeMap<String, f64>,
     /// That server's ticks.
     pub ticks: Option<Ticks>,
 }

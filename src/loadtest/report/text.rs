@@ -27,6 +27,12 @@ impl fmt::Display for Report {
         if let Some(log_ins) = self.log_ins_per_second {
             writeln!(f, "  {:<12}{log_ins:>10.1} /s beside, in the second half", "log-ins")?;
         }
+        if !self.machine.threads.is_empty() {
+            let threads = self.machine.threads.iter();
+            let shares = threads.map(|(kind, share)| format!("{kind} {:.1}", share * 100.0));
+            let shares: Vec<String> = shares.collect();
+            writeln!(f, "  {:<12}{} % of a core", "threads", shares.join(", "))?;
+        }
         if let Some(share) = self.machine.database_cpu {
             writeln!(f, "  {:<12}{:>10.1} % of a core", "database", share * 100.0)?;
         }
