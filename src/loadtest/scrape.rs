@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Most bytes of an answer that are looked at.
 const ANSWER_MAX: u64 = 4 * 1_024 * 1_024;
 
-/// Seconds that all ticks took together.
-const TICK_SUM: &str = "throng_zone_tick_seconds_sum";
+/// How long ticks took.
+const TICK_SECONDS: &str = "throng_zone_tick_seconds";
 
 /// Whether a process says that it is ready.
 pub(super) fn is_ready(admin: SocketAddr) -> bool {
@@ -68,14 +68,14 @@ impl Look {
 
     /// What has happened between two looks.
     pub(super) fn ticks_until(&self, later: &Look) -> Option<Ticks> {
-        let spent = later.buckets("throng_zone_tick_seconds").less(&self.buckets_of_ticks());
+        let spent = later.buckets(TICK_SECONDS).less(&self.buckets_of_ticks());
         let lag = later
             .buckets("throng_zone_tick_lag_seconds")
             .less(&self.buckets("throng_zone_tick_lag_seconds"));
-        let overruns = "throng_zone_overruns_total";
+        let (overruns, all) = ("throng_zone_overruns_total", format!("{TICK_SECONDS}_sum"));
         Some(Ticks {
             count: spent.count(),
-            mean_ms: (later.sum(TICK_SUM) - self.sum(TICK_SUM)) * 1e3 / spent.count() as f64,
+            mean_ms: (later.sum(&all) - self.sum(&all)) * 1e3 / spent.count() as f64,
             p50_ms: spent.quantile(0.5)? * 1e3,
             p99_ms: spent.quantile(0.99)? * 1e3,
             lag_p99_ms: lag.quantile(0.99)? * 1e3,
@@ -86,7 +86,7 @@ impl Look {
     }
 
     fn buckets_of_ticks(&self) -> Buckets {
-        self.buckets("throng_zone_tick_seconds")
+        self.buckets(TICK_SECONDS)
     }
 
     /// The values of a metric, whatever its labels.
