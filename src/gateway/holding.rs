@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::outlet::ReliableLog;
 use super::pace::ByteBudget;
 use super::session::{Playing, State};
-use super::shard::{GatewayService, flush};
+use super::shard::{GatewayService, find, flush};
 use super::talk::{ConnRef, FromShard, How, Opening};
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
@@ -22,7 +22,7 @@ use crate::world::command::PlayerState;
 impl GatewayService {
     /// A session begins, or goes on, on a connection of this shard.
     pub(super) fn on_opening(&mut self, io: &mut Io<'_>, opening: Opening) {
-        let Some(place) = self.place(opening.conn) else {
+        let Some(conn) = find(&mut self.conns, opening.conn) else {
             // The client gave up meanwhile: the session's connection is lost before it began.
             let (log, received) = match opening.how {
                 How::Entered { .. } => (Box::default(), 0),
@@ -35,7 +35,6 @@ impl GatewayService {
         let config = &self.shared.config;
         let ticks = 1_000.0 / TICK_MS as f32;
         let mut eye = crate::geometry::Point::default();
-        let Some(Some(conn)) = self.conns.get_mut(place) else { return };
         let mut log = Box::new(ReliableLog::default());
         let mut missed = Vec::new();
         match how {
@@ -83,8 +82,8 @@ impl GatewayService {
         let id = conn.id;
         io.authenticated(id);
         io.limit_frames(id, limits::CLIENT_FRAME_MAX);
-        self.by_session.insert(session, place);
-        self.watch(zone, place);
+        self.by_session.insert(session, id.place());
+        self.watch(zone, id.place());
     }
 
     fn watch(&mut self, zone: ZoneId, place: usize) {

@@ -7,7 +7,7 @@
 use metrics::counter;
 
 use super::session::State;
-use super::shard::GatewayService;
+use super::shard::{GatewayService, find};
 use super::talk::{ConnRef, FromShard};
 use crate::ids::SessionRef;
 use crate::limits;
@@ -144,10 +144,8 @@ impl GatewayService {
         class: Class,
         cost: u32,
     ) -> Result<(), Refused> {
-        let limits = self.shared.rates.clone();
-        let Some(client) = self.conn(conn) else { return Ok(()) };
-        let heard = client.heard;
-        client.rates.check(&limits, class, cost, heard).map_err(|wait| {
+        let Some(client) = find(&mut self.conns, conn) else { return Ok(()) };
+        client.rates.check(&self.shared.rates, class, cost, client.heard).map_err(|wait| {
             let (code, message) = if class == Class::Chat {
                 (ErrorCode::ErrorMuted, "you speak too often")
             } else {

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use metrics::counter;
@@ -61,19 +62,23 @@ impl ReliableLog {
 pub(super) struct Shelf {
     counts: [Cell<u64>; table::TABLE.len()],
     unix_millis: Cell<u64>,
+    /// When the round of that reading began.
+    round: Cell<Option<Instant>>,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
         let counts = std::array::from_fn(|_| Cell::new(0));
-        Self { counts, unix_millis: Cell::new(unix_millis()) }
+        Self { counts, unix_millis: Cell::new(unix_millis()), round: Cell::new(None) }
     }
 }
 
 impl Shelf {
-    /// A round of the shard begins.
-    pub(super) fn set_clock(&self) {
-        self.unix_millis.set(unix_millis());
+    /// The shard's round is the one that began at `now`; read the clock if it is a new one.
+    pub(super) fn set_clock(&self, now: Instant) {
+        if self.round.replace(Some(now)) != Some(now) {
+            self.unix_millis.set(unix_millis());
+        }
     }
 
     fn count(&self, kind: PacketType) {

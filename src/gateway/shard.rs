@@ -35,9 +35,8 @@ use crate::protocol::{server, table};
 pub struct GatewayService {
     pub(super) index: usize,
     pub(super) shared: Shared,
+    /// By [`ConnId::place`].
     pub(super) conns: Vec<Option<Box<Conn>>>,
-    free: Vec<usize>,
-    by_conn: HashMap<ConnId, usize, RandomState>,
     pub(super) by_session: HashMap<SessionKey, usize, RandomState>,
     pub(super) feeds: BTreeMap<ZoneId, Feed>,
     /// Connections with an interest in a zone, by place.
@@ -68,8 +67,6 @@ impl GatewayService {
             index,
             shared,
             conns: Vec::new(),
-            free: Vec::new(),
-            by_conn: HashMap::default(),
             by_session: HashMap::default(),
             feeds: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -88,13 +85,8 @@ impl GatewayService {
         }
     }
 
-    pub(super) fn place(&self, conn: ConnId) -> Option<usize> {
-        self.by_conn.get(&conn).copied()
-    }
-
-    pub(super) fn conn(&mut self, conn: ConnId) -> Option<&mut Conn> {
-        let place = self.place(conn)?;
-        self.conns.get_mut(place)?.as_deref_mut()
+    pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        find(&mut self.conns, id)
     }
 
     pub(super) fn session_conn(&mut self, session: SessionKey) -> Option<&mut Conn> {
@@ -240,7 +232,7 @@ impl GatewayService {
             }
             ToShard::SendOff { session, conn, to } => self.on_send_off(io, session, conn, &to),
             ToShard::EndAll { reason, message, to } => {
-                let ids: Vec<ConnId> = self.by_conn.keys().copied().collect();
+                let ids: Vec<ConnId> = self.conns.iter().flatten().map(|conn| conn.id).collect();
                 for id in ids {
                     if let Some(to) = &to {
                         self.redirect_to(io, id, to);
@@ -294,6 +286,11 @@ impl GatewayService {
     }
 }
 
+/// Looks a connection up; free-standing, so that the service's other fields stay usable.
+pub(super) fn find(conns: &mut [Option<Box<Conn>>], id: ConnId) -> Option<&mut Conn> {
+    conns.get_mut(id.place())?.as_deref_mut().filter(|conn| conn.id == id)
+}
+
 /// Writes what waits for a connection; one that cannot take it is closed.
 pub(super) fn flush(io: &mut Io<'_>, conn: &mut Conn) {
     if conn.pending.is_empty() {
@@ -329,16 +326,14 @@ impl Service for GatewayService {
             outlet: Outlet::new(text, config.resume_packets, config.compress, self.shelf.clone()),
             pending: Vec::new(),
         });
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.conns.push(None);
-            self.conns.len() - 1
-        });
-        self.conns[place] = Some(conn);
-        self.by_conn.insert(id, place);
+        if self.conns.len() <= id.place() {
+            self.conns.resize_with(id.place() + 1, || None);
+        }
+        self.conns[id.place()] = Some(conn);
     }
 
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
-        self.shelf.set_clock();
+        self.shelf.set_clock(io.now());
         self.on_client_frame(io, conn, body);
     }
 
@@ -353,12 +348,13 @@ impl Service for GatewayService {
     fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
         debug!(conn = id.0, ?reason, "connection closed");
         self.lose_session(id);
-        let Some(place) = self.by_conn.remove(&id) else { return };
-        self.conns[place] = None;
-        for watchers in self.watchers.values_mut() {
-            watchers.retain(|watcher| *watcher != place);
+        if self.conn(id).is_none() {
+            return;
         }
-        self.free.push(place);
+        self.conns[id.place()] = None;
+        for watchers in self.watchers.values_mut() {
+            watchers.retain(|watcher| *watcher != id.place());
+        }
     }
 
     fn on_drained(&mut self, _io: &mut Io<'_>, _conn: ConnId) {
@@ -366,7 +362,7 @@ impl Service for GatewayService {
     }
 
     fn on_msgs(&mut self, io: &mut Io<'_>, msgs: &mut Vec<ToShard>) {
-        self.shelf.set_clock();
+        self.shelf.set_clock(io.now());
         self.report_again();
         let mut frames: SmallVec<[ZoneId; 16]> =
             msgs.iter().filter_map(ToShard::frame_of).collect();
@@ -388,7 +384,7 @@ impl Service for GatewayService {
     }
 
     fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant) {
-        self.shelf.set_clock();
+        self.shelf.set_clock(io.now());
         for (conn, reason, message) in self.overdue(now) {
             self.send_away(io, conn, reason, message);
         }

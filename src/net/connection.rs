@@ -1,11 +1,9 @@
-//! One connection: its writing half, the start of a frame, what waits for it, and how it ends.
+//! One connection: what carries it, the start of a frame, what waits for it, and how it ends.
 //!
 //! Only the shard's table uses it. Idle it is a few hundred bytes; every buffer in it is there
 //! only while something is in it.
 
 use std::io;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
@@ -14,7 +12,7 @@ use super::assembler::Assembler;
 use super::gate::Admission;
 use super::outbound::Outbound;
 use super::shard::Seat;
-use super::transport::Writer;
+use super::transport::Wire;
 use super::{CloseReason, ConnectionLimits};
 
 /// Most bytes of plain text in a TLS record, and most that a record adds.
@@ -32,8 +30,8 @@ pub(super) struct Held {
 
 /// One connection.
 pub(super) struct Connection {
-    /// To the client.
-    pub writer: Writer,
+    /// To the client and from it.
+    pub wire: Wire,
     /// The session, where TLS is spoken.
     pub tls: Option<Box<ServerConnection>>,
     /// From the client.
@@ -42,12 +40,10 @@ pub(super) struct Connection {
     pub frame_since: Option<Instant>,
     /// What waits for the socket; encrypted where TLS is spoken.
     pub outbound: Outbound,
-    /// A writer task is at work.
-    pub draining: bool,
     /// It takes no more frames and writes.
     pub closing: Option<Closing>,
     /// See [`Held`].
-    pub held: Rc<Held>,
+    pub held: Held,
 }
 
 /// A connection's last moments.
@@ -61,18 +57,17 @@ pub(super) struct Closing {
 impl Connection {
     /// One that has just been let in.
     pub fn new(
-        writer: Writer,
+        wire: Wire,
         tls: Option<Box<ServerConnection>>,
         assembler: Assembler,
-        held: Rc<Held>,
+        held: Held,
     ) -> Self {
         Self {
-            writer,
+            wire,
             tls,
             assembler,
             frame_since: None,
             outbound: Outbound::default(),
-            draining: false,
             closing: None,
             held,
         }
@@ -91,23 +86,23 @@ impl Connection {
         if !self.outbound.is_empty() {
             return Ok(0);
         }
-        match self.writer.try_write(bytes) {
+        match self.wire.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             outcome => outcome,
         }
     }
 
-    /// Ready once nothing waits; adds what the socket took to `taken`.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>, taken: &mut u64) -> Poll<io::Result<()>> {
+    /// Writes what the socket takes of what waits, adds that to `taken`, and tells whether nothing
+    /// waits any more.
+    pub fn flush(&mut self, taken: &mut u64) -> io::Result<bool> {
         while !self.outbound.is_empty() {
-            ready!(self.writer.poll_ready(cx))?;
-            match self.writer.write_ready(&mut self.outbound) {
+            match self.wire.flush(&mut self.outbound) {
                 Ok(count) => *taken += count as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        Poll::Ready(Ok(()))
+        Ok(true)
     }
 
     /// Which time-out of an open connection has passed.

@@ -5,12 +5,15 @@
 //! own one, on its own thread, so a service needs no lock.
 //!
 //! The way of a byte: [`listener`] accepts (asks [`gate`]), [`shard`] gives the connection to the
-//! shard with the fewest, `worker` reads, `assembler` cuts frames, the service answers through
-//! [`Io`], `table` writes, `outbound` keeps what the socket did not take.
+//! shard with the fewest, `worker` waits for its events, `table` reads, `assembler` cuts frames,
+//! `dispatch` calls the service, which answers through [`Io`], `table` writes, `outbound` keeps what
+//! the socket did not take. `doorbell` wakes a shard for what is not a socket.
 
 mod assembler;
 pub mod config;
 mod connection;
+mod dispatch;
+mod doorbell;
 pub mod gate;
 pub mod listener;
 mod outbound;
@@ -39,6 +42,19 @@ use table::Table;
 /// A connection within its shard; never used again there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// Its place among the shard's connections: small, and another's after its end. A service may
+    /// keep what it knows of a connection in a list by this.
+    pub fn place(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// How many connections have had the place, this one included.
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
 
 /// How bytes become frames on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

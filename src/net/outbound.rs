@@ -1,7 +1,7 @@
 //! Bytes that wait for a client's socket, in order, and how long the oldest has waited.
 //!
 //! Filled by the connection table when a socket takes less than was written, emptied by the
-//! connection's writer task. Empty, which is nearly always, it owns no memory.
+//! shard's worker when the socket has room. Empty, which is nearly always, it owns no memory.
 
 use std::time::Instant;
 

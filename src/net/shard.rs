@@ -156,15 +156,12 @@ pub fn spawn_shards<S: Service>(
     let start = |index: usize| {
         let (to_inbox, inbox) = mpsc::channel(inbox);
         let (to_newcomers, newcomers) = mpsc::channel(NEWCOMERS);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("an event queue for an I/O shard");
+        let watch = worker::Watch::new().expect("an event queue for an I/O shard");
         let (make, stop, end) = (make.clone(), stop.clone(), End(end.clone()));
         let thread = move || {
             let _end = end;
             let queues = worker::Queues { inbox, newcomers, stop };
-            worker::run(&runtime, make(index), limits, queues);
+            worker::run(make(index), limits, watch, queues);
         };
         std::thread::Builder::new()
             .name(format!("io-{index}"))

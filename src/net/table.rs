@@ -1,24 +1,23 @@
 //! The connections of one shard: which there are, what is written to them, and how they end.
 //!
-//! The worker and, through `Io`, its service use it, always from the shard's own thread and never
-//! across an await. It calls nobody back: what is to happen next (a writer task, an `on_close`)
-//! it leaves in [`Table::next_event`].
+//! The worker and, through `Io`, its service use it, always from the shard's own thread. It calls
+//! nobody back: what is to happen next (a flush, an `on_close`) it leaves in
+//! [`Table::next_event`].
 
+mod reading;
 mod sealed;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 
-use super::assembler::{Assembler, Body};
+pub(super) use self::reading::{Next, What};
+use super::assembler::Assembler;
 use super::connection::{Closing, Connection, Held};
 use super::tally::Tally;
-use super::transport::Writer;
-use super::{CloseReason, ConnId, ConnectionLimits, FrameFault, Written};
+use super::transport::Wire;
+use super::{CloseReason, ConnId, ConnectionLimits, Written};
 
 /// For the flush of a closing connection; with the sweep that enforces it two seconds at most.
 const CLOSE_FLUSH: Duration = Duration::from_secs(1);
@@ -31,69 +30,53 @@ const LINGER_BYTES: usize = 256 * 1_024;
 /// bytes: entering a crowd is told at once, to clients that are not slow.
 const IDLE_BURST: usize = 4;
 
-/// The writing half of a connection whose end was sent.
+/// A connection whose end was sent.
 struct Lingering {
-    writer: Writer,
+    wire: Wire,
     until: Instant,
     left: usize,
+    _held: Held,
+}
+
+/// What a place of the table holds.
+#[derive(Default)]
+enum Entry {
+    #[default]
+    Vacant,
+    Open(Connection),
+    Lingering(Lingering),
 }
 
 #[derive(Default)]
 struct Slot {
     generation: u32,
-    connection: Option<Connection>,
+    /// It has its turn to be read without an event.
+    in_line: bool,
+    /// The client's end is among what there is to read.
+    hung_up: bool,
+    entry: Entry,
 }
 
 /// What the worker has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Start a writer task.
-    Drain(ConnId),
+    /// Flush a place whose wire must be asked when it takes more.
+    Flush(usize),
     /// Call `on_close`; the connection is out of the table.
     Closed(ConnId, CloseReason),
-}
-
-/// What a connection's input has come to.
-pub(super) enum Next<'i> {
-    /// A frame.
-    Frame(Body<'i>),
-    /// A frame that is not allowed.
-    Fault(FrameFault),
-    /// More is needed, or the connection takes nothing any more.
-    Nothing,
-}
-
-/// What to do with bytes that were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
-    /// Cut them into frames.
-    Plain,
-    /// Decrypt them first.
-    Sealed,
-    /// Throw them away.
-    Ignored,
-    /// Nobody cares; stop reading.
-    Over,
-}
-
-/// The outcome of a writer task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drained {
-    /// Nothing waits any more.
-    All,
-    /// The connection is gone.
-    Gone,
 }
 
 /// All connections of one shard.
 pub(super) struct Table {
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    free: Vec<usize>,
     live: usize,
+    lingering: usize,
     limits: ConnectionLimits,
-    to_drain: Vec<ConnId>,
+    to_flush: Vec<usize>,
     finished: Vec<ConnId>,
-    lingering: BTreeMap<ConnId, Lingering>,
+    /// Places that are read without an event, in turn; each is in it at most once.
+    line: Vec<usize>,
     /// TLS records on their way from rustls to a socket; empty between calls.
     sealed: Vec<u8>,
     /// When the current round began.
@@ -109,34 +92,40 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             live: 0,
+            lingering: 0,
             limits,
-            to_drain: Vec::new(),
+            to_flush: Vec::new(),
             finished: Vec::new(),
-            lingering: BTreeMap::new(),
+            line: Vec::new(),
             sealed: Vec::new(),
             now: crate::tick::now(),
             tally: Tally::new(),
         }
     }
 
-    /// Takes a connection in.
+    /// The place that the next connection gets.
+    pub fn next_place(&self) -> usize {
+        self.free.last().copied().unwrap_or(self.slots.len())
+    }
+
+    /// Takes a connection in, at [`Self::next_place`].
     pub fn insert(
         &mut self,
-        writer: Writer,
+        wire: Wire,
         tls: Option<Box<ServerConnection>>,
         assembler: Assembler,
-        held: Rc<Held>,
+        held: Held,
     ) -> ConnId {
-        let connection = Connection::new(writer, tls, assembler, held);
-        let index = self.free.pop().unwrap_or_else(|| {
+        let place = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
-            (self.slots.len() - 1) as u32
+            self.slots.len() - 1
         });
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.slots[place];
         slot.generation += 1;
-        slot.connection = Some(connection);
+        slot.hung_up = false;
+        slot.entry = Entry::Open(Connection::new(wire, tls, assembler, held));
         self.live += 1;
-        conn_id(slot, index as usize)
+        conn_id(slot, place)
     }
 
     /// Connections whose `on_close` has not come.
@@ -146,13 +135,19 @@ impl Table {
 
     /// Whether nothing is left, neither a lingering socket nor a bridge with last words to send.
     pub fn is_quiet(&self) -> bool {
-        self.live == 0 && self.lingering.is_empty()
+        self.live == 0 && self.lingering == 0
     }
 
     /// A connection, closing ones among them.
     pub fn get(&self, conn: ConnId) -> Option<&Connection> {
-        let slot = self.slots.get(conn.0 as u32 as usize)?;
-        if slot.generation == (conn.0 >> 32) as u32 { slot.connection.as_ref() } else { None }
+        match self.slots.get(conn.place())? {
+            Slot { generation, entry: Entry::Open(connection), .. }
+                if *generation == conn.generation() =>
+            {
+                Some(connection)
+            }
+            _ => None,
+        }
     }
 
     /// A connection that is not closing.
@@ -194,28 +189,34 @@ impl Table {
         if taken == bytes.len() {
             return Written::All;
         }
-        connection.outbound.push(&bytes[taken..], self.now);
-        if !std::mem::replace(&mut connection.draining, true) {
-            self.to_drain.push(conn);
+        if connection.outbound.is_empty() && connection.wire.must_be_asked() {
+            self.to_flush.push(conn.place());
         }
+        connection.outbound.push(&bytes[taken..], self.now);
         Written::Waiting
     }
 
-    /// For the writer task: ready once nothing waits.
-    pub fn poll_drain(&mut self, conn: ConnId, cx: &mut Context<'_>) -> Poll<Drained> {
-        let Some(connection) = find(&mut self.slots, conn) else {
-            return Poll::Ready(Drained::Gone);
-        };
-        if ready!(connection.poll_flush(cx, &mut self.tally.bytes_out)).is_err() {
-            self.broken(conn);
-            return Poll::Ready(Drained::Gone);
+    /// Writes what a place takes of what waits there. Gives the connection if that was the last of
+    /// it and it stays open.
+    pub fn flush(&mut self, place: usize) -> Option<ConnId> {
+        let slot = self.slots.get_mut(place)?;
+        let conn = conn_id(slot, place);
+        let Entry::Open(connection) = &mut slot.entry else { return None };
+        if connection.outbound.is_empty() {
+            return None;
         }
-        connection.draining = false;
-        if connection.closing.is_some() {
-            self.finished.push(conn);
-            return Poll::Ready(Drained::Gone);
+        match connection.flush(&mut self.tally.bytes_out) {
+            Ok(false) => None,
+            Ok(true) if connection.closing.is_none() => Some(conn),
+            Ok(true) => {
+                self.finished.push(conn);
+                None
+            }
+            Err(_) => {
+                self.broken(conn);
+                None
+            }
         }
-        Poll::Ready(Drained::All)
     }
 
     /// See `Io::limit_frames`.
@@ -246,78 +247,39 @@ impl Table {
     }
 
     /// The socket is of no use any more.
-    pub fn broken(&mut self, conn: ConnId) {
-        self.lingering.remove(&conn);
-        if let Some(connection) = find(&mut self.slots, conn) {
-            let until = self.now;
-            connection.closing.get_or_insert(Closing { reason: CloseReason::Peer, until });
-            self.finished.push(conn);
+    fn broken(&mut self, conn: ConnId) {
+        match self.slots.get_mut(conn.place()) {
+            Some(Slot { entry: Entry::Open(connection), .. }) => {
+                let until = self.now;
+                connection.closing.get_or_insert(Closing { reason: CloseReason::Peer, until });
+                self.finished.push(conn);
+            }
+            Some(Slot { entry: Entry::Lingering(_), .. }) => self.vacate(conn.place()),
+            _ => {}
         }
     }
 
     /// The client has sent its end.
     pub fn ended(&mut self, conn: ConnId) {
-        self.lingering.remove(&conn);
-        self.close(conn, CloseReason::Peer);
-    }
-
-    /// Bytes were read: what is to be done with them?
-    pub fn received(&mut self, conn: ConnId, count: usize) -> Input {
-        self.tally.bytes_in += count as u64;
-        if let Some(connection) = find(&mut self.slots, conn) {
-            return match connection {
-                Connection { closing: Some(_), .. } => Input::Ignored,
-                Connection { tls: Some(_), .. } => Input::Sealed,
-                _ => Input::Plain,
-            };
-        }
-        let Some(lingering) = self.lingering.get_mut(&conn) else {
-            return Input::Over;
-        };
-        lingering.left = lingering.left.saturating_sub(count);
-        if lingering.left == 0 {
-            self.lingering.remove(&conn);
-            return Input::Over;
-        }
-        Input::Ignored
-    }
-
-    /// The next frame of plain input.
-    pub fn next_frame<'i>(&mut self, conn: ConnId, input: &mut &'i [u8]) -> Next<'i> {
-        let now = self.now;
-        let Some(connection) = self.open(conn) else {
-            return Next::Nothing;
-        };
-        match connection.assembler.next(input) {
-            Ok(Some(body)) => {
-                connection.frame_since = None;
-                Next::Frame(body)
-            }
-            Ok(None) => {
-                if connection.assembler.is_partial() {
-                    connection.frame_since.get_or_insert(now);
-                }
-                Next::Nothing
-            }
-            Err(fault) => Next::Fault(fault),
+        match self.slots.get(conn.place()) {
+            Some(Slot { entry: Entry::Lingering(_), .. }) => self.vacate(conn.place()),
+            _ => self.close(conn, CloseReason::Peer),
         }
     }
 
-    /// Checks a body that came whole.
-    pub fn next_body<'i>(&mut self, conn: ConnId, body: &'i [u8]) -> Next<'i> {
-        let Some(connection) = self.open(conn) else {
-            return Next::Nothing;
-        };
-        match connection.assembler.check_body(body.len()) {
-            Ok(()) => Next::Frame(Body::Whole(body)),
-            Err(fault) => Next::Fault(fault),
-        }
+    /// A lingering connection's place is free again. Closing the socket takes it out of the event
+    /// queue; an event of it that was there already finds the next connection at the place with
+    /// nothing to read.
+    fn vacate(&mut self, place: usize) {
+        self.slots[place].entry = Entry::Vacant;
+        self.lingering -= 1;
+        self.free.push(place);
     }
 
     /// What the worker has to do next.
     pub fn next_event(&mut self) -> Option<Event> {
-        if let Some(conn) = self.to_drain.pop() {
-            return Some(Event::Drain(conn));
+        if let Some(place) = self.to_flush.pop() {
+            return Some(Event::Flush(place));
         }
         while let Some(conn) = self.finished.pop() {
             if let Some(reason) = self.remove(conn) {
@@ -329,22 +291,24 @@ impl Table {
 
     fn remove(&mut self, conn: ConnId) -> Option<CloseReason> {
         find(&mut self.slots, conn)?;
-        let index = conn.0 as u32;
-        let mut connection = self.slots[index as usize].connection.take()?;
-        self.free.push(index);
+        let place = conn.place();
+        let slot = &mut self.slots[place];
+        let Entry::Open(connection) = std::mem::take(&mut slot.entry) else { return None };
+        let Connection { mut wire, closing, held, .. } = connection;
         self.live -= 1;
-        let reason = connection.closing.map_or(CloseReason::Peer, |closing| closing.reason);
-        connection.writer.end(&reason);
+        let reason = closing.map_or(CloseReason::Peer, |closing| closing.reason);
+        wire.end(&reason);
         match reason {
-            CloseReason::Peer => {}
+            CloseReason::Peer => self.free.push(place),
             CloseReason::TooSlow => {
                 self.tally.slow += 1;
-                connection.writer.cut();
+                self.free.push(place);
             }
             _ => {
                 let until = self.now + LINGER;
-                let lingering = Lingering { writer: connection.writer, until, left: LINGER_BYTES };
-                self.lingering.insert(conn, lingering);
+                let lingering = Lingering { wire, until, left: LINGER_BYTES, _held: held };
+                slot.entry = Entry::Lingering(lingering);
+                self.lingering += 1;
             }
         }
         Some(reason)
@@ -354,32 +318,29 @@ impl Table {
     pub fn sweep(&mut self) {
         let mut late = Vec::new();
         let mut waiting = 0;
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(connection) = &slot.connection else { continue };
-            waiting += connection.outbound.len();
-            match &connection.closing {
-                Some(closing) if closing.until <= self.now => {
-                    self.finished.push(conn_id(slot, index));
-                }
-                Some(_) => {}
-                None => {
-                    if let Some(reason) = connection.overdue(self.now, &self.limits) {
-                        late.push((conn_id(slot, index), reason));
-                    }
+        for place in 0..self.slots.len() {
+            let slot = &self.slots[place];
+            match &slot.entry {
+                Entry::Vacant => {}
+                Entry::Lingering(lingering) if lingering.until <= self.now => self.vacate(place),
+                Entry::Lingering(_) => {}
+                Entry::Open(connection) => {
+                    waiting += connection.outbound.len();
+                    let reason = match &connection.closing {
+                        Some(closing) if closing.until <= self.now => {
+                            self.finished.push(conn_id(slot, place));
+                            None
+                        }
+                        Some(_) => None,
+                        None => connection.overdue(self.now, &self.limits),
+                    };
+                    late.extend(reason.map(|reason| (conn_id(slot, place), reason)));
                 }
             }
         }
         for (conn, reason) in late {
             self.close(conn, reason);
         }
-        let now = self.now;
-        self.lingering.retain(|_, lingering| {
-            let waits = lingering.until > now;
-            if !waits {
-                lingering.writer.cut();
-            }
-            waits
-        });
         self.tally.publish(waiting);
     }
 
@@ -396,18 +357,25 @@ impl Table {
     }
 
     fn ids(&self) -> Vec<ConnId> {
-        let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.connection.is_some());
-        live.map(|(index, slot)| conn_id(slot, index)).collect()
+        let slots = self.slots.iter().enumerate();
+        let open = slots.filter(|(_, slot)| matches!(slot.entry, Entry::Open(_)));
+        open.map(|(place, slot)| conn_id(slot, place)).collect()
     }
 }
 
-/// The id of what is in a slot now: the generation makes it another one for each connection.
-fn conn_id(slot: &Slot, index: usize) -> ConnId {
-    ConnId(u64::from(slot.generation) << 32 | index as u64)
+/// The id of what is at a place now: the generation makes it another one for each connection.
+fn conn_id(slot: &Slot, place: usize) -> ConnId {
+    ConnId(u64::from(slot.generation) << 32 | place as u64)
 }
 
 /// Looks a connection up; free-standing, so that the table's other fields stay usable.
 fn find(slots: &mut [Slot], conn: ConnId) -> Option<&mut Connection> {
-    let slot = slots.get_mut(conn.0 as u32 as usize)?;
-    if slot.generation == (conn.0 >> 32) as u32 { slot.connection.as_mut() } else { None }
+    match slots.get_mut(conn.place())? {
+        Slot { generation, entry: Entry::Open(connection), .. }
+            if *generation == conn.generation() =>
+        {
+            Some(connection)
+        }
+        _ => None,
+    }
 }

@@ -1,25 +1,29 @@
 //! What carries a connection's bytes: a plain socket, a socket under TLS, or a bridge to a
 //! WebSocket task.
 //!
-//! Listeners make a [`Transport`] and send it to a shard, whose thread opens it into the half that
-//! its reader task keeps and the half that the connection table writes to.
+//! Listeners make a [`Transport`] and send it to a shard, which opens it into a [`Wire`]: what its
+//! connection table reads from and writes to. Nothing in here ever waits.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream as StdStream};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
-use socket2::SockRef;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 
 use super::CloseReason;
+use super::outbound::Outbound;
 
 /// Chunks that wait between a shard and a WebSocket task, each way.
 pub(super) const BRIDGE_CHUNKS: usize = 8;
+
+/// Whether a part-filled read or write shows that a socket has no more now, and its next event will
+/// come; else only one that gets nothing shows it.
+pub(super) const PART_TELLS: bool = cfg!(not(windows));
 
 /// A connection on its way to a shard.
 #[derive(Debug)]
@@ -61,90 +65,122 @@ pub fn bridge() -> (Bridge, BridgeEnd) {
     (Bridge { bodies, chunks, closed }, end)
 }
 
-/// The half that the reader task keeps.
+/// An opened transport.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(super) enum Wire {
     /// Raw bytes, under TLS or not.
-    Socket(OwnedReadHalf),
-    /// Whole bodies.
-    Bridge(mpsc::Receiver<Bytes>),
+    Socket(TcpStream),
+    /// Whole bodies one way, chunks the other.
+    Bridge(Box<BridgeWire>),
 }
 
-/// The half that the connection table keeps.
+/// A bridge in use.
 #[derive(Debug)]
-pub(super) enum Writer {
-    /// Raw bytes, under TLS or not.
-    Socket(OwnedWriteHalf),
-    /// Chunks.
-    Bridge(Box<BridgeWriter>),
-}
-
-/// Writes chunks to a bridge.
-#[derive(Debug)]
-pub(super) struct BridgeWriter {
+pub(super) struct BridgeWire {
+    bodies: mpsc::Receiver<Bytes>,
     chunks: PollSender<Bytes>,
     closed: Option<oneshot::Sender<CloseReason>>,
+    /// Told when there is something to read again, or room to write.
+    bell: Waker,
+}
+
+/// What a wire had.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// So many raw bytes; they are in the buffer.
+    Bytes(usize),
+    /// One body.
+    Body(Bytes),
+    /// The client has closed.
+    End,
+    /// Nothing now; an event will tell when there is more.
+    Nothing,
 }
 
 impl Transport {
-    /// Opens it on the current thread's runtime.
-    pub(super) fn open(self) -> io::Result<(Reader, Writer, Option<Box<ServerConnection>>)> {
+    /// Opens it: a socket's events will come to `registry` under `token`, a bridge rings `bell`.
+    ///
+    /// # Errors
+    /// The event queue does not take the socket.
+    pub(super) fn open(
+        self,
+        registry: &Registry,
+        token: Token,
+        bell: impl FnOnce() -> Waker,
+    ) -> io::Result<(Wire, Option<Box<ServerConnection>>)> {
         let (stream, tls) = match self {
             Transport::Tcp(stream) => (stream, None),
             Transport::Tls(stream, tls) => (stream, Some(tls)),
             Transport::Bridge(Bridge { bodies, chunks, closed }) => {
                 let chunks = PollSender::new(chunks);
-                let writer = BridgeWriter { chunks, closed: Some(closed) };
-                return Ok((Reader::Bridge(bodies), Writer::Bridge(Box::new(writer)), None));
+                let wire = BridgeWire { bodies, chunks, closed: Some(closed), bell: bell() };
+                return Ok((Wire::Bridge(Box::new(wire)), None));
             }
         };
-        let (reader, writer) = TcpStream::from_std(stream)?.into_split();
-        Ok((Reader::Socket(reader), Writer::Socket(writer), tls))
+        let mut stream = TcpStream::from_std(stream);
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok((Wire::Socket(stream), tls))
     }
 }
 
-impl Writer {
+impl Wire {
+    /// Reads what is there, a socket's bytes into `buffer`.
+    ///
+    /// # Errors
+    /// It is of no use any more.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+        match self {
+            Wire::Socket(socket) => match until_not_interrupted(|| socket.read(buffer)) {
+                Ok(0) => Ok(Read::End),
+                Ok(count) => Ok(Read::Bytes(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+                Err(error) => Err(error),
+            },
+            Wire::Bridge(bridge) => {
+                let mut cx = Context::from_waker(&bridge.bell);
+                Ok(match bridge.bodies.poll_recv(&mut cx) {
+                    Poll::Ready(body) => body.map_or(Read::End, Read::Body),
+                    Poll::Pending => Read::Nothing,
+                })
+            }
+        }
+    }
+
     /// Writes what fits now.
-    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    /// `WouldBlock` if that is nothing; else it is of no use any more.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Writer::Socket(socket) => socket.try_write(bytes),
-            Writer::Bridge(bridge) => bridge.try_write(bytes),
+            Wire::Socket(socket) => until_not_interrupted(|| socket.write(bytes)),
+            Wire::Bridge(bridge) => bridge.write(bytes),
         }
     }
 
-    /// Ready when the next write may take something. One task at a time may wait.
-    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what fits of what waits, and tells how much that was.
+    ///
+    /// # Errors
+    /// `WouldBlock` if that is nothing, and an event will tell when to try again; else it is of no
+    /// use any more.
+    pub fn flush(&mut self, outbound: &mut Outbound) -> io::Result<usize> {
         match self {
-            Writer::Socket(socket) => socket.as_ref().poll_write_ready(cx),
-            Writer::Bridge(bridge) => bridge.chunks.poll_reserve(cx).map_err(|_| broken()),
-        }
-    }
-
-    /// After [`Writer::poll_ready`]: writes what fits of what waits.
-    pub fn write_ready(&mut self, outbound: &mut super::outbound::Outbound) -> io::Result<usize> {
-        match self {
-            Writer::Socket(socket) => {
-                let count = socket.try_write(outbound.bytes())?;
+            Wire::Socket(socket) => {
+                let count = until_not_interrupted(|| socket.write(outbound.bytes()))?;
                 outbound.taken(count);
                 Ok(count)
             }
-            Writer::Bridge(bridge) => {
-                let chunk = outbound.take().freeze();
-                let count = chunk.len();
-                bridge.chunks.send_item(chunk).map_err(|_| broken())?;
-                Ok(count)
-            }
+            Wire::Bridge(bridge) => bridge.flush(outbound),
         }
     }
 
     /// Tells the client that nothing follows. What a socket still has to say is sent.
     pub fn end(&mut self, reason: &CloseReason) {
         match self {
-            Writer::Socket(socket) => {
+            Wire::Socket(socket) => {
                 // Fails only if the client has gone already.
-                let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Write);
+                let _ = socket.shutdown(Shutdown::Write);
             }
-            Writer::Bridge(bridge) => {
+            Wire::Bridge(bridge) => {
                 if let Some(closed) = bridge.closed.take() {
                     // Fails only if the bridge's task has ended already.
                     let _ = closed.send(reason.clone());
@@ -153,17 +189,15 @@ impl Writer {
         }
     }
 
-    /// Ends a socket both ways, so that its reader comes to an end too.
-    pub fn cut(&self) {
-        if let Writer::Socket(socket) = self {
-            // Fails only if the client has gone already.
-            let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Both);
-        }
+    /// Whether it must be asked until it has nothing, or takes nothing, before it tells when that
+    /// has changed. A socket's event queue mostly knows.
+    pub fn must_be_asked(&self) -> bool {
+        matches!(self, Wire::Bridge(_)) || !PART_TELLS
     }
 }
 
-impl BridgeWriter {
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl BridgeWire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sender = self.chunks.get_ref().ok_or_else(broken)?;
         match sender.try_send(Bytes::copy_from_slice(bytes)) {
             Ok(()) => Ok(bytes.len()),
@@ -171,54 +205,30 @@ impl BridgeWriter {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(broken()),
         }
     }
+
+    fn flush(&mut self, outbound: &mut Outbound) -> io::Result<usize> {
+        match self.chunks.poll_reserve(&mut Context::from_waker(&self.bell)) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Err(broken()),
+            Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+        }
+        let chunk = outbound.take().freeze();
+        let count = chunk.len();
+        self.chunks.send_item(chunk).map_err(|_| broken())?;
+        Ok(count)
+    }
 }
 
 fn broken() -> io::Error {
     io::ErrorKind::BrokenPipe.into()
 }
 
-/// Waits until a new socket may be written to: before its first readiness event every write
-/// would be refused.
-pub(super) async fn writable(writer: &mut Writer) -> io::Result<()> {
-    match writer {
-        Writer::Socket(socket) => socket.writable().await,
-        Writer::Bridge(_) => Ok(()),
-    }
-}
-
-/// What a reader has got.
-pub(super) enum Read<'b> {
-    /// Raw bytes.
-    Bytes(&'b [u8]),
-    /// One body.
-    Body(Bytes),
-    /// The client has closed.
-    End,
-}
-
-impl Reader {
-    /// Reads what is there, a socket's bytes into `buffer`.
-    pub fn poll_read<'b>(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &'b mut [u8],
-    ) -> Poll<io::Result<Read<'b>>> {
-        match self {
-            Reader::Socket(socket) => {
-                let mut target = tokio::io::ReadBuf::new(buffer);
-                let socket = std::pin::Pin::new(socket);
-                // Unlike `try_read` this knows that a part-filled buffer means an empty socket,
-                // which saves a system call for each message.
-                ready!(tokio::io::AsyncRead::poll_read(socket, cx, &mut target))?;
-                let count = target.filled().len();
-                Poll::Ready(Ok(match count {
-                    0 => Read::End,
-                    _ => Read::Bytes(&buffer[..count]),
-                }))
-            }
-            Reader::Bridge(bodies) => {
-                Poll::Ready(Ok(ready!(bodies.poll_recv(cx)).map_or(Read::End, Read::Body)))
-            }
+/// Tries again what a signal has interrupted.
+fn until_not_interrupted<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }

@@ -79,6 +79,49 @@ async fn empty_and_oversized_frames_are_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn frames_are_handled_although_the_end_comes_with_them() {
+    let mut server = Server::start(1);
+    let address = server.listen(Framing::Length, |_| {});
+    // In one segment or in two, before the shard looks or after: nothing may be lost.
+    for round in 0..200u32 {
+        let mut client = connect(address).await;
+        let conn = server.opened().await;
+        let body = round.to_le_bytes();
+        soon(client.write_all(&[framed(&body), framed(b"last")].concat())).await.unwrap();
+        soon(client.shutdown()).await.unwrap();
+        assert_eq!(receive(&mut client).await.unwrap(), body);
+        assert_eq!(receive(&mut client).await.unwrap(), b"last");
+        assert_eq!(receive(&mut client).await, None);
+        assert_eq!(server.saw().await, Seen::Closed(conn, CloseReason::Peer));
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn who_sends_more_than_a_round_reads_is_read_to_the_end_and_delays_nobody() {
+    const FRAMES: u32 = 8_000;
+    // All of it may wait, so that the echo is never refused.
+    let limits = ConnectionLimits { outbound_bytes: 16 << 20, ..ConnectionLimits::default() };
+    let server = Server::start_with(1, limits, Gate::new(10, 10));
+    let address = server.listen(Framing::Length, |_| {});
+    let (mut reading, mut writing) = connect(address).await.into_split();
+    let flood = tokio::spawn(async move {
+        let frames: Vec<u8> = (0..FRAMES).flat_map(|i| framed(&[i as u8; 1_000])).collect();
+        soon(writing.write_all(&frames)).await.unwrap();
+        writing
+    });
+    let mut other = connect(address).await;
+    for i in 0..FRAMES {
+        assert_eq!(receive(&mut reading).await.unwrap(), [i as u8; 1_000]);
+        if i % 1_000 == 0 {
+            assert_eq!(ask(&mut other, b"meanwhile").await.unwrap(), b"meanwhile");
+        }
+    }
+    drop(soon(flood).await.unwrap());
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_frame_limit_can_be_raised() {
     let server = Server::start(1);
     let mut client = connect(server.listen(Framing::Length, |_| {})).await;
