@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::ids::ServerId;
 use crate::link::Outbox;
 use crate::msg::MasterMsg;
 use crate::msg::master::{ServerStatus, ZoneStatus};
@@ -27,6 +28,8 @@ pub struct StatusSource {
     pub hosted: watch::Receiver<Hosted>,
     /// Links that are up.
     pub links: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// Which process plays the master: another one knows nothing yet.
+    pub master: watch::Receiver<Option<ServerId>>,
     /// Whether the process takes nobody new any more.
     pub draining: watch::Receiver<bool>,
 }
@@ -49,7 +52,8 @@ impl StatusSource {
         status.draining = *self.draining.borrow_and_update();
     }
 
-    /// Waits until other zones run here than was told, or the process begins to drain.
+    /// Waits until other zones run here than was told, or another master is to be told, or the
+    /// process begins to drain.
     async fn changed(&mut self, told: &ServerStatus) {
         let same = |hosted: &Hosted| {
             let now = hosted.iter().map(|(hosted, _)| (hosted.zone, hosted.origin));
@@ -57,6 +61,7 @@ impl StatusSource {
         };
         tokio::select! {
             () = until(&mut self.hosted, |hosted| !same(hosted)) => {}
+            Ok(()) = self.master.changed() => {}
             () = until(&mut self.draining, |draining| *draining != told.draining) => {}
         }
     }
@@ -148,7 +153,7 @@ mod tests {
 
     fn nobody(server: u64) -> ServerStatus {
         ServerStatus {
-            server: crate::ids::ServerId(server),
+            server: ServerId(server),
             name: String::new(),
             roles: vec![],
             version: String::new(),
@@ -176,18 +181,20 @@ mod tests {
 
     #[tokio::test]
     async fn changes_are_told_at_once_and_the_rest_in_time() {
-        let (master, mut heard) = inbox(16, false);
+        let (to_master, mut heard) = inbox(16, false);
         let (hosts, hosted) = watch::channel(Vec::new());
         let (drains, draining) = watch::channel(false);
+        let (masters, master) = watch::channel(None);
         let source = |hosted, draining| StatusSource {
             clients: None,
             hosted,
             links: Box::new(|| 3),
+            master: master.clone(),
             draining,
         };
         let (never, stop) = (Duration::from_secs(3_600), CancellationToken::new());
         let slow = source(hosted.clone(), draining.clone());
-        let reporting = report_every(never, nobody(1), slow, master.clone(), stop.clone());
+        let reporting = report_every(never, nobody(1), slow, to_master.clone(), stop.clone());
         let reporting = tokio::spawn(reporting);
         let first = told(&mut heard).await;
         assert_eq!((first.links, first.zones.len(), first.draining), (3, 0, false));
@@ -195,6 +202,8 @@ mod tests {
         hosts.send_replace(vec![(zone, 0)]);
         let second = told(&mut heard).await;
         assert_eq!(second.zones, [ZoneStatus { zone: ZoneId(4), players: 0, origin: 9 }]);
+        masters.send_replace(Some(ServerId(2)));
+        assert_eq!(told(&mut heard).await.zones.len(), 1, "a new master hears of it at once");
         drains.send_replace(true);
         assert!(told(&mut heard).await.draining);
         stop.cancel();
@@ -202,10 +211,10 @@ mod tests {
         // Players alone are no reason to hurry, and watches may end.
         let (soon, stop) = (Duration::from_millis(1), CancellationToken::new());
         let quick = source(hosted, draining);
-        let reporting = tokio::spawn(report_every(soon, nobody(1), quick, master, stop.clone()));
+        let reporting = tokio::spawn(report_every(soon, nobody(1), quick, to_master, stop.clone()));
         assert_eq!(told(&mut heard).await.players, 0);
         hosts.send_replace(vec![(zone, 7)]);
-        drop((hosts, drains));
+        drop((hosts, drains, masters));
         while told(&mut heard).await.players != 7 {}
         stop.cancel();
         reporting.await.unwrap();

@@ -98,8 +98,9 @@ impl Gateway {
     }
 
     /// Puts a token back into the store, and then tells its client to try again.
-    fn put_back(&self, conn: ConnRef, sequence: u64, resuming: Resuming, denial: Denial) {
+    fn put_back(&mut self, conn: ConnRef, sequence: u64, resuming: Resuming, denial: Denial) {
         let (store, found) = (self.store.clone(), self.found.clone());
+        self.tokens += 1;
         tokio::spawn(async move {
             let Resuming { token_hash, record, .. } = resuming;
             if let Err(error) = store.put_resume(token_hash, record).await {

@@ -137,12 +137,13 @@ impl Gateway {
         stored
     }
 
-    /// Whether all were sent off, or the time is over.
+    /// Whether all were sent off and no token is on its way back, or the time is over.
     pub(super) fn has_drained(&self, now: Instant) -> bool {
         let Some(drain) = &self.drain else { return false };
         let here =
             |stage: &Stage| matches!(stage, Stage::Attached { .. } | Stage::Reattaching { .. });
         let all_gone = drain.waiting.is_empty()
+            && self.tokens == 0
             && !self.sessions.iter().any(|(_, session)| here(&session.stage));
         if now >= drain.until && !all_gone {
             warn!(left = drain.waiting.len(), "the time to drain is over");

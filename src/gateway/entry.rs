@@ -110,6 +110,10 @@ impl Gateway {
             token_stored: None,
             stage: Stage::Entering(Box::new(entering)),
         });
+        if self.drain.is_some() {
+            // The store was asked before, and nobody who comes now would be sent off.
+            return self.fail_entry(key, Denial::DRAINS);
+        }
         self.claim(key);
     }
 
@@ -182,8 +186,14 @@ impl Gateway {
                 warn!(%error, "player could not be read");
                 self.fail_entry(session, Denial::NO_DATABASE);
             }
-            Found::Token { asked, result } => self.on_token_found(asked, result),
-            Found::PutBack { conn, sequence, denial } => self.deny(conn, sequence, true, denial),
+            Found::Token { asked, result } => {
+                self.tokens -= 1;
+                self.on_token_found(asked, result);
+            }
+            Found::PutBack { conn, sequence, denial } => {
+                self.tokens -= 1;
+                self.deny(conn, sequence, true, denial);
+            }
         }
     }
 

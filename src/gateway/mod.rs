@@ -127,6 +127,8 @@ struct Gateway {
     absent: VecDeque<SessionKey>,
     certainty: Certainty,
     found: mpsc::Sender<Found>,
+    /// Resume tokens that the store is asked for, or given back, and has not answered for.
+    tokens: usize,
     /// Where newcomers are sent, best first.
     servers: Arc<Vec<GameServer>>,
     /// Set once the process stops.
@@ -190,6 +192,7 @@ impl Gateway {
             absent: VecDeque::new(),
             certainty: Certainty::new(now()),
             found,
+            tokens: 0,
             servers: Arc::default(),
             drain: None,
             beats: 0,

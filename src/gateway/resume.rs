@@ -98,6 +98,7 @@ impl Gateway {
         }
         let Some(key) = self.sessions.by_token(&token_hash) else {
             let (store, found) = (self.store.clone(), self.found.clone());
+            self.tokens += 1;
             tokio::spawn(async move {
                 let result = store.take_resume(token_hash, unix_millis()).await;
                 // Fails only if the gateway has ended.

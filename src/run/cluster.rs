@@ -44,6 +44,8 @@ pub(super) struct Parts {
     /// All zones of the world, with their names.
     pub(super) world: Vec<(ZoneId, Key)>,
     pub(super) readiness: Readiness,
+    /// Says which process plays the master.
+    pub(super) mastered: watch::Sender<Option<ServerId>>,
     /// Cancelled when the master has this process drain.
     pub(super) drain: CancellationToken,
 }
@@ -55,8 +57,9 @@ pub(super) struct Cluster {
     /// Who plays the master and chat, as the switches are set.
     master: Option<ServerId>,
     chat: Option<ServerId>,
-    /// Whether there was ever a master: play goes on without one.
-    met_master: bool,
+    /// Whether a master has ever told the cluster of this process: play goes on without one, and
+    /// before that nobody is sent here.
+    listed: bool,
     /// Where each zone runs, as the directory says.
     zones: BTreeMap<ZoneId, ServerId>,
     /// Peers that have not been told the newest of what this process hosts.
@@ -69,7 +72,7 @@ impl Cluster {
         let cluster = Self {
             roster: Roster::new(parts.server, &parts.roles, parts.started_at),
             master: own(Role::Master),
-            met_master: parts.roles.has(Role::Master),
+            listed: parts.links.is_none() || parts.roles.has(Role::Master),
             chat: own(Role::Chat),
             zones: BTreeMap::new(),
             untold: BTreeSet::new(),
@@ -176,6 +179,10 @@ impl Cluster {
     /// Links with whoever this process has something to say to.
     fn on_members(&mut self, members: Vec<Member>) {
         let Some(links) = &self.parts.links else { return };
+        if !self.listed && members.iter().any(|member| member.server == self.parts.server) {
+            self.listed = true;
+            self.report_missing();
+        }
         for member in members {
             if talk(&self.parts.roles, &member.roles) {
                 links.connect(member);
@@ -238,7 +245,7 @@ impl Cluster {
         let master = self.roster.chosen(Role::Master);
         if master != self.master {
             self.master = master;
-            self.met_master |= master.is_some();
+            self.parts.mastered.send_replace(master);
             let own = wiring.own.master.clone();
             wiring.switches.master.set(self.way(master, Address::Master, own));
             self.present_to(Role::Master, master);
@@ -261,9 +268,11 @@ impl Cluster {
     fn report_missing(&self) {
         let plays = |role| self.parts.roles.has(role);
         let (mut missing, mut away) = (Vec::new(), Vec::new());
-        if self.master.is_none() {
-            let list = if self.met_master { &mut away } else { &mut missing };
-            list.push("no master is linked".to_owned());
+        match (self.master, self.listed) {
+            (None, true) => away.push("no master is linked".to_owned()),
+            (None, false) => missing.push("no master is linked".to_owned()),
+            (Some(_), false) => missing.push("the master does not know this server yet".to_owned()),
+            (Some(_), true) => {}
         }
         if plays(Role::Gateway) {
             if self.chat.is_none() {

@@ -143,6 +143,7 @@ impl Process {
         let (hosting, hosted) = watch::channel(Vec::new());
         let running = self.start(&wiring, &inner, inboxes, &mut clients, hosting)?;
         let Running { node, master, host, gateway, shards } = running;
+        let (mastered, played) = watch::channel(None);
         let cluster = Cluster::new(cluster::Parts {
             server: self.server,
             roles: self.roles.clone(),
@@ -160,12 +161,13 @@ impl Process {
                 .map(|zone| (zone.id, zone.name.clone()))
                 .collect(),
             readiness: readiness.clone(),
+            mastered,
             drain: stop.clone(),
         });
         self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
         let zones_here = hosted.clone();
         let (drains, draining) = watch::channel(false);
-        self.report_status(&wiring, &clients, links.as_ref(), hosted, draining);
+        self.report_status(&wiring, &clients, links.as_ref(), (hosted, played, draining));
         for role in self.roles.iter() {
             readiness.started(role);
         }
@@ -249,14 +251,13 @@ impl Process {
         Ok((Some(links), events))
     }
 
-    /// Tells the master how this process is, once a second and when its zones change.
+    /// Tells the master how this process is, once a second and when something changes.
     fn report_status(
         &self,
         wiring: &Wiring,
         clients: &Clients,
         links: Option<&Links>,
-        hosted: watch::Receiver<zone::host::Hosted>,
-        draining: watch::Receiver<bool>,
+        (hosted, master, draining): Watched,
     ) {
         let ports = &self.config.ports;
         let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
@@ -290,6 +291,7 @@ impl Process {
             clients: self.roles.has(Role::Gateway).then(|| Box::new(clients) as _),
             hosted,
             links: Box::new(up),
+            master,
             draining,
         };
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
@@ -358,6 +360,10 @@ impl Process {
         SocketAddr::new(self.config.ports.bind, port)
     }
 }
+
+/// What is watched of this process for the master: its zones, who that is, whether it drains.
+type Watched =
+    (watch::Receiver<zone::host::Hosted>, watch::Receiver<Option<ServerId>>, watch::Receiver<bool>);
 
 /// What starting the roles leaves for the others.
 struct Running {

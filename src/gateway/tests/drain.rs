@@ -110,6 +110,25 @@ async fn nobody_new_is_let_in_by_a_gateway_that_goes() {
 }
 
 #[tokio::test]
+async fn whose_token_is_looked_up_when_the_drain_begins_gets_it_back() {
+    let mut desk = Desk::open(64).await;
+    let (_, asked) = desk.crashed_elsewhere().await;
+    let (conn, token_hash) = (asked.conn, asked.token_hash);
+    desk.gateway.on_resume(asked);
+    desk.gateway.on_message(GatewayMsg::Servers(vec![server(6)]));
+    desk.gateway.begin_to_drain();
+    assert!(!desk.gateway.has_drained(now()), "the token is on its way");
+    desk.find().await;
+    assert!(!desk.gateway.has_drained(now()), "and now on its way back");
+    desk.find().await;
+    let (who, _, message, retry) = desk.put_off().await;
+    assert!(who == conn.conn && message.contains("another") && retry > 0, "{message}");
+    let there = desk.gateway.store.take_resume(token_hash, unix_millis()).await.unwrap();
+    assert!(there.is_some(), "another gateway finds it");
+    assert!(desk.gateway.has_drained(now()));
+}
+
+#[tokio::test]
 async fn without_another_gateway_clients_are_told_and_players_leave() {
     let mut desk = Desk::open(64).await;
     desk.play().await;

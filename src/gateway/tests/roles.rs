@@ -17,7 +17,7 @@ fn record(anna: PlayerId) -> ResumeRecord {
 
 impl Desk {
     /// Another gateway's session of Anna's, which is gone; what its client asks here.
-    async fn crashed_elsewhere(&mut self) -> (PlayerId, Asked) {
+    pub(super) async fn crashed_elsewhere(&mut self) -> (PlayerId, Asked) {
         let character =
             NewCharacter { zone: WEST, pose: Pose::default(), health: 1, power: 1, items: vec![] };
         let name = Name::parse("Anna").unwrap();

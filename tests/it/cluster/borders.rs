@@ -86,6 +86,7 @@ async fn a_thousand_crossings_lose_nothing() {
     };
     let Walk { mut gaps, mut ordinary, told, out_of_sight, asked_again, put_back, .. } = walked;
     assert_eq!(gaps.len(), WALKERS * LEGS, "each crossing once");
+    assert!(told <= gaps.len(), "{told} events of {} crossings: some came twice", gaps.len());
     let (p50, p99, most) = spread(&mut gaps);
     let count = gaps.len();
     tell(&format!("{count} crossings: own gap p50 {p50} ms, p99 {p99} ms, most {most} ms"));

@@ -103,7 +103,8 @@ impl Bot {
                     Ok(Err(error)) => self.settle(Err(error)).await,
                     Err(_) => {}
                 }
-                let heard = self.listen(Duration::from_millis(20)).await;
+                // In a crowd much waits to be taken.
+                let heard = self.listen(ANSWER).await;
                 self.settle(heard).await;
             }
         })
