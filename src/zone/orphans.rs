@@ -131,11 +131,12 @@ mod tests {
         let way = || crate::link::inbox(1, false).0;
         let (one, other) = (ServerId(1), ServerId(2));
         let (first, second) = (BTreeMap::from([(one, way())]), BTreeMap::from([(one, way())]));
+        let none = BTreeMap::new();
         let mut orphans = Orphans::default();
         let mut renewed =
             |players: &[ServerId], ways| orphans.renewed(&players.iter().copied().collect(), ways);
         assert_eq!(renewed(&[one, other], &first), []);
-        assert_eq!(renewed(&[one, other], &BTreeMap::new()), [], "it is gone");
+        assert_eq!(renewed(&[one, other], &none), [], "it is gone");
         assert_eq!(renewed(&[one, other], &second), [one], "it is back");
         assert_eq!(renewed(&[one], &second), []);
         assert_eq!(renewed(&[], &second), [], "it has nobody here any more");
