@@ -6,6 +6,7 @@
 
 mod account;
 mod cluster;
+mod database;
 mod demo;
 mod health;
 mod http;
@@ -148,7 +149,8 @@ enum Command {
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
         with 2 if nobody could enter or the options are wrong.\n\nExamples:\n  throng loadtest \
         --clients 500 --duration 30s\n  throng loadtest --scenario crowd --clients 200 \
-        --json\n  throng loadtest --start --pin --baseline --scenario walk --clients 2000\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
+        --json\n  throng loadtest --start --pin --baseline --scenario walk --clients 2000\n  throng loadtest --start --processes --postgres own --scenario \
+        walk --clients 500\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
     )]
     Loadtest(Box<loadtest::Options>),
     /// What `loadtest --baseline` starts to compare with
@@ -237,8 +239,17 @@ impl Cli {
     }
 }
 
-fn run_loadtest(options: loadtest::Options) -> Result<(), Fault> {
+/// What `--postgres` is given for a database that lasts as long as the command.
+const OWN_DATABASE: &str = "own";
+
+fn run_loadtest(mut options: loadtest::Options) -> Result<(), Fault> {
     let json = options.json;
+    let own = options.postgres.as_deref().filter(|url| *url == OWN_DATABASE);
+    let own = own.map(|_| database::Scratch::start()).transpose().map_err(Fault::NoTest)?;
+    options.database = match &own {
+        Some(own) => Some(loadtest::Database { url: own.url.clone(), pid: own.pid }),
+        None => options.postgres.clone().map(|url| loadtest::Database { url, pid: None }),
+    };
     let report = loadtest::run(options).map_err(Fault::NoTest)?;
     let text = if json { report.json().map_err(anyhow::Error::from)? } else { report.to_string() };
     say(text.trim_end());

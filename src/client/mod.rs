@@ -62,6 +62,7 @@ use std::time::{Duration, Instant};
 pub use error::ClientError;
 pub use packets::{ClientMessage, Event};
 pub use recovery::Recovery;
+pub(crate) use session::password_hash;
 pub use session::{Resumed, Session};
 pub use tls::Tls;
 pub use view::{SHOWN_LATE_MS, Seen, WorldView};

@@ -43,9 +43,21 @@ impl Cores {
         self.take(BOTS)
     }
 
+    /// Moves another process of this run, and what it starts from now on, to the bots' cores.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn move_to_bots(&self, pid: u32) -> anyhow::Result<()> {
+        pin(Some(pid), self.of(BOTS))
+    }
+
+    fn of(&self, whose: fn(usize) -> bool) -> impl Iterator<Item = usize> + '_ {
+        let mine = self.0.iter().enumerate().filter(move |(place, _)| whose(*place));
+        mine.map(|(_, core)| *core)
+    }
+
     fn take(&self, whose: fn(usize) -> bool) -> anyhow::Result<()> {
-        let mine = self.0.iter().enumerate().filter(|(place, _)| whose(*place));
-        pin(mine.map(|(_, core)| *core))
+        pin(None, self.of(whose))
     }
 }
 
@@ -57,11 +69,13 @@ fn allowed() -> anyhow::Result<Vec<usize>> {
 }
 
 #[cfg(target_os = "linux")]
-fn pin(cores: impl Iterator<Item = usize>) -> anyhow::Result<()> {
+fn pin(pid: Option<u32>, cores: impl Iterator<Item = usize>) -> anyhow::Result<()> {
+    use rustix::process::Pid;
     use rustix::thread::{CpuSet, sched_setaffinity};
     let mut set = CpuSet::new();
     cores.for_each(|core| set.set(core));
-    Ok(sched_setaffinity(None, &set)?)
+    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    Ok(sched_setaffinity(pid, &set)?)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -70,7 +84,7 @@ fn allowed() -> anyhow::Result<Vec<usize>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pin(_: impl Iterator<Item = usize>) -> anyhow::Result<()> {
+fn pin(_: Option<u32>, _: impl Iterator<Item = usize>) -> anyhow::Result<()> {
     bail!("--pin works on Linux only")
 }
 

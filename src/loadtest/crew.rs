@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 
-use super::bot::{Bot, Desk};
+use super::bot::{Bot, Desk, Moved};
 use super::entry::Arrived;
 use super::fleet::Run;
 use super::tally::Tally;
@@ -42,7 +42,7 @@ pub(super) struct Crew {
     /// Each bot's next moment, the soonest first.
     moments: BinaryHeap<Reverse<(Instant, usize)>>,
     buffer: Vec<u8>,
-    told: [u64; 4],
+    told: Moved,
 }
 
 impl Crew {
@@ -57,7 +57,7 @@ impl Crew {
             alive: 0,
             moments: BinaryHeap::new(),
             buffer: vec![0; READ_BUFFER],
-            told: [0; 4],
+            told: Moved::default(),
         }
     }
 
@@ -94,7 +94,13 @@ impl Crew {
         self.desk.phase.set(live.phase());
         self.desk.second_half.set(live.second_half.load(Relaxed));
         let moved = self.desk.moved.get();
-        let counters = [&live.packets_out, &live.packets_in, &live.updates_in, &live.bytes_in];
+        let counters = [
+            &live.packets_out,
+            &live.packets_in,
+            &live.updates_in,
+            &live.bytes_in,
+            &live.enters_in,
+        ];
         for ((counter, now), told) in counters.into_iter().zip(moved).zip(self.told) {
             if now > told {
                 counter.fetch_add(now - told, Relaxed);

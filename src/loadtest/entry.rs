@@ -21,6 +21,8 @@ use crate::proto::{self, ErrorCode};
 use crate::tick::unix_millis;
 use crate::token::TicketSigner;
 
+/// The login role's key in its data folder.
+pub(super) const KEY: &str = "login.key";
 /// The file of what is remembered, beside the key.
 const REMEMBERED: &str = "loadtest-accounts.json";
 /// What bots say they play on.
@@ -31,11 +33,31 @@ const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// What is kept from one run to the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Memory {
+pub(super) struct Memory {
     /// What the bots' posts lay around, so that the next run finds them in their places.
     middle: Option<[f32; 2]>,
     /// Player ids by name.
     ids: BTreeMap<String, u64>,
+}
+
+impl Memory {
+    /// Of nobody yet; posts lie around `middle`.
+    pub(super) fn around(middle: Point) -> Self {
+        Self { middle: Some([middle.x, middle.y]), ids: BTreeMap::new() }
+    }
+
+    /// Whose account a name is.
+    pub(super) fn know(&mut self, (name, player): (String, PlayerId)) {
+        self.ids.insert(name, player.0);
+    }
+
+    /// Writes it where a run with this key looks for it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn write(&self, key: &Path) -> anyhow::Result<()> {
+        Ok(std::fs::write(key.with_file_name(REMEMBERED), serde_json::to_string(self)?)?)
+    }
 }
 
 /// The way in for all bots of a run.
@@ -174,9 +196,23 @@ impl Door {
         Ok(inside)
     }
 
+    /// Logs in with the password and goes away: what costs the server a hash, and nothing else.
+    ///
+    /// # Errors
+    /// What the server said, or the network.
+    pub(super) async fn only_log_in(&self, name: &str) -> Result<(), ClientError> {
+        let mut client = Client::connect(self.login.clone()).await?;
+        client.login(name, &self.password).await.map(drop)
+    }
+
     /// Notes whose account a name is.
     pub(super) fn know(&self, name: &str, player: PlayerId) {
-        self.memory.lock().ids.insert(name.to_owned(), player.0);
+        self.memory.lock().know((name.to_owned(), player));
+    }
+
+    /// Whether it is known whose account a name is.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.memory.lock().ids.contains_key(name)
     }
 
     fn minted(&self, name: &str) -> Option<String> {

@@ -22,17 +22,20 @@ use super::entry::{Arrived, Door, Inside, pause_after};
 use super::ledger::Ledger;
 use super::options::Options;
 use super::own::OwnServer;
-use super::process::{Process, Spent};
+use super::process::{Process, Processes, Spent};
 use super::progress::Progress;
 use super::report::{Machine, Report};
 use super::scrape::Look;
 use super::storm;
 use super::tally::{Live, Phase, Tally};
+use super::threads;
 use crate::client::ClientError;
 use crate::tick::now;
 
-/// Bots that come in at once: less than half of the strangers that a server lets an address hold.
+/// Bots that come in at once: less than half of the strangers that a server lets an address hold ...
 const AT_THE_DOOR: usize = 40;
+/// ... and into a server of the run's own, which is told to let more: they share its commits.
+const AT_OWN_DOOR: usize = 200;
 /// How long a bot asks a busy server for entry.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// One bot in so many watches at most, once there are many ...
@@ -43,8 +46,12 @@ const WATCHERS: u32 = 128;
 const ALL_WATCH: u32 = 100;
 /// Time for what is under way to arrive after the last send.
 const DRAIN: Duration = Duration::from_secs(1);
-/// Time without anybody coming in after which the others are given up.
+/// When nobody has come into any view for so long, views are full.
+const VIEWS_FULL: Duration = Duration::from_millis(750);
+/// Time without anybody coming in after which the run is given up.
 const STUCK: Duration = Duration::from_secs(30);
+/// The longest that all may take to come into a server of the run's own, on top of `--ramp`.
+const SETUP: Duration = Duration::from_secs(120);
 
 /// What all bots of a run share.
 pub(super) struct Run {
@@ -69,12 +76,13 @@ pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<R
         posts: OnceLock::new(),
         watch_every: watch_every(clients),
         door: Door::new(&options),
-        gate: Semaphore::new(AT_THE_DOOR),
+        gate: Semaphore::new(if options.start { AT_OWN_DOOR } else { AT_THE_DOOR }),
         options,
     });
-    let fleet = if run.options.storms() { storms(&run)? } else { crews(&run)? };
+    let mut fleet = if run.options.storms() { storms(&run)? } else { crews(&run)? };
+    fleet.extend(storm_beside(&run)?);
     let mut progress = Progress::new(&run);
-    settle(&run, &mut progress);
+    settle(&run, &mut progress).inspect_err(|_| run.live.go_on(Phase::End))?;
     let (measured, machine) = measure(&run, own, &mut progress);
     let connected = run.live.inside.load(Relaxed);
     run.live.go_on(Phase::Drain);
@@ -139,6 +147,22 @@ fn storms(run: &Arc<Run>) -> anyhow::Result<Vec<Thread>> {
     (0..threads).map(storm).collect()
 }
 
+/// The thread of those who log in beside the bots, if there are any.
+fn storm_beside(run: &Arc<Run>) -> anyhow::Result<Option<Thread>> {
+    let Options { clients, storm, .. } = run.options;
+    let there = run.clone();
+    let rage = move || {
+        let desk = Rc::new(Desk::new(there));
+        let all = LocalSet::new();
+        for index in clients..clients + storm {
+            all.spawn_local(storm::log_in_beside(index as usize, desk.clone()));
+        }
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(all);
+        Ok(desk.tally.take())
+    };
+    (storm > 0).then(|| spawn("storm".to_owned(), rage)).transpose()
+}
+
 fn spawn(
     name: String,
     work: impl FnOnce() -> anyhow::Result<Tally> + Send + 'static,
@@ -197,14 +221,19 @@ async fn arrive(index: usize, desk: Rc<Desk>, entrances: Rc<Vec<Entrance>>) {
 /// Lets the bots play for the time that counts; gives how long that was, and what it has cost.
 fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (Duration, Machine) {
     let Options { target, port, duration, .. } = &run.options;
-    let server = match own {
-        Some(own) => Some(own.process()),
-        None => Process::listening_on(target, *port),
+    let server: Option<Processes> = match own {
+        Some(own) => Some(own.processes()),
+        None => Process::listening_on(target, *port).map(|process| vec![process].into()),
     };
-    let look = || own.and_then(OwnServer::admin).and_then(Look::at);
-    let used = |process: Option<Process>| process.and_then(Process::spent);
-    let looked = look();
-    let before = (used(server), used(Some(Process::own())));
+    let database = run.options.database.as_ref().and_then(|database| database.pid);
+    let used = || {
+        let database = database.and_then(|pid| Process::of(pid).family().spent());
+        let server = server.as_ref().and_then(Processes::spent);
+        [server, Process::own().spent(), database]
+    };
+    let look = || own.map(OwnServer::admins).and_then(|admins| Look::at(&admins));
+    let threads = || server.as_ref().map(threads::spent).unwrap_or_default();
+    let (looked, before, threads_before) = (look(), used(), threads());
     let began = now();
     run.live.go_on(Phase::Measure);
     while began.elapsed() < *duration && run.live.inside.load(Relaxed) > 0 {
@@ -215,16 +244,19 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
     }
     let measured = began.elapsed();
     let seconds = measured.as_secs_f64();
-    let share = |before: Option<Spent>, after: Option<Spent>| {
-        before.zip(after).map(|(before, after)| after.since(before, seconds))
+    let after = used();
+    let share = |whose: usize| {
+        let spent = before[whose].zip(after[whose]);
+        spent.map(|(before, after): (Spent, Spent)| after.since(before, seconds))
     };
-    let after = (used(server), used(Some(Process::own())));
-    let (server_spent, bots_spent) = (share(before.0, after.0), share(before.1, after.1));
+    let (server_spent, bots_spent, database_spent) = (share(0), share(1), share(2));
     let machine = Machine {
         server_cpu: server_spent.map(|spent| spent.all),
         server_kernel: server_spent.map(|spent| spent.kernel),
-        server_memory: server.and_then(Process::memory),
+        server_memory: server.as_ref().and_then(Processes::memory),
         bots_cpu: bots_spent.map(|spent| spent.all),
+        database_cpu: database_spent.map(|spent| spent.all),
+        threads: threads::shares(&threads_before, &threads(), seconds),
         came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
         empty_memory: own.and_then(|own| own.empty),
         ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),
@@ -233,10 +265,12 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
 }
 
 /// Waits until all bots are in and in their places, or no more of them will be.
-fn settle(run: &Run, progress: &mut Progress<'_>) {
+///
+/// # Errors
+/// If they come in too slowly, or nobody comes any more; says how many are in.
+fn settle(run: &Run, progress: &mut Progress<'_>) -> anyhow::Result<()> {
     let clients = u64::from(run.options.clients);
-    let storm = run.options.storms();
-    let mut last = (0, now());
+    let (mut last, began) = ((0, now()), now());
     let mut all_in: Option<Instant> = None;
     loop {
         let inside = run.live.inside.load(Relaxed) + run.live.failed.load(Relaxed);
@@ -244,13 +278,21 @@ fn settle(run: &Run, progress: &mut Progress<'_>) {
         if inside != last.0 {
             last = (inside, now());
         }
-        if arrived + run.live.failed.load(Relaxed) >= clients
-            || last.1.elapsed() > STUCK && !storm && all_in.is_none()
-        {
-            return;
+        if arrived + run.live.failed.load(Relaxed) >= clients {
+            fill_views(run, progress);
+            return Ok(());
         }
         if inside >= clients && all_in.get_or_insert_with(now).elapsed() > run.options.warm_up {
-            return;
+            return Ok(());
+        }
+        let (stuck, took) = (last.1.elapsed() > STUCK, began.elapsed());
+        if all_in.is_none() && (stuck || run.options.start && took > run.options.ramp + SETUP) {
+            bail!(
+                "only {inside} of {clients} bots are in after {:.0} s{}: a run of fewer would \
+                 measure something else",
+                took.as_secs_f64(),
+                if stuck { ", and no more come" } else { "" }
+            );
         }
         pause(Duration::from_millis(250));
         let (what, share) = if inside < clients {
@@ -259,6 +301,25 @@ fn settle(run: &Run, progress: &mut Progress<'_>) {
             ("walking", arrived as f64 / clients as f64)
         };
         progress.show(what, share);
+    }
+}
+
+/// Waits until everybody's view is full: a crowd's takes seconds within the bandwidth that each has,
+/// and would be measured in place of its movement. Where somebody always comes, it is not waited for.
+fn fill_views(run: &Run, progress: &mut Progress<'_>) {
+    let options = &run.options;
+    if !options.start || options.storms() || options.npcs > 0 || options.server_config.is_some() {
+        return;
+    }
+    let (began, mut last) = (now(), run.live.enters_in.load(Relaxed));
+    while began.elapsed() < options.warm_up {
+        pause(VIEWS_FULL);
+        let entered = run.live.enters_in.load(Relaxed);
+        if entered == last {
+            return;
+        }
+        last = entered;
+        progress.show("filling views", began.elapsed().div_duration_f64(options.warm_up));
     }
 }
 

@@ -33,15 +33,17 @@ mod scan;
 mod scrape;
 mod storm;
 mod tally;
+mod threads;
 
 #[cfg(test)]
 mod tests;
 
 use cores::Cores;
 use own::OwnServer;
+use process::Process;
 
 pub use bare::{Bare, BareLoop};
-pub use options::{Options, Scenario};
+pub use options::{Database, Options, Scenario};
 pub use report::{Cost, Flow, Machine, Quantiles, Report};
 pub use scrape::Ticks;
 
@@ -54,12 +56,14 @@ pub use scrape::Ticks;
 pub fn run(options: Options) -> anyhow::Result<Report> {
     options.check().map_err(anyhow::Error::msg)?;
     let cores = options.pin.then(Cores::of_process).transpose()?;
+    process::raise_file_limit();
     let (assertions, baseline) = (options.assert.clone(), options.baseline);
     let plan = bare::Plan::of(&options);
     let mut report = if options.start {
         let own = start(&options, cores.as_ref())?;
         let mut report = fleet::run(own.aim(options), Some(&own))?;
         report.server_said = own.said();
+        report.settings = own.settings.clone();
         report
     } else {
         fleet::run(options, None)?
@@ -73,6 +77,11 @@ pub fn run(options: Options) -> anyhow::Result<Report> {
 
 /// Starts the run's own server, on a core of its own if there are `cores` to share out.
 fn start(options: &Options, cores: Option<&Cores>) -> anyhow::Result<OwnServer> {
+    if let (Some(cores), Some(pid)) = (cores, options.database.as_ref().and_then(|it| it.pid)) {
+        for process in Process::of(pid).family().iter() {
+            cores.move_to_bots(process.pid())?;
+        }
+    }
     cores.map_or(Ok(()), Cores::become_server)?;
     let own = OwnServer::start(options)?;
     cores.map_or(Ok(()), Cores::become_bots)?;

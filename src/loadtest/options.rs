@@ -17,10 +17,11 @@ pub enum Scenario {
     Walk,
     /// Walk all in one place, everybody in view of everybody.
     Crowd,
-    /// Log in (with hashing), enter and leave, over and over, at most 40 at once.
+    /// Log in (with hashing), enter and leave, over and over, at most 40 at once (a server of the
+    /// run's own: 200).
     LoginStorm,
     /// Enter with a ticket (without hashing), lose the connection, resume and leave, over and over,
-    /// at most 40 at once.
+    /// as many at once.
     EntryStorm,
     /// Talk in rooms, one room a group, each bot once in two seconds.
     Chat,
@@ -28,6 +29,16 @@ pub enum Scenario {
     Idle,
     /// Send small requests and await their answers: the bare way there and back.
     Echo,
+}
+
+/// A database for a server of the run's own.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its address, for `store.url`.
+    pub url: String,
+    /// Its first process, if it is this machine's and the run's own: its cost is told, and it is
+    /// kept off the server's core.
+    pub pid: Option<u32>,
 }
 
 /// Options of `throng loadtest`.
@@ -84,9 +95,15 @@ pub struct Options {
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     pub slow: u32,
 
-    /// Bytes of padding in each request of `echo`
-    #[arg(long, default_value_t = 32, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(0..=48))]
+    /// So many others log in with their passwords, over and over, in the second half; the bots'
+    /// latency is told for both halves
+    #[arg(long, default_value_t = 0, value_name = "COUNT", requires = "start",
+          value_parser = clap::value_parser!(u32).range(0..=40))]
+    pub storm: u32,
+
+    /// Bytes of each request of `echo`, its frame all told
+    #[arg(long, default_value_t = 100, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(64..=127))]
     pub payload: u32,
 
     /// Start a server for this run alone, as a child process in a temporary folder, with one empty
@@ -94,6 +111,20 @@ pub struct Options {
     /// run
     #[arg(long)]
     pub start: bool,
+
+    /// Put so many NPCs, who roam, into the zone of --start
+    #[arg(long, default_value_t = 0, value_name = "COUNT", requires = "start",
+          value_parser = clap::value_parser!(u32).range(0..=30_000))]
+    pub npcs: u32,
+
+    /// Start the server as three processes: a gateway, a zone, and one with the other roles
+    #[arg(long, requires_all = ["start", "postgres"])]
+    pub processes: bool,
+
+    /// The database of --start, which must be empty, in place of SQLite; `own`: a throw-away one,
+    /// whose programs must be installed
+    #[arg(long, value_name = "URL", requires = "start")]
+    pub postgres: Option<String>,
 
     /// Keep the server that --start starts on the first core and the bots on the others (Linux)
     #[arg(long, requires = "start")]
@@ -139,6 +170,10 @@ pub struct Options {
     #[arg(long, default_value = "throng-data/login.key", value_name = "FILE")]
     pub key: PathBuf,
 
+    /// The database that `postgres` asks for, once it is there.
+    #[arg(skip)]
+    pub database: Option<Database>,
+
     /// Given to a server of the run's own: `--config`.
     #[arg(skip)]
     pub server_config: Option<PathBuf>,
@@ -164,6 +199,11 @@ impl Options {
     /// Whether bots come and go all the time in this scenario.
     pub fn storms(&self) -> bool {
         matches!(self.scenario, Scenario::LoginStorm | Scenario::EntryStorm)
+    }
+
+    /// Whether something changes halfway through.
+    pub fn has_halves(&self) -> bool {
+        self.slow > 0 || self.storm > 0
     }
 
     /// Whether a bare loop can do what the server does in this scenario.
@@ -193,6 +233,12 @@ impl Options {
         }
         if self.slow >= self.clients && self.slow > 0 {
             return Err(format!("--slow {}: somebody must go on reading", self.slow));
+        }
+        if self.storm > 0 && self.storms() {
+            return Err("--storm is for scenarios in which bots stay".to_owned());
+        }
+        if (self.storm > 0 || self.npcs > 0) && self.server_config.is_some() {
+            return Err("--storm and --npcs are for the zone that --start makes itself".to_owned());
         }
         if self.slow > 0 && !self.moves() {
             return Err("--slow is for scenarios in which bots walk".to_owned());
@@ -288,6 +334,7 @@ mod tests {
             &["--clients", "3", "--slow", "3"][..],
             &["--scenario", "echo", "--slow", "1"],
             &["--scenario", "idle", "--baseline"],
+            &["--scenario", "login-storm", "--start", "--storm", "3"],
         ] {
             assert!(for_test(wrong).check().is_err(), "{wrong:?}");
         }

@@ -12,11 +12,33 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Most bytes of an answer that are looked at.
 const ANSWER_MAX: u64 = 4 * 1_024 * 1_024;
 
+/// How long ticks took.
+const TICK_SECONDS: &str = "throng_zone_tick_seconds";
+
+/// Whether a process says that it is ready.
+pub(super) fn is_ready(admin: SocketAddr) -> bool {
+    get(admin, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// The whole answer; none: nobody answers.
+fn get(admin: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.take(ANSWER_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 /// The zones' ticks, all zones together, while it was measured.
 #[derive(Debug, Clone, Serialize, PartialEq)]
 pub struct Ticks {
     /// How many there were.
     pub count: u64,
+    /// How long one took on average, milliseconds.
+    pub mean_ms: f64,
     /// Half took no longer, milliseconds; the bucket's upper bound, as for all of these.
     pub p50_ms: f64,
     /// 99 %.
@@ -38,28 +60,22 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Asks; none: nobody answers.
-    pub(super) fn at(admin: SocketAddr) -> Option<Self> {
-        let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        stream.take(ANSWER_MAX).read_to_string(&mut text).ok()?;
-        Some(Self { text })
+    /// Asks each process of a server; none: one does not answer.
+    pub(super) fn at(admins: &[SocketAddr]) -> Option<Self> {
+        let texts: Option<Vec<String>> = admins.iter().map(|at| get(*at, "/metrics")).collect();
+        Some(Self { text: texts?.concat() })
     }
 
     /// What has happened between two looks.
     pub(super) fn ticks_until(&self, later: &Look) -> Option<Ticks> {
-        let spent = later.buckets("throng_zone_tick_seconds").less(&self.buckets_of_ticks());
+        let spent = later.buckets(TICK_SECONDS).less(&self.buckets_of_ticks());
         let lag = later
             .buckets("throng_zone_tick_lag_seconds")
             .less(&self.buckets("throng_zone_tick_lag_seconds"));
-        let overruns = "throng_zone_overruns_total";
+        let (overruns, all) = ("throng_zone_overruns_total", format!("{TICK_SECONDS}_sum"));
         Some(Ticks {
             count: spent.count(),
+            mean_ms: (later.sum(&all) - self.sum(&all)) * 1e3 / spent.count() as f64,
             p50_ms: spent.quantile(0.5)? * 1e3,
             p99_ms: spent.quantile(0.99)? * 1e3,
             lag_p99_ms: lag.quantile(0.99)? * 1e3,
@@ -70,7 +86,7 @@ impl Look {
     }
 
     fn buckets_of_ticks(&self) -> Buckets {
-        self.buckets("throng_zone_tick_seconds")
+        self.buckets(TICK_SECONDS)
     }
 
     /// The values of a metric, whatever its labels.
@@ -154,10 +170,12 @@ mod tests {
              throng_zone_tick_seconds_bucket{{zone=\"1\",le=\"0.001\"}} {quick}\n\
              throng_zone_tick_seconds_bucket{{zone=\"1\",le=\"0.05\"}} {slow}\n\
              throng_zone_tick_seconds_bucket{{zone=\"1\",le=\"+Inf\"}} {all}\n\
+             throng_zone_tick_seconds_sum{{zone=\"1\"}} {}\n\
              throng_zone_tick_lag_seconds_bucket{{zone=\"1\",le=\"0.002\"}} {all}\n\
              throng_zone_tick_lag_seconds_bucket{{zone=\"1\",le=\"+Inf\"}} {all}\n\
              throng_zone_overruns_total{{zone=\"1\"}} {overruns}\n\
-             throng_save_queue_age_seconds{{zone=\"1\"}} 1.5\n"
+             throng_save_queue_age_seconds{{zone=\"1\"}} 1.5\n",
+            f64::from(all) * 0.003
         );
         Look { text }
     }
@@ -166,6 +184,7 @@ mod tests {
     fn only_what_came_between_two_looks_counts() {
         let (before, after) = (look([900, 900, 900], 2), look([1_000, 1_100, 1_100], 5));
         let ticks = before.ticks_until(&after).unwrap();
+        assert!((ticks.mean_ms - 3.0).abs() < 1e-6, "{ticks:?}");
         let Ticks { count, p50_ms, p99_ms, lag_p99_ms, overruns, save_age_seconds, .. } = ticks;
         assert_eq!((count, overruns), (200, 3));
         assert_eq!((p50_ms, p99_ms), (1.0, 50.0));

@@ -6,13 +6,17 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::bot::Desk;
 use super::entry::pause_after;
 use super::options::Scenario;
-use super::tally::{Phase, note};
+use super::tally::Phase;
 use crate::client::ClientError;
 use crate::tick::now;
+
+/// Between two looks whether it is time, and after a log-in that failed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// One bot's storm, until the run is over.
 pub(super) async fn rage(index: usize, desk: Rc<Desk>) {
@@ -42,13 +46,35 @@ pub(super) async fn rage(index: usize, desk: Rc<Desk>) {
             tally.expected += 1;
             tally.delivered += u64::from(outcome.is_ok());
             run.live.slowest.fetch_max(took.as_nanos() as u64, Relaxed);
-            note(&mut tally.latency, took);
+            tally.note_latency(took, run.live.second_half.load(Relaxed));
+        }
+    }
+}
+
+/// One of `--storm`: logs in over and over while the others play, in the second half of the time,
+/// so that their latency shows what hashing does to it.
+pub(super) async fn log_in_beside(index: usize, desk: Rc<Desk>) {
+    let run = desk.run.clone();
+    let name = run.options.name(index);
+    while !run.live.second_half.load(Relaxed) && run.live.phase() < Phase::Drain {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    while run.live.phase() < Phase::Drain {
+        match run.door.only_log_in(&name).await {
+            Ok(()) => desk.tally.borrow_mut().log_ins += 1,
+            Err(error) => {
+                desk.fault(&format!("log-in beside: {error}"));
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
     }
 }
 
 async fn make_account(desk: &Desk, name: &str) -> Result<(), ClientError> {
     let run = &desk.run;
+    if run.door.knows(name) {
+        return Ok(());
+    }
     loop {
         let place = run.gate.acquire().await;
         let outcome = run.door.register(name).await;

@@ -35,6 +35,8 @@ pub(super) struct Live {
     pub bytes_in: AtomicU64,
     pub updates_in: AtomicU64,
     pub packets_out: AtomicU64,
+    /// Entities that came into anybody's view.
+    pub enters_in: AtomicU64,
     pub errors: AtomicU64,
     /// The longest latency since the progress line was last shown, nanoseconds.
     pub slowest: AtomicU64,
@@ -73,13 +75,17 @@ pub(super) struct Tally {
     pub corrections: u64,
     pub expected: u64,
     pub delivered: u64,
+    /// Log-ins beside the others' play.
+    pub log_ins: u64,
     /// Entities in view, added up over watchers, and the watchers.
     pub visible: (u64, u64),
     pub errors: BTreeMap<String, u64>,
     pub refusals: BTreeMap<String, u64>,
     pub disconnects: BTreeMap<String, u64>,
     pub latency: Histogram<u64>,
-    /// The same of the second half of the time alone.
+    /// The same of the first half of the time alone.
+    pub latency_before: Histogram<u64>,
+    /// And of the second.
     pub latency_later: Histogram<u64>,
     pub round_trip: Histogram<u64>,
     /// How old the view of somebody was just before an update of it came.
@@ -102,11 +108,13 @@ impl Default for Tally {
             corrections: 0,
             expected: 0,
             delivered: 0,
+            log_ins: 0,
             visible: (0, 0),
             errors: BTreeMap::new(),
             refusals: BTreeMap::new(),
             disconnects: BTreeMap::new(),
             latency: histogram(),
+            latency_before: histogram(),
             latency_later: histogram(),
             round_trip: histogram(),
             age: histogram(),
@@ -136,6 +144,12 @@ pub(super) fn count(counts: &mut BTreeMap<String, u64>, what: &str) {
 }
 
 impl Tally {
+    /// Notes the scenario's latency, in the whole and in its half of the time.
+    pub(super) fn note_latency(&mut self, time: Duration, later: bool) {
+        note(&mut self.latency, time);
+        note(if later { &mut self.latency_later } else { &mut self.latency_before }, time);
+    }
+
     /// Takes another thread's in.
     pub(super) fn add(&mut self, other: &Tally) {
         self.packets_in += other.packets_in;
@@ -149,6 +163,7 @@ impl Tally {
         self.corrections += other.corrections;
         self.expected += other.expected;
         self.delivered += other.delivered;
+        self.log_ins += other.log_ins;
         self.visible.0 += other.visible.0;
         self.visible.1 += other.visible.1;
         let maps = [
@@ -163,6 +178,7 @@ impl Tally {
         }
         // Same bounds: adding cannot fail.
         let _ = self.latency.add(&other.latency);
+        let _ = self.latency_before.add(&other.latency_before);
         let _ = self.latency_later.add(&other.latency_later);
         let _ = self.round_trip.add(&other.round_trip);
         let _ = self.age.add(&other.age);

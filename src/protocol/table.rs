@@ -105,6 +105,8 @@ impl PacketRule {
 pub const SERVER_PAYLOAD_MAX: usize = limits::SERVER_FRAME_MAX - OVERHEAD_MAX;
 /// Room for numbers only.
 const NUMBERS: usize = 64;
+/// Room for a number, and for padding, so that echoes of a size can be measured.
+const PADDED: usize = 128;
 /// Room for a key and numbers.
 const KEYED: usize = 160;
 /// Room for two names, even if they come decomposed.
@@ -169,7 +171,7 @@ pub static TABLE: [PacketRule; 51] = [
     server(P::LoginResponse, "LOGIN_RESPONSE", S::BEFORE_WORLD, false),
     client(P::LogoutRequest, "LOGOUT_REQUEST", S::AUTHENTICATED, 1, R::General, NUMBERS),
     server(P::LogoutResponse, "LOGOUT_RESPONSE", S::AUTHENTICATED, false),
-    client(P::HeartbeatRequest, "HEARTBEAT_REQUEST", S::ANY, 1, R::General, NUMBERS),
+    client(P::HeartbeatRequest, "HEARTBEAT_REQUEST", S::ANY, 1, R::General, PADDED),
     server(P::HeartbeatResponse, "HEARTBEAT_RESPONSE", S::ANY, false),
     client(P::RegisterRequest, "REGISTER_REQUEST", S::BEFORE_WORLD, 20, R::Login, LOGIN),
     server(P::RegisterResponse, "REGISTER_RESPONSE", S::BEFORE_WORLD, false),

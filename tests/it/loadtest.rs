@@ -11,8 +11,14 @@ scenarios!(
 );
 
 mod own {
-    super::scenarios_of_one_process!(a_run_may_bring_its_own_server_and_a_bare_loop);
-    use super::a_run_may_bring_its_own_server_and_a_bare_loop;
+    super::scenarios_of_one_process!(
+        a_run_may_bring_its_own_server_and_a_bare_loop,
+        a_run_may_bring_several_processes_and_their_database,
+    );
+    use super::{
+        a_run_may_bring_its_own_server_and_a_bare_loop,
+        a_run_may_bring_several_processes_and_their_database,
+    };
 }
 
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
@@ -81,4 +87,19 @@ async fn a_run_may_bring_its_own_server_and_a_bare_loop(topology: Topology) {
     assert!(report["syncs"].as_u64().unwrap() > 0, "{said}");
     assert!(report["bare"]["delivered"].as_f64().unwrap() > 0.0, "{said}");
     assert_eq!(report["server_said"].as_array().unwrap().len(), 0, "{said}");
+}
+
+async fn a_run_may_bring_several_processes_and_their_database(topology: Topology) {
+    let server = Server::start(topology);
+    let run = ["loadtest", "--start", "--processes", "--postgres", "own", "--scenario", "walk"];
+    let more = ["--clients", "4", "--storm", "2", "--duration", "3s", "--json"];
+    let (code, said) = server.command(&[&run[..], &more].concat(), "").await;
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(said.trim()).expect("a JSON report");
+    assert_eq!(report["connected"], 4, "{said}");
+    assert!(report["log_ins_per_second"].as_f64().unwrap() > 0.0, "{said}");
+    assert!(report["latency_before"]["count"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["latency_later"]["count"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["ticks"]["count"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["threads"]["zone"].as_f64().is_none_or(|share| share < 1.0), "{said}");
 }

@@ -18,7 +18,7 @@ const FOLDERS: u32 = 100;
 ///
 /// # Errors
 /// If it cannot be made.
-pub(super) fn scratch() -> anyhow::Result<PathBuf> {
+pub(in crate::cli) fn scratch() -> anyhow::Result<PathBuf> {
     let base = std::env::temp_dir();
     for number in 0..FOLDERS {
         let folder = base.join(format!("throng-demo-{}-{number}", std::process::id()));
@@ -42,7 +42,7 @@ pub(super) fn scratch() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// If it cannot be made.
-pub(super) fn make(folder: &Path, mode: u32) -> anyhow::Result<()> {
+pub(in crate::cli) fn make(folder: &Path, mode: u32) -> anyhow::Result<()> {
     DirBuilder::new()
         .mode(mode)
         .create(folder)
@@ -53,7 +53,7 @@ pub(super) fn make(folder: &Path, mode: u32) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn new_secret(folder: &Path) -> anyhow::Result<PathBuf> {
+pub(in crate::cli) fn new_secret(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("cluster.secret");
     let secret = rand::random::<[u8; SECRET_BYTES]>();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -24,7 +24,7 @@ const KEEPER: &str = "trap '' INT TERM HUP; read -r _; \
     [ -z \"$2\" ] || rm -rf -- \"$2\" || { sleep 1; rm -rf -- \"$2\"; }";
 
 /// The hold on a group of processes.
-pub(super) struct Leash {
+pub(in crate::cli) struct Leash {
     group: Pid,
     anchor: (Child, ChildStdin),
     keeper: (Child, ChildStdin),
@@ -35,7 +35,7 @@ impl Leash {
     ///
     /// # Errors
     /// If there is no shell at /bin/sh.
-    pub(super) fn new(folder: Option<&Path>) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(folder: Option<&Path>) -> anyhow::Result<Self> {
         let anchor = shell(ANCHOR, &[])?;
         let id = anchor.0.id().and_then(|id| i32::try_from(id).ok());
         let group = id.and_then(Pid::from_raw).context("the shell has ended at once")?;
@@ -45,18 +45,18 @@ impl Leash {
     }
 
     /// The group's number, for `process_group` of a new process.
-    pub(super) fn group(&self) -> i32 {
+    pub(in crate::cli) fn group(&self) -> i32 {
         self.group.as_raw_nonzero().get()
     }
 
     /// Kills all that is in the group, at once.
-    pub(super) fn kill(&self) {
+    pub(in crate::cli) fn kill(&self) {
         // That nobody is left is as good.
         let _ = kill_process_group(self.group, Signal::KILL);
     }
 
     /// Ends what is left of the group, within some five seconds, and deletes the folder.
-    pub(super) async fn end(self) {
+    pub(in crate::cli) async fn end(self) {
         let (mut anchor, input) = self.anchor;
         drop(input);
         let _ = anchor.wait().await;

@@ -17,14 +17,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Whose rights a process gets, where not the demonstration's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) user: u32,
-    pub(super) group: u32,
+pub(in crate::cli) struct Account {
+    pub(in crate::cli) user: u32,
+    pub(in crate::cli) group: u32,
 }
 
 /// How to see that a process is ready.
 #[derive(Debug, Clone)]
-pub(super) enum Probe {
+pub(in crate::cli) enum Probe {
     /// An address answers with 200.
     Http(String),
     /// A program, run with these arguments, succeeds.
@@ -36,17 +36,17 @@ pub(super) enum Probe {
 
 /// What is to be kept running.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(in crate::cli) struct Member {
     /// What its lines are marked with.
-    pub(super) name: Arc<str>,
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
+    pub(in crate::cli) name: Arc<str>,
+    pub(in crate::cli) program: PathBuf,
+    pub(in crate::cli) arguments: Vec<String>,
     /// Set on top of the demonstration's own environment.
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) account: Option<Account>,
+    pub(in crate::cli) environment: Vec<(String, String)>,
+    pub(in crate::cli) account: Option<Account>,
     /// What asks it to end in order.
-    pub(super) end: Signal,
-    pub(super) ready: Probe,
+    pub(in crate::cli) end: Signal,
+    pub(in crate::cli) ready: Probe,
 }
 
 impl Member {
@@ -55,7 +55,7 @@ impl Member {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn spawn(&self, group: i32) -> std::io::Result<Child> {
+    pub(in crate::cli) fn spawn(&self, group: i32) -> std::io::Result<Child> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Waits until it is ready, for ever if need be.
-    pub(super) async fn ready(&self) {
+    pub(in crate::cli) async fn ready(&self) {
         while !self.is_ready().await {
             tokio::time::sleep(LOOK_EVERY).await;
         }

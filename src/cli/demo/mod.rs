@@ -9,13 +9,13 @@
 mod charge;
 mod console;
 mod crowd;
-mod folder;
-mod leash;
+pub(super) mod folder;
+pub(super) mod leash;
 mod member;
 mod news;
 mod page;
 mod plan;
-mod postgres;
+pub(super) mod postgres;
 
 #[cfg(test)]
 mod tests;

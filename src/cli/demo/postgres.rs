@@ -25,13 +25,13 @@ const MISSING: &str = "a cluster needs PostgreSQL, and its programs (initdb, pos
 
 /// The programs and whose rights they are run with.
 #[derive(Debug, Clone)]
-pub(super) struct Postgres {
+pub(in crate::cli) struct Postgres {
     programs: PathBuf,
     account: Option<Account>,
 }
 
 /// A database that has been made.
-pub(super) struct Database {
+pub(in crate::cli) struct Database {
     postgres: Postgres,
     folder: PathBuf,
 }
@@ -41,7 +41,7 @@ impl Postgres {
     ///
     /// # Errors
     /// If they are not there, or root has nobody to run them as; says what to install.
-    pub(super) fn find() -> anyhow::Result<Self> {
+    pub(in crate::cli) fn find() -> anyhow::Result<Self> {
         let programs = candidates()
             .into_iter()
             .find(|folder| PROGRAMS.iter().all(|program| folder.join(program).is_file()))
@@ -53,7 +53,7 @@ impl Postgres {
     ///
     /// # Errors
     /// What `initdb` says, or that the folder cannot be made.
-    pub(super) async fn make(self, folder: &Path, group: i32) -> anyhow::Result<Database> {
+    pub(in crate::cli) async fn make(self, folder: &Path, group: i32) -> anyhow::Result<Database> {
         let folder = folder.join("postgres");
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         if socket.as_os_str().len() >= SOCKET_PATH_MAX {
@@ -89,7 +89,7 @@ impl Postgres {
 
 impl Database {
     /// The server, to be kept running.
-    pub(super) fn member(&self) -> Member {
+    pub(in crate::cli) fn member(&self) -> Member {
         let folder = self.folder.display().to_string();
         let program = |name: &str| self.postgres.programs.join(name);
         let mut arguments = vec!["-D".to_owned(), self.folder.join("data").display().to_string()];
@@ -119,7 +119,7 @@ impl Database {
     }
 
     /// Its address, for `store.url`.
-    pub(super) fn url(&self) -> String {
+    pub(in crate::cli) fn url(&self) -> String {
         let host: String = self.folder.display().to_string().bytes().map(in_url).collect();
         format!("postgres://{OWNER}@{host}:{PORT}/{OWNER}")
     }

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{Bot, HEARTBEAT};
 use crate::geometry::Pose;
@@ -26,8 +25,6 @@ pub(super) const SMALL_TALK: Duration = Duration::from_secs(40);
 const DUE_APART: Duration = TICK.saturating_add(Duration::from_millis(TICK.as_millis() as u64 / 2));
 /// Time between two tries to come into the room.
 const KNOCK: Duration = Duration::from_secs(1);
-/// The field, unknown to the server, that pads an echo's request.
-const PADDING_FIELD: u32 = 15;
 /// From how near a bot takes things and strikes, m; a little less than the server allows.
 const PICK_UP_REACH: f32 = 2.5;
 const ATTACK_REACH: f32 = 9.0;
@@ -70,17 +67,12 @@ impl Bot {
         matches!(self.scenario(), Scenario::Echo | Scenario::Idle)
     }
 
-    /// Sends a heartbeat with so many bytes of padding.
-    fn beat(&mut self, now: Instant, padding: u32) {
+    /// Sends a heartbeat, padded to a frame of so many bytes.
+    fn beat(&mut self, now: Instant, bytes: u32) {
         let client_time = self.desk.run.ledger.nanos(now);
         let message = proto::HeartbeatRequest { client_time };
-        let sent = self.wire.append_padded(PacketType::HeartbeatRequest, &message, |payload| {
-            if padding > 0 {
-                encode_key(PADDING_FIELD, WireType::LengthDelimited, payload);
-                encode_varint(u64::from(padding), payload);
-                payload.resize(payload.len() + padding as usize, 0);
-            }
-        });
+        let kind = PacketType::HeartbeatRequest;
+        let sent = self.wire.append_sized(kind, &message, bytes as usize);
         self.count_sent(sent, false);
         if self.phase == Phase::Measure && self.awaits_beats() {
             self.desk.tally.borrow_mut().expected += 1;
@@ -183,7 +175,7 @@ impl Bot {
 
     /// Counts a packet of so many bytes; none: it could not go out, for too much waits.
     fn count_sent(&self, bytes: Option<usize>, is_move: bool) {
-        self.desk.add_moved([1, 0, 0, 0]);
+        self.desk.add_moved([1, 0, 0, 0, 0]);
         if self.phase != Phase::Measure {
             return;
         }

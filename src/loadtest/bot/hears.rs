@@ -29,7 +29,7 @@ impl Bot {
 
     /// Takes bytes that have just been read.
     pub(super) fn take_read(&mut self, read: &[u8]) {
-        self.desk.add_moved([0, 0, 0, read.len() as u64]);
+        self.desk.add_moved([0, 0, 0, read.len() as u64, 0]);
         if self.wire.partial.is_empty() {
             let taken = self.take(read);
             self.wire.partial.extend_from_slice(&read[taken..]);
@@ -64,7 +64,7 @@ impl Bot {
                 Err(_) => self.desk.fault("undecodable packet"),
             }
         }
-        self.desk.add_moved([0, packets, 0, 0]);
+        self.desk.add_moved([0, packets, 0, 0, 0]);
         if self.desk.phase.get() == Phase::Measure {
             let mut tally = self.desk.tally.borrow_mut();
             tally.packets_in += packets;
@@ -77,7 +77,7 @@ impl Bot {
         match PacketType::try_from(kind) {
             Ok(PacketType::SyncPositions) => self.on_positions(payload),
             Ok(PacketType::ZoneEnter) => self.on_zone(payload),
-            Ok(PacketType::EntityEnter) if self.book.is_some() => self.on_enter(payload),
+            Ok(PacketType::EntityEnter) => self.on_enter(payload),
             Ok(PacketType::EntityLeave) if self.book.is_some() => self.on_leave(payload),
             Ok(PacketType::HeartbeatResponse) => self.on_heartbeat(payload),
             Ok(PacketType::PositionCorrection) => self.on_correction(payload),
@@ -105,7 +105,7 @@ impl Bot {
             return self.desk.fault("unreadable positions");
         };
         let updates = positions.len() as u64;
-        self.desk.add_moved([0, 0, updates, 0]);
+        self.desk.add_moved([0, 0, updates, 0, 0]);
         if self.desk.phase.get() == Phase::Measure {
             let mut tally = self.desk.tally.borrow_mut();
             tally.updates_in += updates;
@@ -127,11 +127,7 @@ impl Bot {
             let arrival = book.record(positions.zone, packed, now, &run.ledger);
             let (true, Some(Arrival { latency, age })) = (measures, arrival) else { continue };
             run.live.slowest.fetch_max(latency, Relaxed);
-            let latency = Duration::from_nanos(latency);
-            note(&mut tally.latency, latency);
-            if later {
-                note(&mut tally.latency_later, latency);
-            }
+            tally.note_latency(Duration::from_nanos(latency), later);
             note(&mut tally.age, Duration::from_nanos(age));
         }
         let this = (positions.zone, positions.tick, now);
@@ -156,6 +152,10 @@ impl Bot {
     }
 
     fn on_enter(&mut self, payload: &[u8]) {
+        self.desk.add_moved([0, 0, 0, 0, 1]);
+        if self.book.is_none() {
+            return;
+        }
         let Ok(entity) = proto::EntityEnter::decode(payload) else { return };
         let run = &self.desk.run;
         let player = entity.kind() == EntityKind::EntityPlayer && entity.entity_id != self.player;
@@ -187,7 +187,7 @@ impl Bot {
         if self.awaits_beats() {
             tally.delivered += 1;
             self.desk.run.live.slowest.fetch_max(took, Relaxed);
-            note(&mut tally.latency, Duration::from_nanos(took));
+            tally.note_latency(Duration::from_nanos(took), self.desk.second_half.get());
         }
     }
 
@@ -234,7 +234,8 @@ impl Bot {
         };
         if let Some(nanos) = book.heard(bot, number, run.ledger.nanos(now()), &run.ledger) {
             run.live.slowest.fetch_max(nanos, Relaxed);
-            note(&mut self.desk.tally.borrow_mut().latency, Duration::from_nanos(nanos));
+            let later = self.desk.second_half.get();
+            self.desk.tally.borrow_mut().note_latency(Duration::from_nanos(nanos), later);
         }
     }
 

@@ -39,6 +39,9 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// The golden ratio's share: spreads any number of bots evenly over a circle or a period.
 const SPREAD: f64 = 0.618_034;
 
+/// Packets out and in, updates in, bytes in, and entities that came into view.
+pub(super) type Moved = [u64; 5];
+
 /// What the bots of one thread share.
 pub(super) struct Desk {
     pub run: Arc<Run>,
@@ -47,8 +50,8 @@ pub(super) struct Desk {
     pub phase: Cell<Phase>,
     /// Half of the measured time has passed.
     pub second_half: Cell<bool>,
-    /// Packets out and in, updates in and bytes in, of the whole run.
-    pub moved: Cell<[u64; 4]>,
+    /// What has moved in the whole run.
+    pub moved: Cell<Moved>,
 }
 
 /// How far a bot is.
@@ -112,8 +115,8 @@ impl Desk {
         count(&mut self.tally.borrow_mut().errors, what);
     }
 
-    /// Adds to what has moved: packets out, packets in, updates in, bytes in.
-    fn add_moved(&self, more: [u64; 4]) {
+    /// Adds to what has moved.
+    fn add_moved(&self, more: Moved) {
         let mut moved = self.moved.get();
         moved.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         self.moved.set(moved);
@@ -179,6 +182,11 @@ impl Bot {
         self.change_phase(now);
         let over = self.phase == Phase::End;
         match self.stage {
+            // A server of the run's own goes with its world: nobody need be put away there.
+            Stage::Playing if over && self.desk.run.options.start => {
+                self.close_book();
+                None
+            }
             Stage::Playing if over => {
                 self.close_book();
                 self.stage = Stage::Leaving;

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use socket2::SockRef;
 
 use crate::proto::PacketType;
@@ -14,6 +15,9 @@ use crate::tick::unix_millis;
 
 /// Bytes that wait for a server that does not read, at most; then a bot sends no more.
 const WAITING_MAX: usize = 64 * 1024;
+/// The field, unknown to the server, that pads a request, and the bytes of its key and length.
+const PADDING_FIELD: u32 = 15;
+const PADDING_HEAD: usize = 2;
 /// What the kernel keeps for a bot that does not read, bytes: little, so that the server feels it.
 const DEAF_BUFFER: usize = 4_096;
 
@@ -52,15 +56,16 @@ impl Wire {
 
     /// Puts a message behind what waits to go out; its bytes, or none if too much waits already.
     pub(super) fn append(&mut self, kind: PacketType, message: &impl Message) -> Option<usize> {
-        self.append_padded(kind, message, |_| {})
+        self.append_sized(kind, message, 0)
     }
 
-    /// The same, with something put behind the message.
-    pub(super) fn append_padded(
+    /// The same, padded so that the whole frame has so many bytes, 127 at most; one that has more
+    /// by itself stays as it is.
+    pub(super) fn append_sized(
         &mut self,
         kind: PacketType,
         message: &impl Message,
-        pad: impl FnOnce(&mut Vec<u8>),
+        bytes: usize,
     ) -> Option<usize> {
         if self.out.len() > WAITING_MAX {
             return None;
@@ -68,10 +73,17 @@ impl Wire {
         self.payload.clear();
         // Encoding into a vector cannot fail.
         let _ = message.encode(&mut self.payload);
-        pad(&mut self.payload);
         self.sent += 1;
-        let before = self.out.len();
-        packet::append(&mut self.out, kind, self.sent, unix_millis(), &[&self.payload]);
+        let (before, at) = (self.out.len(), unix_millis());
+        packet::append(&mut self.out, kind, self.sent, at, &[&self.payload]);
+        let short = (before + bytes).saturating_sub(self.out.len() + PADDING_HEAD);
+        if short > 0 {
+            self.out.truncate(before);
+            encode_key(PADDING_FIELD, WireType::LengthDelimited, &mut self.payload);
+            encode_varint(short as u64, &mut self.payload);
+            self.payload.resize(self.payload.len() + short, 0);
+            packet::append(&mut self.out, kind, self.sent, at, &[&self.payload]);
+        }
         Some(self.out.len() - before)
     }
 
@@ -106,5 +118,28 @@ impl Wire {
                 Err(error) => Err(error),
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{HeartbeatRequest, MovementUpdate};
+
+    #[test]
+    fn a_request_has_as_many_bytes_as_it_should() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut wire = Wire::new(stream, Vec::new(), 0);
+        for (sent, client_time) in [(1, 1), (200, 1 << 30), (20_000, 1 << 50)] {
+            wire.sent = sent;
+            let request = HeartbeatRequest { client_time };
+            for bytes in [64, 100, 127] {
+                let kind = PacketType::HeartbeatRequest;
+                assert_eq!(wire.append_sized(kind, &request, bytes), Some(bytes));
+            }
+        }
+        let alone = wire.append(PacketType::MovementUpdate, &MovementUpdate::default()).unwrap();
+        assert!((20..40).contains(&alone), "{alone}");
     }
 }

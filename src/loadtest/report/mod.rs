@@ -58,6 +58,10 @@ pub struct Machine {
     pub came_up_ms: Option<f64>,
     /// That server's resident memory before anybody came, bytes.
     pub empty_memory: Option<u64>,
+    /// The processor time of the run's own database, share of one core.
+    pub database_cpu: Option<f64>,
+    /// The server's processor time by kind of thread, shares of one core.
+    pub threads: BTreeMap<String, f64>,
     /// That server's ticks.
     pub ticks: Option<Ticks>,
 }
@@ -71,6 +75,9 @@ pub struct Cost {
     pub update_us: Option<f64>,
     /// Bots that one core would hold at this cost and rate.
     pub players_per_core: Option<f64>,
+    /// Bytes to the bots for each entity update that came: whole frames, all packets, without what
+    /// TCP and IP add.
+    pub update_bytes: Option<f64>,
     /// Memory for each session, bytes: what came with the bots, shared out among them.
     pub session_bytes: Option<f64>,
 }
@@ -112,8 +119,12 @@ pub struct Report {
     pub delivered: u64,
     /// Mover to watcher, speaker to hearer, or there and back, as the scenario has it.
     pub latency: Quantiles,
-    /// The same of the second half of the time, if some bots stopped reading in it.
+    /// The same of the first half of the time alone, if something changed in the second.
+    pub latency_before: Option<Quantiles>,
+    /// And of the second: some bots stopped reading in it, or others logged in.
     pub latency_later: Option<Quantiles>,
+    /// Log-ins a second beside the bots' play, in the second half; none: nobody did that.
+    pub log_ins_per_second: Option<f64>,
     /// How old a watcher's view of somebody was, each time just before it became new; with the
     /// oldest that never did.
     pub age: Quantiles,
@@ -141,6 +152,8 @@ pub struct Report {
     pub bare: Option<Bare>,
     /// Server's processor time for a packet as a multiple of the bare loop's.
     pub ratio: Option<f64>,
+    /// What a server of the run's own was told, each as `key=value`.
+    pub settings: Vec<String>,
     /// The last warnings and errors of a server of the run's own.
     pub server_said: Vec<String>,
     /// Whether groups were out of each other's sight; false: the zone is too small for that.
@@ -200,6 +213,7 @@ impl Report {
             Scenario::Idle => "idle",
             Scenario::Echo => "echo",
         };
+        let halves = run.options.has_halves();
         let (seen, watchers) = tally.visible;
         let due = run.options.moves().then_some((seconds * 1e3 * clients) as u64 / TICK_MS);
         let cost = cost(&machine, &tally, seconds, connected);
@@ -220,7 +234,10 @@ impl Report {
             expected: tally.expected,
             delivered: tally.delivered,
             latency: Quantiles::of(&tally.latency),
-            latency_later: (run.options.slow > 0).then(|| Quantiles::of(&tally.latency_later)),
+            latency_before: halves.then(|| Quantiles::of(&tally.latency_before)),
+            latency_later: halves.then(|| Quantiles::of(&tally.latency_later)),
+            log_ins_per_second: (run.options.storm > 0)
+                .then(|| tally.log_ins as f64 / (seconds / 2.0)),
             age: Quantiles::of(&tally.age),
             jitter: Quantiles::of(&tally.jitter),
             round_trip: Quantiles::of(&tally.round_trip),
@@ -233,6 +250,7 @@ impl Report {
             cost,
             bare: None,
             ratio: None,
+            settings: Vec::new(),
             server_said: Vec::new(),
             groups_isolated: run.posts.get().is_none_or(|posts| posts.isolated),
             verdicts: Vec::new(),
@@ -298,6 +316,8 @@ fn cost(machine: &Machine, tally: &Tally, seconds: f64, connected: u64) -> Cost 
     Cost {
         packet_us: each(tally.packets_in),
         update_us: each(tally.updates_in),
+        update_bytes: (tally.updates_in > 0)
+            .then(|| tally.bytes_in as f64 / tally.updates_in as f64),
         players_per_core: machine.server_cpu.map(|share| connected as f64 / share),
         session_bytes: machine
             .server_memory

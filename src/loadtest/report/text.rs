@@ -24,6 +24,21 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {name:<12}{}", listed(counts))?;
         }
+        if let Some(log_ins) = self.log_ins_per_second {
+            writeln!(f, "  {:<12}{log_ins:>10.1} /s beside, in the second half", "log-ins")?;
+        }
+        if !self.machine.threads.is_empty() {
+            let threads = self.machine.threads.iter();
+            let shares = threads.map(|(kind, share)| format!("{kind} {:.1}", share * 100.0));
+            let shares: Vec<String> = shares.collect();
+            writeln!(f, "  {:<12}{} % of a core", "threads", shares.join(", "))?;
+        }
+        if let Some(share) = self.machine.database_cpu {
+            writeln!(f, "  {:<12}{:>10.1} % of a core", "database", share * 100.0)?;
+        }
+        if !self.settings.is_empty() {
+            writeln!(f, "  {:<12}{}", "server told", self.settings.join(" "))?;
+        }
         for line in &self.server_said {
             writeln!(f, "  {:<12}{line}", "server said")?;
         }
@@ -73,14 +88,15 @@ impl Report {
             let (delivered, expected) = (self.delivered, self.expected);
             writeln!(f, "  {:<12}{share:>10.2} %   {delivered} of {expected} {what}", "delivered")?;
         }
-        let later = self.latency_later.as_ref().map(|later| ("slow beside", later));
+        let before = self.latency_before.as_ref().map(|before| ("first half", before));
+        let later = self.latency_later.as_ref().map(|later| ("second half", later));
         let times = [
             ("latency", &self.latency),
             ("round trip", &self.round_trip),
             ("view's age", &self.age),
             ("jitter", &self.jitter),
         ];
-        for (name, quantiles) in times.into_iter().chain(later) {
+        for (name, quantiles) in times.into_iter().chain(before).chain(later) {
             if quantiles.count > 0 {
                 let Quantiles { p50_ms, p95_ms, p99_ms, p999_ms, max_ms, .. } = quantiles;
                 writeln!(
@@ -111,9 +127,12 @@ impl Report {
     }
 
     fn write_cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let super::Cost { packet_us, update_us, players_per_core, session_bytes } = self.cost;
+        let super::Cost { packet_us, update_us, players_per_core, session_bytes, update_bytes } =
+            self.cost;
         if let (Some(packet), Some(players)) = (packet_us, players_per_core) {
-            let update = update_us.map(|us| format!(", {us:.4} an update")).unwrap_or_default();
+            let update = update_us.zip(update_bytes).map_or(String::new(), |(us, bytes)| {
+                format!(", {us:.4} an update of {bytes:.1} bytes")
+            });
             writeln!(
                 f,
                 "  {:<12}{packet:>10.2} µs a packet{update}; {players:.0} bots a core",
@@ -125,11 +144,12 @@ impl Report {
             writeln!(f, "  {:<12}{kib:>10.1} KiB each; up in {up:.0} ms", "sessions")?;
         }
         if let Some(ticks) = &self.machine.ticks {
-            let Ticks { count, p50_ms, p99_ms, lag_p99_ms, lag_max_ms, overruns, .. } = ticks;
+            let Ticks { count, mean_ms, p50_ms, p99_ms, lag_p99_ms, lag_max_ms, overruns, .. } =
+                ticks;
             let save = ticks.save_age_seconds;
             writeln!(
                 f,
-                "  {:<12}{count:>10}   work p50 <= {p50_ms} p99 <= {p99_ms} ms, late p99 <= \
+                "  {:<12}{count:>10}   work {mean_ms:.2} on average, p50 <= {p50_ms} p99 <= {p99_ms} ms, late p99 <= \
                  {lag_p99_ms} max <= {lag_max_ms} ms, {overruns} overruns, oldest save {save:.1} s",
                 "ticks"
             )?;

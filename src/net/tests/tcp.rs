@@ -122,6 +122,19 @@ async fn who_sends_more_than_a_round_reads_is_read_to_the_end_and_delays_nobody(
 }
 
 #[tokio::test]
+async fn every_message_wakes_a_shard_that_is_falling_asleep() {
+    // No sweep comes to the help of a lost wake.
+    let sweep = Duration::from_secs(3_600);
+    let limits = ConnectionLimits { sweep, ..ConnectionLimits::default() };
+    let mut server = Server::start_with(1, limits, Gate::new(10, 10));
+    for _ in 0..5_000 {
+        server.shards.send(0, Tell::Say(ConnId(u64::MAX), Bytes::new())).unwrap();
+        assert_eq!(server.saw().await, Seen::Said(Written::Refused));
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_frame_limit_can_be_raised() {
     let server = Server::start(1);
     let mut client = connect(server.listen(Framing::Length, |_| {})).await;
