@@ -36,6 +36,7 @@ use crate::msg::master::ServerStatus;
 use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
+use crate::tick::now;
 use crate::token::{TicketSigner, TicketVerifier};
 use crate::{admin, limits, master, status, zone};
 use clients::{Clients, GatewaySide};
@@ -52,6 +53,9 @@ const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
 /// How long none of a draining process's zones may be taken before the rest are stopped: as long as
 /// the largest take.
 const ZONE_GOES_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long all of them together may take: whoever has asked for the end does not wait for ever.
+const ALL_GO_WITHIN: Duration = Duration::from_secs(20);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
@@ -341,12 +345,19 @@ impl Process {
     ) {
         self.stops.drain.cancel();
         let mut left = here.borrow_and_update().len();
+        let until = now() + ALL_GO_WITHIN;
         while left > 0 && wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
             let fewer = here.wait_for(|hosted| hosted.len() < left);
-            match tokio::time::timeout(ZONE_GOES_WITHIN, fewer).await {
+            let within = ZONE_GOES_WITHIN.min(until.saturating_duration_since(now()));
+            match tokio::time::timeout(within, fewer).await {
                 Ok(Ok(hosted)) => left = hosted.len(),
                 Ok(Err(_)) => return,
-                Err(_) => return warn!(left, "no other server takes the zones; they stop here"),
+                Err(_) => {
+                    return warn!(
+                        left,
+                        "no other server has taken the zones in time; they stop here"
+                    );
+                }
             }
         }
     }
