@@ -100,7 +100,7 @@ async fn a_zone_servers_zones_go_on_elsewhere() {
 }
 
 /// Has two players in one room and one guild.
-async fn befriend(ann: &mut Player, bob: &mut Player) {
+pub async fn befriend(ann: &mut Player, bob: &mut Player) {
     ann.create_room("inn").await.unwrap();
     bob.join_room("inn").await.unwrap();
     ann.guild(&proto::GuildCreateRequest { name: "Pack".into() }).await.unwrap();
@@ -111,16 +111,16 @@ async fn befriend(ann: &mut Player, bob: &mut Player) {
 }
 
 /// The channels of such friends, each with its target.
-const OF_FRIENDS: [(ChatChannel, &str); 2] =
+pub const OF_FRIENDS: [(ChatChannel, &str); 2] =
     [(ChatChannel::ChatGuild, ""), (ChatChannel::ChatRoom, "inn")];
 
 /// Two friends at two gateways, the first of which goes away as `goes` says: its client plays on at
-/// the other one by itself, as if nothing had happened.
+/// the other one by itself, as if nothing had happened. Gives both.
 pub async fn plays_on_at_the_other_gateway(
     world: &mut World,
     what: &str,
     goes: impl FnOnce(&mut World),
-) {
+) -> (Player, Player) {
     let mut ann = world.player("gateway-1", "Ann").await;
     let mut bob = world.player("gateway-2", "Bob").await;
     befriend(&mut ann, &mut bob).await;
@@ -147,6 +147,7 @@ pub async fn plays_on_at_the_other_gateway(
         arrives(&mut ann, &mut bob, channel, target).await;
         arrives(&mut bob, &mut ann, channel, target).await;
     }
+    (ann, bob)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +199,7 @@ async fn chat_and_login_come_back() {
 }
 
 /// Says something until the other hears it: a message is lost while the chat role is away.
-async fn arrives(from: &mut Player, to: &mut Player, channel: ChatChannel, target: &str) {
+pub async fn arrives(from: &mut Player, to: &mut Player, channel: ChatChannel, target: &str) {
     within(&format!("a word from {}", from.name.clone()), async {
         for number in 0.. {
             let text = format!("word {number}");

@@ -1,16 +1,18 @@
-//! A zone server that hangs until its zones were given away, and then wakes up; a master that hangs
-//! while newcomers come.
+//! Processes that hang and wake up again: a zone server, until its zones were given away; a gateway,
+//! until its clients went on elsewhere; a master while newcomers come; chat and login.
 
 use std::time::Duration;
 
 use throng::client::{Client, ClientError, Event};
 use throng::geometry::Point;
-use throng::proto::ErrorCode;
+use throng::proto::{ChatChannel, ErrorCode};
 use throng::tick;
 
-use super::deaths::{plays_on, since};
+use super::deaths::{
+    OF_FRIENDS, arrives, befriend, plays_on, plays_on_at_the_other_gateway, since,
+};
 use super::world::{World, blocking, tell};
-use crate::player::{PASSWORD, Player};
+use crate::player::{PASSWORD, Player, refusal};
 use crate::postgres::Cluster;
 use crate::server::within;
 
@@ -169,4 +171,90 @@ async fn until_taken_for_dead(world: &World) {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_a_gateway_that_hangs_go_on_at_the_other_and_its_waking_troubles_nobody() {
+    let mut world = World::start().await;
+    let (mut ann, mut bob) =
+        plays_on_at_the_other_gateway(&mut world, "SIGSTOP", |world| world.freeze("gateway-1"))
+            .await;
+    // Whoever is disturbed from here on fails the test.
+    ann.set_recovery(None);
+    let woken = tick::now();
+    world.thaw("gateway-1");
+    within("that it knows how long it was away", async {
+        while !world.log("gateway-1").contains("the gateway stood still") {
+            plays_on(&mut ann).await;
+        }
+    })
+    .await;
+    world
+        .until("both of them, once, and the gateway", |world, status| {
+            let back = status.state(world, "gateway-1") == Some("alive");
+            (back && status.players() == 2).then_some(())
+        })
+        .await;
+    tell(&format!("SIGCONT of a gateway: it is one of the cluster again after {}", since(woken)));
+    let mut cid = world.player("gateway-1", "Cid").await;
+    for player in [&mut ann, &mut bob, &mut cid] {
+        plays_on(player).await;
+    }
+    ann.say("did anything happen?").await.unwrap();
+    bob.hears("did anything happen?").await;
+    within("each in one zone", async {
+        while world.bodies().await != 3 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chat_and_login_that_hang_are_missed_and_go_on_when_they_wake() {
+    let world = World::start().await;
+    let mut ann = world.player("gateway-1", "Ann").await;
+    let mut bob = world.player("gateway-2", "Bob").await;
+    befriend(&mut ann, &mut bob).await;
+    for name in ["chat", "login"] {
+        world.freeze(name);
+    }
+    for gateway in ["gateway-1", "gateway-2"] {
+        within(&format!("{gateway}: a word on both"), async {
+            loop {
+                let told = world.readiness(gateway).await.body;
+                let is_missed = |role| told.contains(&format!("no {role} server is linked"));
+                if ["chat", "login"].into_iter().all(is_missed) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        })
+        .await;
+    }
+    ann.say("near words need no chat role").await.unwrap();
+    bob.hears("near words need no chat role").await;
+    let refused = refusal(ann.chat(ChatChannel::ChatGuild, "", "is anybody there?").await);
+    assert_eq!(refused, ErrorCode::ErrorUnavailable);
+    let mut stranger = Client::connect(world.gateway("gateway-2")).await.unwrap();
+    assert_eq!(refusal(stranger.login("Ann", PASSWORD).await), ErrorCode::ErrorUnavailable);
+
+    let woken = tick::now();
+    for name in ["chat", "login"] {
+        world.thaw(name);
+    }
+    for (channel, target) in OF_FRIENDS {
+        arrives(&mut ann, &mut bob, channel, target).await;
+        arrives(&mut bob, &mut ann, channel, target).await;
+    }
+    tell(&format!("SIGCONT of chat: guild and room are as before after {}", since(woken)));
+    within("a log-in", async {
+        let mut cid = Client::connect(world.gateway("gateway-2")).await.unwrap();
+        while let Err(error) = cid.register("Cid", PASSWORD).await {
+            assert_eq!(error.code(), Some(ErrorCode::ErrorUnavailable), "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    tell(&format!("SIGCONT of login: a registration works after {}", since(woken)));
 }
