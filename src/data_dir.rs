@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::limits::SECRET_CHARS_MIN;
+
 /// An open data folder.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -78,9 +80,9 @@ pub fn read_secret(path: &Path) -> anyhow::Result<String> {
 /// The secret in a file's text; if it is none, says what to do.
 fn checked(path: &Path, text: &str, what_to_do: &str) -> anyhow::Result<String> {
     let text = text.trim();
-    if text.len() < SECRET_BYTES {
+    if text.len() < SECRET_CHARS_MIN {
         bail!(
-            "{} holds no secret of at least {SECRET_BYTES} characters; {what_to_do}",
+            "{} holds no secret of at least {SECRET_CHARS_MIN} characters; {what_to_do}",
             path.display()
         );
     }

@@ -103,3 +103,7 @@ pub const LINK_CONNECTIONS_MAX: usize = 4_096;
 pub const LINK_GREETINGS_MAX: usize = 128;
 /// Of those, from one address (IPv6: one /64).
 pub const LINK_GREETINGS_PER_ADDRESS: usize = 16;
+
+/// Fewest characters of a secret that somebody has put into a file: the cluster's, or the operators'
+/// token.
+pub const SECRET_CHARS_MIN: usize = 32;

@@ -8,22 +8,23 @@ use axum::http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
-
-/// Fewest characters of a token that somebody has put into the file.
-const TOKEN_MIN: usize = 16;
+use crate::limits::SECRET_CHARS_MIN;
 
 /// What a bearer must show. Cheap to clone.
 #[derive(Clone)]
 pub struct OperatorToken(Arc<str>);
 
 impl OperatorToken {
-    /// The token itself; anything shorter than 16 characters is refused.
+    /// The token itself, of at least [`SECRET_CHARS_MIN`] characters.
     ///
     /// # Errors
     /// If it is too short, or could not stand in a header.
     pub fn new(token: &str) -> anyhow::Result<Self> {
         let token = token.trim();
-        anyhow::ensure!(token.len() >= TOKEN_MIN, "a token has at least {TOKEN_MIN} characters");
+        anyhow::ensure!(
+            token.len() >= SECRET_CHARS_MIN,
+            "a token has at least {SECRET_CHARS_MIN} characters"
+        );
         anyhow::ensure!(
             token.bytes().all(|byte| byte.is_ascii_graphic()),
             "a token has only visible ASCII characters"
@@ -70,11 +71,12 @@ mod tests {
 
     #[test]
     fn only_the_bearer_of_the_token_passes() {
-        let token = OperatorToken::new("0123456789abcdef\n").unwrap();
-        assert_eq!(token.check(&headers("Bearer 0123456789abcdef")), Ok(()));
-        assert_eq!(token.check(&headers("bearer 0123456789abcdef")), Ok(()));
-        for wrong in ["Bearer 0123456789abcdeF", "Bearer 0123", "Bearer", "Basic 0123456789abcdef"]
-        {
+        let text = "0123456789abcdef".repeat(2);
+        let token = OperatorToken::new(&format!("{text}\n")).unwrap();
+        assert_eq!(token.check(&headers(&format!("Bearer {text}"))), Ok(()));
+        assert_eq!(token.check(&headers(&format!("bearer {text}"))), Ok(()));
+        let (other, basic) = (format!("Bearer {}", text.to_uppercase()), format!("Basic {text}"));
+        for wrong in [&*other, "Bearer 0123", "Bearer", &*basic] {
             let error = token.check(&headers(wrong)).unwrap_err();
             assert_eq!(error.status, StatusCode::UNAUTHORIZED, "{wrong}");
         }
@@ -84,8 +86,13 @@ mod tests {
 
     #[test]
     fn what_is_too_weak_or_cannot_be_sent_is_no_token() {
-        for weak in ["", "short", "0123456789abcde ", "0123456789 abcdef", "0123456789abcdeé"] {
+        let long = "0".repeat(SECRET_CHARS_MIN);
+        assert!(OperatorToken::new(&long).is_ok());
+        for weak in ["", "short", &*format!("{} ", &long[1..])] {
             assert!(OperatorToken::new(weak).is_err(), "{weak}");
+        }
+        for unsendable in [format!("{long} {long}"), format!("{long}é")] {
+            assert!(OperatorToken::new(&unsendable).is_err(), "{unsendable}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::role::{Role, Roles};
 use crate::store::StoreConfig;
 use http::{get, post, raw, request};
 
-const TOKEN: &str = "correct-horse-battery-staple";
+const TOKEN: &str = "correct-horse-battery-staple-glue";
 const GATEWAY: ServerId = ServerId(1);
 
 /// A served port.
