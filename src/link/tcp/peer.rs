@@ -65,6 +65,8 @@ struct State {
     acknowledging: bool,
     /// Whether the connection ends when all is acknowledged.
     leaving: bool,
+    /// The last heartbeat that is not answered.
+    heartbeat: Option<u64>,
 }
 
 /// What the writer must know when it has taken a batch.
@@ -89,6 +91,7 @@ impl Peer {
                 writing: 0,
                 acknowledging: false,
                 leaving: false,
+                heartbeat: None,
             }),
             wake: Notify::new(),
             round_trip: AtomicU64::new(0),
@@ -122,6 +125,7 @@ impl Peer {
             batch.push(&self.head(message.id, message.to, timestamp), &message.body);
         }
         (state.writing, state.acknowledging, state.leaving) = (0, false, false);
+        state.heartbeat = None;
     }
 
     /// The connection is gone; droppable messages that it has not sent are too.
@@ -160,8 +164,8 @@ impl Peer {
         self.state.lock().leaving = true;
     }
 
-    /// Swaps what waits with the writer's empty batch, and acknowledges if it is time to
-    /// (`acknowledge`) or much has come.
+    /// Swaps what waits with the writer's empty batch, answers a heartbeat, and acknowledges if it is
+    /// time to (`acknowledge`) or much has come.
     pub(super) fn take(&self, batch: &mut Batch, acknowledge: bool) -> Taken {
         let mut state = self.state.lock();
         std::mem::swap(&mut state.batch, batch);
@@ -171,6 +175,9 @@ impl Peer {
         {
             batch.push_own(Own::Acknowledgement(through));
         }
+        if let Some(stamp) = state.heartbeat.take() {
+            batch.push_own(Own::Pong(stamp));
+        }
         let untold = state.conversation.untold() > 0;
         state.writing = batch.len();
         state.acknowledging = untold;
@@ -178,11 +185,11 @@ impl Peer {
         Taken { untold, settled }
     }
 
-    /// Sends one of the link's own messages, if there is a connection.
-    pub(super) fn push_own(&self, message: Own) {
+    /// The other process wants to hear its heartbeat again. Of several that come before the writer
+    /// does, the last one is answered: however many they are, they fill no queue.
+    pub(super) fn answer(&self, heartbeat: u64) {
         let mut state = self.state.lock();
-        if state.phase == Phase::Up {
-            state.batch.push_own(message);
+        if state.phase == Phase::Up && state.heartbeat.replace(heartbeat).is_none() {
             drop(state);
             self.wake.notify_one();
         }

@@ -152,7 +152,7 @@ impl Reader {
     fn on_own(&mut self, own: Own) -> Result<(), End> {
         match own {
             Own::Acknowledgement(through) => self.peer.acknowledged(through)?,
-            Own::Ping(stamp) => self.peer.push_own(Own::Pong(stamp)),
+            Own::Ping(stamp) => self.peer.answer(stamp),
             Own::Pong(stamp) => {
                 if let Some(round_trip) = self.pulse.since(stamp) {
                     self.peer.measured(round_trip);

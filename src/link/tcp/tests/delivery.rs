@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
+use super::batch::Batch;
 use super::*;
 use crate::ids::OperationId;
+use crate::link::codec::envelope::Own;
 use crate::link::conversation::{Said, SessionId};
 use crate::link::{Carrier as _, Delivery, NotCarried};
 use crate::msg::master::ServerStatus;
@@ -161,6 +163,29 @@ async fn a_peers_log_is_bounded_and_says_full() {
     for number in 1..=3 {
         assert_eq!(two.word().await, number);
     }
+}
+
+#[test]
+fn heartbeats_fill_no_queue_however_many_come() {
+    let bounds = Bounds { messages: 10, bytes: 1 << 30 };
+    let peer = Peer::new(ServerId(1), ServerId(2), bounds, Counts::new());
+    peer.answer(1);
+    peer.open(Said::default(), Said::default(), SessionId(1)).unwrap();
+    peer.attach(None);
+    let mut batch = Batch::default();
+    peer.take(&mut batch, false);
+    assert!(batch.is_empty(), "there was no connection when it came");
+    (2..=1_000).for_each(|stamp| peer.answer(stamp));
+    peer.take(&mut batch, false);
+    let mut last = Batch::default();
+    last.push_own(Own::Pong(1_000));
+    let written = |batch: &Batch| -> Vec<u8> {
+        batch.slices().iter().flat_map(|slice| slice.to_vec()).collect()
+    };
+    assert_eq!(written(&batch), written(&last));
+    batch.clear();
+    peer.take(&mut batch, false);
+    assert!(batch.is_empty(), "each is answered once");
 }
 
 #[test]
