@@ -19,6 +19,8 @@ pub mod tcp;
 
 use bytes::Bytes;
 
+use crate::msg::Sourced;
+
 pub use address::Address;
 pub use config::LinkConfig;
 pub use directory::Directory;
@@ -27,7 +29,7 @@ pub use outbox::{Carrier, Inbox, NotCarried, Outbox, SendError, inbox};
 pub use switch::Switch;
 
 /// A message that has a wire form; see `codec/`.
-pub trait Wire: Sized + Send + 'static {
+pub trait Wire: Sourced + Sized + Send + 'static {
     /// Encodes the message: an `Envelope` of link.proto with nothing but its body set.
     fn encode(&self) -> Bytes;
 

@@ -18,7 +18,7 @@ pub enum GatewayMsg {
     Frame(Arc<EncodedFrame>),
     /// From a zone over a link: what has changed of it. (A `Frame` becomes one on the wire.)
     FrameDelta(Box<FrameDelta>),
-    /// From any role: a private packet. Dropped if the session is over.
+    /// From a zone or chat: a private packet. Dropped if the session is over.
     Deliver {
         /// Whose.
         session: SessionKey,
@@ -64,7 +64,7 @@ pub enum GatewayMsg {
         /// Where it is now.
         zone: ZoneId,
     },
-    /// From a zone, the master or the operators: end this session.
+    /// From a zone or the master: end this session.
     Kick {
         /// Whose.
         session: SessionKey,
@@ -73,8 +73,8 @@ pub enum GatewayMsg {
         /// The same in words.
         message: String,
     },
-    /// From its own process, or from the master itself: somebody new plays the master or chat, and
-    /// must be told who is here.
+    /// From its own process, or from the master or chat itself: it is new, or has lost sight of this
+    /// gateway, and must be told who is here.
     Introduce {
         /// `Role::Master` or `Role::Chat`.
         to: Role,

@@ -12,7 +12,7 @@ pub enum HostMsg {
         /// Which.
         zone: ZoneId,
     },
-    /// From the master, or a host that drains: hand this zone over to another server.
+    /// From the master: hand this zone over to another server.
     Move {
         /// Which.
         zone: ZoneId,

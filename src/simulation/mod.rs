@@ -257,13 +257,10 @@ impl Simulation {
         };
         let events = self.net.step(self.now, life, &mut self.chance, &mut self.counts);
         for event in events {
-            let (at, peer) = match &event {
-                net::Event::Up { at, peer, .. } | net::Event::Lost { at, peer, .. } => {
-                    (*at, Some(*peer))
-                }
-                net::Event::Message { at, .. } => (*at, None),
-            };
-            let role = peer.and_then(|peer| self.roles.get(&peer)).copied();
+            let (net::Event::Up { at, peer, .. }
+            | net::Event::Lost { at, peer, .. }
+            | net::Event::Message { at, peer, .. }) = &event;
+            let (at, role) = (*at, self.roles[peer]);
             if let Some(Process::Runs(node)) = self.processes.get_mut(&at) {
                 node.on_event(event, role, self.now, &mut self.counts);
             }

@@ -27,7 +27,7 @@ pub(super) enum Event {
     /// The process at the other end is given up.
     Lost { at: ServerId, peer: ServerId, clean: bool },
     /// Something is for an inbox.
-    Message { at: ServerId, to: Address, body: Bytes },
+    Message { at: ServerId, peer: ServerId, to: Address, body: Bytes },
 }
 
 /// How a process is, for its links.

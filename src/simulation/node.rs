@@ -2,6 +2,7 @@
 //! plays. What `run/cluster.rs` does with links and directories is done here by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::link::{Address, Directory, Outbox, SendError, Switch, Wire};
 use crate::master::{self, MasterConfig};
 use crate::msg::master::{ServerStatus, ZoneStatus};
 use crate::msg::node::Introduction;
-use crate::msg::{GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
+use crate::msg::{GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, Source, ZoneMsg};
 use crate::role::{Role, Roles};
 use crate::run::roster::{Roster, talk};
 use crate::store::Store;
@@ -161,21 +162,14 @@ impl Node {
         self.zones_at.get(&zone).copied()
     }
 
-    pub(super) fn on_event(
-        &mut self,
-        event: Event,
-        role: Option<Role>,
-        now: u64,
-        counts: &mut Counts,
-    ) {
+    pub(super) fn on_event(&mut self, event: Event, role: Role, now: u64, counts: &mut Counts) {
         match event {
-            Event::Up { peer, fresh, end, .. } => {
-                if let Some(role) = role {
-                    self.on_up(peer, role, fresh, end);
-                }
-            }
+            Event::Up { peer, fresh, end, .. } => self.on_up(peer, role, fresh, end),
             Event::Lost { peer, clean, .. } => self.on_lost(peer, clean, now),
-            Event::Message { to, body, .. } => self.on_message(to, body, now, counts),
+            Event::Message { peer, to, body, .. } => {
+                let source = Source { server: peer, roles: Roles::of([role]).unwrap() };
+                self.on_message(to, body, &source, now, counts);
+            }
         }
     }
 
@@ -207,19 +201,30 @@ impl Node {
         self.settle(now);
     }
 
-    fn on_message(&mut self, to: Address, body: Bytes, now: u64, counts: &mut Counts) {
+    fn on_message(
+        &mut self,
+        to: Address,
+        body: Bytes,
+        source: &Source,
+        now: u64,
+        counts: &mut Counts,
+    ) {
         match (to, &mut self.part) {
             (Address::Node, _) => {
-                if let NodeMsg::Introduced(introduction) = NodeMsg::decode(body).unwrap() {
+                if let NodeMsg::Introduced(introduction) = heard(body, source) {
                     self.roster.introduced(*introduction);
                     self.settle(now);
                 }
             }
             (Address::Host, Part::Zones(host)) => {
-                host.on_message(HostMsg::decode(body).unwrap(), now);
+                host.on_message(heard(body, source), now);
             }
             (Address::Zone(zone), Part::Zones(host)) => {
                 let message = ZoneMsg::decode(body).unwrap();
+                // Gateways stand in here for neighbours that have something to give.
+                if !matches!(message, ZoneMsg::Credit { .. }) {
+                    check_source(&message, source);
+                }
                 counts.uncertain +=
                     usize::from(matches!(message, ZoneMsg::NotArrived { certain: false, .. }));
                 // A zone that is ending takes nothing any more.
@@ -227,10 +232,10 @@ impl Node {
                 assert!(!matches!(sent, Some(Err(SendError::Full(_)))), "zone {zone} is full");
             }
             (Address::Gateway, Part::Gateway(gateway)) => {
-                gateway.on_message(GatewayMsg::decode(body).unwrap(), now, counts);
+                gateway.on_message(heard(body, source), now, counts);
             }
             (Address::Master, Part::Master(_, own)) => {
-                own.send(MasterMsg::decode(body).unwrap()).unwrap();
+                own.send(heard(body, source)).unwrap();
             }
             (to, _) => panic!("a message for {to} came to {}, which plays {}", self.id, self.role),
         }
@@ -394,4 +399,17 @@ impl Node {
         // The next one comes in a second.
         let _ = self.master.0.send(MasterMsg::Status(Box::new(status)));
     }
+}
+
+/// A message from another process, which that process may send.
+fn heard<M: Wire + Debug>(body: Bytes, source: &Source) -> M {
+    let message = M::decode(body).unwrap();
+    check_source(&message, source);
+    message
+}
+
+/// What honest processes say is never refused.
+fn check_source<M: Wire + Debug>(message: &M, source: &Source) {
+    let fits = message.may_come_from(source);
+    assert_eq!(fits, Ok(()), "from {source:?}: {message:?}");
 }

@@ -25,6 +25,7 @@ use crate::link::Address;
 use crate::link::codec::DecodeError;
 use crate::link::codec::envelope::Own;
 use crate::link::conversation::Broken;
+use crate::msg::Source;
 use crate::net::gate::Admission;
 use crate::tick::now;
 
@@ -101,6 +102,8 @@ pub(super) struct Connection {
     pub stream: Stream,
     pub frames: Frames,
     pub peer: Arc<Peer>,
+    /// Who the other end has proven to be.
+    pub source: Source,
     pub hosted: Hosted,
     pub pulse: Pulse,
     pub order: watch::Receiver<Order>,
@@ -113,14 +116,14 @@ pub(super) struct Connection {
 impl Connection {
     /// Runs it. Gives why it ended, and when the other end was last heard.
     pub(super) async fn run(self) -> (End, Instant) {
-        let Connection { stream, frames, peer, hosted, pulse, order, hold, admission } = self;
+        let Self { stream, frames, peer, source, hosted, pulse, order, hold, admission } = self;
         let (reading, writing) = stream.split();
         let halt = CancellationToken::new();
         let guard = halt.clone().drop_guard();
         let writer = Writer { peer: peer.clone(), pulse, order: order.clone() };
         let mut writing = tokio::spawn(halted(halt.clone(), writer.run(writing)));
 
-        let mut reader = Reader::new(peer.clone(), hosted, pulse, frames);
+        let mut reader = Reader::new(peer.clone(), source, hosted, pulse, frames);
         let mut end = {
             let read = async {
                 // Roles hear of the process before they hear from it.

@@ -19,6 +19,8 @@ pub(super) enum Dropped {
     NoInbox,
     /// Its body cannot be decoded.
     Undecodable,
+    /// It is not its source's to say.
+    Misfit,
 }
 
 /// Counters of this process's links; all links share them.
@@ -40,6 +42,7 @@ pub(super) struct Counts {
     inbox_full: Counter,
     no_inbox: Counter,
     undecodable: Counter,
+    misfit: Counter,
 }
 
 impl Counts {
@@ -66,6 +69,7 @@ impl Counts {
             inbox_full: dropped("inbox_full"),
             no_inbox: dropped("no_inbox"),
             undecodable: dropped("undecodable"),
+            misfit: counter!("throng_refusals_total", "reason" => "wrong_source"),
         }
     }
 
@@ -78,6 +82,7 @@ impl Counts {
             Dropped::InboxFull => &self.inbox_full,
             Dropped::NoInbox => &self.no_inbox,
             Dropped::Undecodable => &self.undecodable,
+            Dropped::Misfit => &self.misfit,
         };
         counter.increment(1);
     }

@@ -1,7 +1,7 @@
 //! The inboxes of this process that links may deliver to, by address.
 //!
 //! The composition enters them, and takes them out when a role or a zone ends. Connections' readers
-//! look them up for every message.
+//! look them up for every message. Nothing gets into one that its source may not say.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::link::codec::DecodeError;
 use crate::link::{Address, Outbox, SendError, Wire};
+use crate::msg::{Misfit, Source};
 
 /// A shared table of inboxes, swapped as a whole when one comes or goes. Cheap to clone.
 #[derive(Clone, Default)]
@@ -65,20 +66,23 @@ pub(super) enum NotPut {
     Closed,
     /// The bytes are no message for it.
     Undecodable(DecodeError),
+    /// It is not its source's to say.
+    Misfit(Misfit),
 }
 
 /// An inbox, whatever it takes.
 pub(super) trait Host: Send + Sync {
-    /// Decodes a body and puts it into the inbox, without waiting.
-    fn put(&self, body: Bytes) -> Result<(), NotPut>;
+    /// Decodes a body, and puts it into the inbox if it may come from `source`, without waiting.
+    fn put(&self, body: Bytes, source: &Source) -> Result<(), NotPut>;
 
     /// Waits until there may be room.
     fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 impl<M: Wire> Host for Outbox<M> {
-    fn put(&self, body: Bytes) -> Result<(), NotPut> {
+    fn put(&self, body: Bytes, source: &Source) -> Result<(), NotPut> {
         let message = M::decode(body).map_err(NotPut::Undecodable)?;
+        message.may_come_from(source).map_err(NotPut::Misfit)?;
         self.send(message).map_err(|error| match error {
             SendError::Full(_) => NotPut::Full,
             SendError::Closed(_) => NotPut::Closed,

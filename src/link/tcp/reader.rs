@@ -1,7 +1,7 @@
 //! A connection's reading half: cuts frames, keeps the conversation, fills inboxes.
 //!
-//! What cannot be decoded costs that one message; what breaks the order of the link costs the
-//! connection. A reliable message whose inbox is full is waited for, then the connection is cut,
+//! What cannot be decoded, or is not the other end's to say, costs that one message; what breaks the
+//! order of the link costs the connection. A reliable message whose inbox is full is waited for, then the connection is cut,
 //! and the other end sends it again.
 
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use super::stream::Reading;
 use crate::limits;
 use crate::link::Address;
 use crate::link::Carrier as _;
-use crate::link::codec::DecodeError;
 use crate::link::codec::envelope::{self, Arrived, Own};
+use crate::msg::Source;
 use crate::tick::now;
 
 /// How long a reliable message waits for room in its inbox.
@@ -32,17 +32,34 @@ const INBOX_PATIENCE: Duration = Duration::from_secs(2);
 /// What one connection's messages go through.
 pub(super) struct Reader {
     peer: Arc<Peer>,
+    source: Source,
     hosted: Hosted,
     pulse: Pulse,
     frames: Frames,
     heard: Instant,
-    complaints: Seldom,
+    undecodable: Seldom,
+    misfits: Seldom,
 }
 
 impl Reader {
-    pub(super) fn new(peer: Arc<Peer>, hosted: Hosted, pulse: Pulse, mut frames: Frames) -> Self {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        source: Source,
+        hosted: Hosted,
+        pulse: Pulse,
+        mut frames: Frames,
+    ) -> Self {
         frames.set_limit(limits::LINK_FRAME_MAX);
-        Self { peer, hosted, pulse, frames, heard: now(), complaints: Seldom::default() }
+        Self {
+            peer,
+            source,
+            hosted,
+            pulse,
+            frames,
+            heard: now(),
+            undecodable: Seldom::default(),
+            misfits: Seldom::default(),
+        }
     }
 
     /// When the other end was last heard.
@@ -89,7 +106,7 @@ impl Reader {
                 Arrived::Message { id: 0, target, body } => {
                     droppable += 1;
                     let host = hosted.get(&target);
-                    let put = host.map_or(Err(NotPut::Closed), |host| host.put(body));
+                    let put = host.map_or(Err(NotPut::Closed), |host| host.put(body, &self.source));
                     if let Err(problem) = put {
                         self.not_put(target, problem);
                     }
@@ -126,7 +143,7 @@ impl Reader {
             };
             // A copy of its own: what is kept for long, such as packets for a resume, must not
             // keep all that was read with it.
-            match inbox.put(Bytes::copy_from_slice(body)) {
+            match inbox.put(Bytes::copy_from_slice(body), &self.source) {
                 Ok(()) => break,
                 Err(NotPut::Full) => {
                     let until = *patience.get_or_insert_with(|| now() + INBOX_PATIENCE);
@@ -174,15 +191,16 @@ impl Reader {
             }
             NotPut::Undecodable(error) => {
                 self.peer.counts.dropped(Dropped::Undecodable);
-                self.complain(target, &error);
+                if let Some(unsaid) = self.undecodable.allow() {
+                    warn!(%server, %target, %error, unsaid, "a message that cannot be decoded; skipped");
+                }
             }
-        }
-    }
-
-    fn complain(&self, target: Address, error: &DecodeError) {
-        if let Some(unsaid) = self.complaints.allow() {
-            let server = self.peer.server();
-            warn!(%server, %target, %error, unsaid, "a message that cannot be decoded; skipped");
+            NotPut::Misfit(problem) => {
+                self.peer.counts.dropped(Dropped::Misfit);
+                if let Some(unsaid) = self.misfits.allow() {
+                    warn!(%server, %target, %problem, unsaid, "a message that is not its source's to say; dropped");
+                }
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::ids::ServerId;
 use crate::link::Identity;
 use crate::link::codec::greeting::Refusal;
 use crate::link::conversation::Said;
+use crate::msg::Source;
 use crate::net::gate::Admission;
 use crate::tick::now;
 
@@ -180,6 +181,7 @@ impl Switchboard {
             stream,
             frames,
             peer: peer.clone(),
+            source: Source { server, roles: identity.roles.clone() },
             hosted: self.shared.hosted.clone(),
             pulse: self.shared.pulse,
             order: orders,

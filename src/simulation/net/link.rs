@@ -337,7 +337,8 @@ impl Link {
                     }
                 }
                 drop(state);
-                events.push(Event::Message { at: self.pair[place], to, body });
+                let (at, peer) = (self.pair[place], self.pair[1 - place]);
+                events.push(Event::Message { at, peer, to, body });
             }
             Frame::Acknowledged(through) => {
                 return end.state.lock().conversation.acknowledged(through).is_ok();

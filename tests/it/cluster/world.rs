@@ -58,8 +58,8 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Between two looks at what tells nobody when it changes.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-/// A running cluster. Its processes are killed when it is dropped; a panic in any log fails the
-/// test.
+/// A running cluster. Its processes are killed when it is dropped; a panic in any log, or an honest
+/// word that was refused, fails the test.
 pub struct World {
     folder: TempDir,
     settings: BTreeMap<String, String>,
@@ -344,6 +344,8 @@ impl Drop for World {
                 eprintln!("--- {name} ---\n{log}");
             } else {
                 assert!(!log.contains("panicked"), "{name} panicked:\n{log}");
+                let refused = log.contains("not its source's to say");
+                assert!(!refused, "{name} refused what an honest server said:\n{log}");
             }
         }
     }

@@ -5,6 +5,7 @@ mod delivery;
 mod greeting;
 mod lives;
 mod proxy;
+mod sources;
 mod strangers;
 
 use std::time::Duration;
@@ -47,7 +48,7 @@ fn hasty() -> LinkConfig {
 fn identity(server: u64) -> Identity {
     Identity {
         server: ServerId(server),
-        roles: "chat".parse().unwrap(),
+        roles: "chat,gateway".parse().unwrap(),
         host: "127.0.0.1".into(),
         port: 0,
         version: "0.1.0".into(),
