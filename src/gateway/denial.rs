@@ -41,7 +41,8 @@ impl Denial {
     pub(super) const NO_DATABASE: Self = Self::not_now("the database is away; try again");
     pub(super) const NO_MASTER: Self = Self::not_now("the world is not ready; try again");
     pub(super) const NO_ZONE: Self = Self::not_now("the zone is not reachable now; try again");
-    pub(super) const ZONE_FULL: Self = Self::not_now("the zone is full; try again later");
+    pub(super) const ZONE_FULL: Self =
+        Self::not_now("the world, or the player's zone, is full; try again later");
     pub(super) const TOO_LONG: Self = Self::not_now("entering took too long; try again");
     pub(super) const NOT_BROUGHT_IN: Self =
         Self::not_now("the player cannot be brought in now; try again");

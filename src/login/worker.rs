@@ -1,8 +1,8 @@
 //! The one hashing thread and the queue before it, first come, first served.
 //!
-//! Hashing does not get faster with more threads, so one works and the others play. The login task
-//! puts jobs in and gets answers through a channel; it can tell each asker its place meanwhile. A
-//! job whose asker has gone is skipped.
+//! Hashing does not get faster with more threads, so one works and the others play; where cores are
+//! short, they go before it. The login task puts jobs in and gets answers through a channel; it can
+//! tell each asker its place meanwhile. A job whose asker has gone is skipped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -87,6 +87,18 @@ pub(super) struct Worker {
     pace: Arc<Pace>,
 }
 
+/// Lets the threads of the game go before this one, where they share a core: about a tenth of it is
+/// left then. Only Linux counts niceness by thread; what it refuses costs nobody a log-in.
+fn yield_to_play() {
+    #[cfg(target_os = "linux")]
+    {
+        const NICENESS: i32 = 10;
+        if let Err(problem) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::debug!(%problem, "the hashing thread does not step back");
+        }
+    }
+}
+
 impl Worker {
     /// Starts the thread behind a queue of `length` jobs. Answers come out of the receiver.
     ///
@@ -102,9 +114,10 @@ impl Worker {
         let mean = u64::try_from(FIRST_GUESS.as_micros()).unwrap_or(u64::MAX);
         let pace = Arc::new(Pace { done: AtomicU64::new(0), mean: AtomicU64::new(mean) });
         let told = pace.clone();
-        std::thread::Builder::new()
-            .name("hashing".into())
-            .spawn(move || work(&hasher, &queue, &answers, &told))?;
+        std::thread::Builder::new().name("hashing".into()).spawn(move || {
+            yield_to_play();
+            work(&hasher, &queue, &answers, &told);
+        })?;
         Ok((Self { jobs, submitted: 0, pace }, answered))
     }
 

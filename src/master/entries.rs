@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::Master;
 use crate::ids::{Epoch, Key, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
+use crate::msg::gateway::EnterRefusal;
 use crate::msg::master::PresentSession;
 use crate::msg::{GatewayMsg, LoginMsg};
 use crate::names::Name;
@@ -40,7 +41,13 @@ impl Master {
                     warn!(%player, gateway = %session.gateway, "a claim from an unknown gateway");
                 }
             }
-            Err(error) => warn!(%player, %error, "a claim was refused"),
+            Err(error) => {
+                warn!(%player, %error, "a claim was refused");
+                let (session, gateway) = (session.key, session.gateway);
+                let refused = GatewayMsg::EnterRefused { session, reason: EnterRefusal::Full };
+                // Untold, it gives up by itself.
+                self.post.gateway(gateway, refused);
+            }
         }
     }
 

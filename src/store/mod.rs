@@ -211,6 +211,15 @@ impl Snapshot {
     }
 }
 
+/// How long PostgreSQL may take for the first connection: an address where nobody answers is told
+/// of, and not waited for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+fn silent() -> StoreError {
+    let seconds = CONNECT_WITHIN.as_secs();
+    StoreError::Unavailable(format!("nobody has answered at its address within {seconds} s"))
+}
+
 impl Store {
     /// Opens the database (making SQLite's file in `data_dir` if there is none), brings its schema
     /// up to date and starts the writer.
@@ -231,7 +240,8 @@ impl Store {
             (Opener::Sqlite(options), readers, 1)
         } else if postgres::is_address(&config.url) {
             let options = postgres::options(&config.url)?;
-            let mut connection = options.connect().await.map_err(unavailable)?;
+            let connecting = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
+            let mut connection = connecting.map_err(|_| silent())?.map_err(unavailable)?;
             migrate::run(&mut connection, migrate::POSTGRES).await?;
             connection.close().await.map_err(unavailable)?;
             let options = postgres::bounded(options, timeout);

@@ -20,12 +20,14 @@ use crate::server::within;
 
 /// Bots in the world while processes die, and while they are replaced; `THRONG_TEST_BOTS` sets both.
 const BOTS: u64 = 50;
-const PASSENGERS: u64 = 16;
+const PASSENGERS: u64 = 100;
+/// How long processes die for, in seconds; `THRONG_TEST_SECONDS` sets it.
+const SECONDS: u64 = 120;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_death_loses_or_doubles_anything() {
     let seed = variable("THRONG_TEST_SEED").unwrap_or_else(|| rand::random_range(0..1 << 32));
-    let length = Duration::from_secs(variable("THRONG_TEST_SECONDS").unwrap_or(30));
+    let length = Duration::from_secs(variable("THRONG_TEST_SECONDS").unwrap_or(SECONDS));
     tell(&format!(
         "conservation: THRONG_TEST_SEED={seed} THRONG_TEST_SECONDS={}",
         length.as_secs()
