@@ -28,6 +28,11 @@ impl Handles {
         word >> (handle.index() % WORD) & 1 == 1
     }
 
+    /// Whether none is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Takes one in, if there is room: see [`Self::clear`] and [`Self::grow`].
     pub fn add(&mut self, handle: Handle) {
         if let Some(word) = self.0.get_mut(handle.index() / WORD) {

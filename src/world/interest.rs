@@ -56,6 +56,9 @@ pub struct View {
     turn: usize,
     /// Spreads the looks of a crowd's views over the ticks.
     salt: u64,
+    /// From where the last look was, and how many the zone had then; none: something has happened
+    /// since, or some have yet to come into view.
+    looked: Option<(Point, usize)>,
 }
 
 /// What [`View::fold`] found; reused from session to session.
@@ -127,6 +130,7 @@ impl View {
             next_look: frame.tick,
             turn: 0,
             salt: salt as u64,
+            looked: None,
         }
     }
 
@@ -160,6 +164,10 @@ impl View {
         look.entered.clear();
         look.left.clear();
         look.near.clear();
+        if self.is_still(frame, eye) {
+            (self.folded, self.moved_to) = (frame.tick, frame.tick);
+            return;
+        }
         if frame.tick != self.moved_to {
             self.owed.grow(frame.ids.len());
             if frame.tick.0 > self.moved_to.0 + 1 {
@@ -171,7 +179,18 @@ impl View {
         (self.folded, self.moved_to) = (frame.tick, frame.tick);
         if self.close.is_empty() || frame.tick >= self.next_look {
             self.look_around(frame, eye, newcomers, look);
+        } else {
+            self.looked = None;
         }
+    }
+
+    /// Whether a look around would find what the last one has found, and nothing is owed: nobody has
+    /// moved, come or gone in the whole zone, and no frame was missed.
+    fn is_still(&self, frame: &Frame, eye: Point) -> bool {
+        self.looked == Some((eye, frame.len()))
+            && frame.tick.0 == self.moved_to.0 + 1
+            && frame.moved.is_empty()
+            && self.owed.is_empty()
     }
 
     /// Notes who has moved in a frame that is not shown, because a later one is there already: with
@@ -199,11 +218,13 @@ impl View {
             }
         }
         let mut period = LOOK_PERIOD;
+        self.looked = Some((eye, frame.len()));
         if look.next != self.seen {
             look.entered.extend(look.next.without(&self.seen));
             if look.entered.len() > newcomers {
                 self.put_off(frame, newcomers, look);
                 period = LOOK_PERIOD_BEHIND;
+                self.looked = None;
             }
             look.left.extend(self.seen.without(&look.next));
             // Who has just entered was told with its place; who left is nobody's business any more.
@@ -265,6 +286,9 @@ impl View {
         most: usize,
         mut tell: impl FnMut(usize),
     ) -> usize {
+        if self.owed.is_empty() {
+            return 0;
+        }
         let mut count = Told { most, told: 0, shed: 0 };
         if self.close.is_empty() {
             let total = look.near.len();

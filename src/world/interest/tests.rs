@@ -137,7 +137,8 @@ fn in_a_crowd_who_stops_is_told_and_who_comes_and_goes_is_seen() {
     places.insert(600, (111.0, 111.0));
     let (mut came, mut went) = (vec![], vec![]);
     for tick in 60..66 {
-        view.fold(&frame(tick, &places, &none), eye, usize::MAX, &mut look);
+        let moved = if tick == 60 { BTreeSet::from([600]) } else { BTreeSet::new() };
+        view.fold(&frame(tick, &places, &moved), eye, usize::MAX, &mut look);
         came.extend(look.entered.iter().map(|handle| handle.0));
         went.extend(look.left.iter().map(|handle| handle.0));
     }
@@ -231,4 +232,32 @@ fn a_view_of_another_incarnation_or_of_long_ago_is_void() {
     let mut other = frame(2, &empty, &BTreeSet::new());
     other.origin = 8;
     assert!(!view.follows(&other));
+}
+
+#[test]
+fn where_nothing_happens_nobody_looks_and_whatever_happens_is_seen() {
+    let mut places: BTreeMap<u16, (f32, f32)> =
+        (0..20).map(|h| (h, (100.0 + f32::from(h), 100.0))).collect();
+    let eye = Point { x: 110.0, y: 100.0 };
+    let (all, none): (BTreeSet<u16>, BTreeSet<u16>) = ((0..20).collect(), BTreeSet::new());
+    let mut look = Look::default();
+    let mut view = View::new(&frame(1, &places, &all), 0);
+    let mut fold = |tick, places: &BTreeMap<_, _>, moved: &BTreeSet<_>, eye| {
+        view.fold(&frame(tick, places, moved), eye, 8, &mut look);
+        let handles = |of: &[Handle]| of.iter().map(|handle| handle.0).collect::<Vec<_>>();
+        let seen = (handles(&look.entered).len(), handles(&look.left));
+        let told = view.tell(&frame(tick, places, moved), &mut look, usize::MAX, |_| {});
+        (seen.0, seen.1, told, view.follows(&frame(tick, places, moved)))
+    };
+    // Eight at a time come into view, though nobody moves.
+    for (tick, newcomers) in [(1, 8), (2, 8), (3, 4), (4, 0), (5, 0)] {
+        assert_eq!(fold(tick, &places, &none, eye), (newcomers, vec![], 0, true), "in {tick}");
+    }
+    places.remove(&3);
+    assert_eq!(fold(6, &places, &none, eye).1, [3], "who goes");
+    places.insert(30, (112.0, 100.0));
+    assert_eq!(fold(7, &places, &BTreeSet::from([30]), eye).0, 1, "who comes");
+    assert_eq!(fold(8, &places, &none, eye), (0, vec![], 0, true));
+    let far = Point { x: 300.0, y: 100.0 };
+    assert_eq!(fold(9, &places, &none, far).1.len(), 20, "who is left behind by oneself");
 }
