@@ -14,7 +14,8 @@ operating system has counted for the server's processes.
 
 ## Targets
 
-Reached: by the median of the runs. The bare loop is that of the same call.
+Reached: by the median of the runs. The bare loop is that of the same call. Where a target is not
+reached, "What is left" in [README.md](README.md) says where the time goes and what was tried.
 
 {targets}
 
