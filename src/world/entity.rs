@@ -93,7 +93,7 @@ pub struct Entity {
     pub appearance_changed: AppearanceChange,
     /// Whether it is shown at all (a dead NPC waiting to come back is not).
     pub visible: bool,
-    /// As the last frame had it.
+    /// As the last frame had it, if it did.
     pub shown_at: PackedPosition,
     /// What it is to the rules.
     pub(super) body: Body,
@@ -121,7 +121,7 @@ impl Entity {
             appearance,
             appearance_changed: AppearanceChange::Announce,
             visible: true,
-            shown_at: PackedPosition::default(),
+            shown_at: PackedPosition::NOWHERE,
             body,
         }
     }

@@ -22,6 +22,8 @@ pub struct PackedPosition(pub u64);
 
 impl PackedPosition {
     const AXIS_MAX: u64 = (1 << 20) - 1;
+    /// What no pose packs to: no zone has so many handles.
+    pub const NOWHERE: Self = Self(u64::MAX);
 
     /// Packs a pose; what lies outside the zone is put on its edge.
     pub fn pack(handle: Handle, pose: Pose, bounds: &Rect) -> Self {
@@ -161,7 +163,12 @@ pub(super) fn build(
 ) -> FrameUpdate {
     let mut sorted = Vec::with_capacity(entities.len());
     let mut appearances = Vec::new();
-    for (handle, entity) in entities.iter_mut().filter(|(_, e)| e.visible) {
+    for (handle, entity) in entities.iter_mut() {
+        if !entity.visible {
+            // Whoever comes back counts as moved, even to where it stood.
+            entity.shown_at = PackedPosition::NOWHERE;
+            continue;
+        }
         let packed = PackedPosition::pack(handle, entity.pose, &zone.bounds);
         sorted.push((packed, entity.pose.at, packed != entity.shown_at));
         entity.shown_at = packed;

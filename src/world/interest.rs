@@ -185,7 +185,7 @@ impl View {
     }
 
     /// Whether a look around would find what the last one has found, and nothing is owed: nobody has
-    /// moved, come or gone in the whole zone, and no frame was missed.
+    /// moved, come (which counts as moving) or gone in the whole zone, and no frame was missed.
     fn is_still(&self, frame: &Frame, eye: Point) -> bool {
         self.looked == Some((eye, frame.len()))
             && frame.tick.0 == self.moved_to.0 + 1

@@ -82,7 +82,10 @@ fn the_dead_lie_there_vanish_and_live_again() {
     stage.steps(160);
     assert!(stage.entity(wolf).visible);
     assert_eq!(stage.entity(wolf).appearance.health, 110);
-    let appearances = stage.world.frame().appearances;
+    let update = stage.world.frame();
+    let handle = stage.world.entities.handle(wolf).unwrap();
+    assert!(update.frame.moved.has(handle), "who comes back has moved");
+    let appearances = update.appearances;
     assert!(
         appearances
             .iter()
