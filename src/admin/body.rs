@@ -13,7 +13,7 @@ use crate::names::{ChatText, Name};
 
 /// Most bytes of a request's body.
 pub(super) const BODY_MAX: usize = 16 * 1024;
-/// Largest capacity of one server.
+/// Largest capacity of one server, and most clients that it can say it has.
 const CAPACITY_MAX: u64 = 10_000_000;
 /// Longest host name or address.
 const HOST_MAX: usize = 253;
@@ -60,7 +60,7 @@ pub(super) fn registration(fields: &Fields) -> Result<Registration, ApiError> {
 /// The field `type`: a number, or the name of one.
 pub(super) fn kind(fields: &Fields) -> Result<Kind, ApiError> {
     let known = match present(fields, "type")? {
-        Value::Number(number) => number.as_u64().and_then(Kind::from_number),
+        number @ Value::Number(_) => whole(number).and_then(Kind::from_number),
         Value::String(name) => name.parse().ok(),
         _ => None,
     };
@@ -76,13 +76,10 @@ pub(super) fn server_id(fields: &Fields) -> Result<ServerId, ApiError> {
     number(fields, "server_id", 1, (1 << 53) - 1).map(ServerId)
 }
 
-/// The field `current_load`: percent; a part of one is rounded.
-pub(super) fn load(fields: &Fields) -> Result<u8, ApiError> {
-    let percent = present(fields, "current_load")?.as_f64();
-    percent
-        .filter(|percent| (0.0..=100.0).contains(percent))
-        .map(|percent| percent.round() as u8)
-        .ok_or_else(|| wrong("current_load", "a number of percent, 0 to 100"))
+/// The field `current_load`: how many clients the server has, be it more than its capacity.
+pub(super) fn clients(fields: &Fields) -> Result<u32, ApiError> {
+    // In range, so it fits.
+    number(fields, "current_load", 0, CAPACITY_MAX).map(|count| count as u32)
 }
 
 /// The field `name`: a player's.
@@ -136,10 +133,16 @@ fn present<'a>(fields: &'a Fields, field: &str) -> Result<&'a Value, ApiError> {
 }
 
 fn number(fields: &Fields, field: &str, least: u64, most: u64) -> Result<u64, ApiError> {
-    present(fields, field)?
-        .as_u64()
+    whole(present(fields, field)?)
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| wrong(field, &format!("a whole number, {least} to {most}")))
+}
+
+/// A number without a fraction, however it is written: for JSON 50 and 50.0 are one number, and there
+/// are languages that write the second.
+fn whole(value: &Value) -> Option<u64> {
+    let exact = |number: &f64| number.fract() == 0.0 && (0.0..=(1u64 << 53) as f64).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
 fn wrong(field: &str, wanted: &str) -> ApiError {

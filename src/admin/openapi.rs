@@ -19,10 +19,10 @@ pub(super) struct RegisterBody {
     #[schema(example = "10.0.0.7")]
     host: String,
     /// 1 to 65,535.
-    #[schema(minimum = 1, example = 9000)]
+    #[schema(minimum = 1, maximum = 65_535, example = 9000)]
     port: u16,
-    /// Most clients, 1 to 10,000,000.
-    #[schema(minimum = 1, example = 1000)]
+    /// Most clients, 1 to 10,000,000; with so many it is full and not named to askers.
+    #[schema(minimum = 1, maximum = 10_000_000, example = 1000)]
     capacity: u32,
     /// A region tag for the geographic strategy.
     region: Option<String>,
@@ -34,9 +34,24 @@ pub(super) struct RegisterBody {
 pub(super) struct HeartbeatBody {
     /// From `/register`.
     server_id: u64,
-    /// Percent of its capacity in use.
-    #[schema(minimum = 0, maximum = 100)]
-    current_load: f64,
+    /// How many clients it has, measured against its capacity; 0 to 10,000,000.
+    #[schema(minimum = 0, maximum = 10_000_000, example = 250)]
+    current_load: u32,
+}
+
+/// One server in the answer to `/query`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct FoundBody {
+    /// From its `/register`.
+    server_id: u64,
+    /// Where it is reached.
+    host: String,
+    /// See `host`.
+    port: u16,
+    /// Percent of its capacity in use: 100 × current_load ÷ capacity, rounded down.
+    #[schema(minimum = 0, maximum = 99)]
+    load: u8,
 }
 
 /// The body of `/unregister`.

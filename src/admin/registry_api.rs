@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::AdminState;
 use super::body::{self, fields};
 use super::error::{ApiError, ErrorBody};
+use super::openapi::FoundBody;
 use crate::ids::ServerId;
 use crate::master::query::{Found, KickOutcome, Query, Reply, ServerView, Snapshot};
 use crate::master::registry::UnknownServer;
@@ -76,8 +77,8 @@ pub(super) const DONE: Json<Done> = Json(Done { status: "ok" });
 /// The answer to `/query`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FoundServers {
-    /// Least loaded first.
-    #[schema(value_type = Vec<Object>)]
+    /// Least loaded first; none that is full.
+    #[schema(value_type = Vec<FoundBody>)]
     servers: Vec<Found>,
 }
 
@@ -140,8 +141,8 @@ pub(super) async fn on_heartbeat(
 ) -> Answer<Done> {
     state.token.check(&headers)?;
     let fields = fields(&headers, body).await?;
-    let (server, load) = (body::server_id(&fields)?, body::load(&fields)?);
-    ask(&state, |reply| Query::Heartbeat { server, load, reply }).await?.map_err(gone)?;
+    let (server, clients) = (body::server_id(&fields)?, body::clients(&fields)?);
+    ask(&state, |reply| Query::Heartbeat { server, clients, reply }).await?.map_err(gone)?;
     Ok(DONE)
 }
 
@@ -171,6 +172,8 @@ pub(super) async fn on_unregister(
     responses(
         (status = 200, description = "The living servers with room", body = FoundServers),
         (status = 400, description = "A field is wrong", body = ErrorBody),
+        (status = 404, description = "No master here", body = ErrorBody),
+        (status = 413, description = "Too large", body = ErrorBody),
     )
 )]
 pub(super) async fn on_query(

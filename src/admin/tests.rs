@@ -124,7 +124,7 @@ async fn a_server_registers_beats_and_is_found_least_loaded_first() {
         port.post("/heartbeat", json!({"server_id": id, "current_load": load}))
     };
     assert_eq!(beat(zone, json!(70)).await.json(), json!({"status": "ok"}));
-    assert_eq!(beat(other, json!(12.4)).await.status, 200);
+    assert_eq!(beat(other, json!(12.0)).await.status, 200, "a whole number, however written");
     let found = post(port.address, "/query", None, &json!({"type": 2})).await;
     let wanted = json!({"servers": [
         {"server_id": other, "host": "10.0.0.7", "port": 9_001, "load": 12},
@@ -137,6 +137,33 @@ async fn a_server_registers_beats_and_is_found_least_loaded_first() {
     let none = post(port.address, "/query", None, &json!({"type": "database"})).await;
     assert_eq!(none.json(), json!({"servers": []}));
 }
+
+#[tokio::test]
+async fn the_load_is_a_count_measured_against_the_capacity() {
+    let port = Port::open(true).await;
+    let mut ids = Vec::new();
+    for (place, (capacity, clients, _)) in LOADS.into_iter().enumerate() {
+        let at = 9_000 + place;
+        let body = json!({"type": 1, "host": "h", "port": at, "capacity": capacity});
+        let id = port.post("/register", body).await.json()["server_id"].clone();
+        let beat = json!({"server_id": id, "current_load": clients});
+        assert_eq!(port.post("/heartbeat", beat).await.status, 200, "{clients} of {capacity}");
+        ids.push(id);
+    }
+    let found = post(port.address, "/query", None, &json!({"type": "world"})).await.json();
+    let found: Vec<(Value, Value)> = found["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|server| (server["server_id"].clone(), server["load"].clone()))
+        .collect();
+    let by_share = [5, 4, 0, 1].map(|at: usize| (ids[at].clone(), json!(LOADS[at].2)));
+    assert_eq!(found, by_share, "those that are full are not named");
+}
+
+/// Capacity, clients, percent; the last two differ by less than a percent.
+const LOADS: [(u64, u64, u64); 6] =
+    [(200, 50, 25), (1_000, 999, 99), (80, 80, 100), (80, 81, 100), (10_000, 19, 0), (1_000, 1, 0)];
 
 #[tokio::test]
 async fn an_unknown_server_is_told_to_register_again() {
@@ -185,7 +212,7 @@ async fn what_is_wrong_with_a_body_is_named() {
         body.as_object_mut().unwrap().remove(field);
         assert_error(&port.post("/register", body).await, 400, &format!("{field} is missing"));
     }
-    for load in [json!(-1), json!(101), json!("50"), json!(null)] {
+    for load in [json!(-1), json!(12.5), json!(10_000_001), json!("50"), json!(null)] {
         let body = json!({"server_id": 1, "current_load": load});
         assert_error(&port.post("/heartbeat", body).await, 400, "current_load");
     }

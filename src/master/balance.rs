@@ -57,7 +57,7 @@ impl Candidate<'_> {
     }
 
     /// Orders by `connections / capacity`, exactly.
-    fn compare_load(&self, other: &Self) -> Ordering {
+    pub(super) fn compare_load(&self, other: &Self) -> Ordering {
         let this = u64::from(self.connections) * u64::from(other.capacity);
         let that = u64::from(other.connections) * u64::from(self.capacity);
         this.cmp(&that)

@@ -23,8 +23,8 @@ impl Master {
             Query::Register { registration, reply } => {
                 let _ = reply.send(self.on_register(registration, now));
             }
-            Query::Heartbeat { server, load, reply } => {
-                let _ = reply.send(self.registry.heartbeat(server, load, now));
+            Query::Heartbeat { server, clients, reply } => {
+                let _ = reply.send(self.registry.heartbeat(server, clients, now));
             }
             Query::Unregister { server, reply } => {
                 let _ = reply.send(self.registry.unregister(server, now));

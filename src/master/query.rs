@@ -32,8 +32,8 @@ pub enum Query {
     Heartbeat {
         /// Which.
         server: ServerId,
-        /// Percent of its capacity in use, 0 to 100.
-        load: u8,
+        /// Clients it has.
+        clients: u32,
         /// Whether it is known.
         reply: Reply<Result<(), UnknownServer>>,
     },

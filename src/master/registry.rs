@@ -71,8 +71,8 @@ pub enum Source {
     Http {
         /// What it said of itself.
         registration: Registration,
-        /// Its last reported load, percent, 0 to 100.
-        load: u8,
+        /// Clients it last said it has; may be more than its capacity.
+        clients: u32,
     },
 }
 
@@ -115,14 +115,11 @@ impl Server {
         }
     }
 
-    /// Clients it has now; for HTTP servers computed from their load.
+    /// Clients it has now.
     pub fn connections(&self) -> u32 {
         match &self.source {
             Source::Link(status) => status.players,
-            Source::Http { registration, load } => {
-                // At most the capacity, so it fits.
-                (u64::from(registration.capacity) * u64::from(*load) / 100) as u32
-            }
+            Source::Http { clients, .. } => *clients,
         }
     }
 
@@ -134,15 +131,11 @@ impl Server {
         }
     }
 
-    /// Percent of its capacity in use, 0 to 100; 100 if it has no capacity.
+    /// Percent of its capacity in use, 0 to 100, rounded down: only a full one has 100. 100 if it
+    /// has no capacity.
     pub fn load(&self) -> u8 {
-        match &self.source {
-            Source::Link(status) => {
-                let used = u64::from(status.players) * 100;
-                used.checked_div(u64::from(status.capacity)).map_or(100, |p| p.min(100) as u8)
-            }
-            Source::Http { load, .. } => *load,
-        }
+        let used = u64::from(self.connections()) * 100;
+        used.checked_div(u64::from(self.capacity())).map_or(100, |percent| percent.min(100) as u8)
     }
 
     /// Its region tag, may be empty.
@@ -313,19 +306,24 @@ impl Registry {
             Some(old) => drop(self.servers.remove(&old)),
             None => self.make_room(now)?,
         }
-        let source = Source::Http { registration, load: 0 };
+        let source = Source::Http { registration, clients: 0 };
         self.servers.insert(id, Server::new(id, source, now));
         Ok(replaced)
     }
 
-    /// A server that registered over HTTP is alive and has that load, percent.
+    /// A server that registered over HTTP is alive and has so many clients.
     ///
     /// # Errors
     /// If it is unknown, dead, or not one of those.
-    pub fn heartbeat(&mut self, id: ServerId, load: u8, now: Instant) -> Result<(), UnknownServer> {
+    pub fn heartbeat(
+        &mut self,
+        id: ServerId,
+        clients: u32,
+        now: Instant,
+    ) -> Result<(), UnknownServer> {
         let server = self.living_http(id, now)?;
-        if let Source::Http { load: known, .. } = &mut server.source {
-            *known = load.min(100);
+        if let Source::Http { clients: known, .. } = &mut server.source {
+            *known = clients;
         }
         server.last_seen = now;
         Ok(())

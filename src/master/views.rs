@@ -30,21 +30,19 @@ pub(super) fn game_server(server: &Server) -> GameServer {
 }
 
 impl Master {
-    /// The living servers of a kind that have room, least loaded first.
+    /// The living servers of a kind that have room, least loaded first: by their exact loads, of
+    /// which percent are only what is shown.
     pub(super) fn find(&self, kind: Kind, now: Instant) -> Vec<Found> {
         let mut fit = self.registry.candidates(kind, now);
         fit.retain(|candidate| candidate.takes_newcomers());
-        let mut found: Vec<(State, Found)> = fit
-            .iter()
-            .filter_map(|candidate| Some((candidate.state, self.registry.get(candidate.id)?)))
-            .map(|(state, server)| {
-                let (host, port) = server.address();
-                let (server_id, load) = (server.id, server.load());
-                (state, Found { server_id, host: host.to_owned(), port, load })
-            })
-            .collect();
-        found.sort_by_key(|(state, found)| (*state, found.load, found.server_id));
-        found.into_iter().map(|(_, found)| found).collect()
+        fit.sort_by(|a, b| a.compare_load(b).then(a.id.cmp(&b.id)));
+        let servers = fit.iter().filter_map(|candidate| self.registry.get(candidate.id));
+        let found = servers.map(|server| {
+            let (host, port) = server.address();
+            let (server_id, load) = (server.id, server.load());
+            Found { server_id, host: host.to_owned(), port, load }
+        });
+        found.collect()
     }
 
     /// The living zone servers of the cluster.

@@ -113,7 +113,7 @@ pub fn token(server: &Server) -> String {
 async fn servers_register_over_http(topology: Topology) {
     let server = Server::start(topology);
     let (admin, token) = (server.address("admin"), token(&server));
-    let world = json!({"type": 1, "host": "10.0.0.1", "port": 9000, "capacity": 100});
+    let world = json!({"type": 1, "host": "10.0.0.1", "port": 9000, "capacity": 50});
     assert_eq!(post(admin, "/register", None, &world).await.status, 401);
     assert_eq!(post(admin, "/register", Some("wrong"), &world).await.status, 401);
     let registered = post(admin, "/register", Some(&token), &world).await;
@@ -127,6 +127,12 @@ async fn servers_register_over_http(topology: Topology) {
     let found = found["servers"].as_array().expect("a list").clone();
     let ours = found.iter().find(|server| server["server_id"] == *id).expect("the new one");
     assert_eq!((&ours["host"], &ours["port"]), (&json!("10.0.0.1"), &json!(9000)));
+    assert_eq!(ours["load"], json!(50), "25 clients of 50");
+    let full = json!({"server_id": id, "current_load": 50});
+    assert_eq!(post(admin, "/heartbeat", Some(&token), &full).await.json()["status"], "ok");
+    let found = post(admin, "/query", None, &json!({"type": "world"})).await.json();
+    let found = found["servers"].as_array().expect("a list");
+    assert!(found.iter().all(|server| server["server_id"] != *id), "a full one is not named");
 
     let unknown = json!({"server_id": 12345, "current_load": 1});
     assert_eq!(post(admin, "/heartbeat", Some(&token), &unknown).await.status, 410);

@@ -101,11 +101,27 @@ fn an_http_server_lives_thirty_seconds_from_heartbeat_to_heartbeat() {
     assert_eq!(registry.heartbeat(ServerId(5), 40, after(start, 29_000)), Ok(()));
     assert_eq!(state(&registry, 5, after(start, 58_999)), Some(State::Alive));
     let server = registry.get(ServerId(5)).unwrap();
-    assert_eq!((server.load(), server.connections(), server.capacity()), (40, 80, 200));
+    assert_eq!((server.load(), server.connections(), server.capacity()), (20, 40, 200));
     let late = after(start, 59_000);
     assert_eq!(state(&registry, 5, late), Some(State::Dead));
     assert_eq!(registry.heartbeat(ServerId(5), 40, late), Err(UnknownServer));
     assert_eq!(registry.heartbeat(ServerId(6), 40, start), Err(UnknownServer));
+}
+
+#[test]
+fn a_heartbeat_counts_clients_and_the_load_is_their_share_of_the_capacity() {
+    let start = crate::tick::now();
+    let mut registry = Registry::new(PATIENCE, 10);
+    registry.register(ServerId(5), registration(9_000), start).unwrap();
+    for (clients, load, room) in
+        [(0, 0, true), (50, 25, true), (199, 99, true), (200, 100, false), (u32::MAX, 100, false)]
+    {
+        registry.heartbeat(ServerId(5), clients, start).unwrap();
+        let server = registry.get(ServerId(5)).unwrap();
+        assert_eq!((server.connections(), server.load()), (clients, load));
+        let candidates = registry.candidates(Kind::Zone, start);
+        assert_eq!(candidates[0].takes_newcomers(), room, "{clients} of 200");
+    }
 }
 
 #[test]
