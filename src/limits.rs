@@ -52,8 +52,10 @@ pub const ROOMS_MAX: usize = 10_000;
 pub const ROOMS_PER_PLAYER_MAX: usize = 16;
 /// Members of a guild.
 pub const GUILD_MEMBERS_MAX: usize = 200;
-/// Wars one guild fights at once.
+/// Wars one guild has declared at once, those that it fights among them.
 pub const GUILD_WARS_MAX: usize = 8;
+/// Wars that others have declared on one guild: as many as one GUILD_INFO can tell of.
+pub const GUILD_WARS_AGAINST_MAX: usize = 64;
 /// Unanswered guild invitations kept for one player; the oldest goes first.
 pub const GUILD_INVITES_MAX: usize = 16;
 /// Stacks in one inventory.

@@ -170,6 +170,9 @@ const on = {
     panels.event(`${body.guild} is no more`);
   },
   GUILD_WAR_START: (body) => guildChanged(`${body.guild} and ${body.enemy} are at war`),
+  GUILD_WAR_NOTICE: (body) => guildChanged(
+    `${body.by_us ? body.guild : body.enemy} has declared war on ${body.by_us ? body.enemy : body.guild}: ` +
+    `it begins in ${Math.ceil(body.begins_in_ms / 60000)} min`),
   GUILD_WAR_END: (body) => guildChanged(`The war with ${body.enemy} is over: ${body.our_kills} to ${body.their_kills}`),
   GUILD_WAR_SCORE: (body) => guildChanged(`${body.killer} has killed ${body.victim}: ${body.our_kills} to ${body.their_kills}`),
   ROOM_LIST: (body) => panels.drawRooms(body.rooms),

@@ -65,13 +65,14 @@ export const MESSAGES = {
   GuildKick: "player:string=1 guild:string=2",
   GuildRankChange: "player:string=1 rank:int=2 guild:string=3",
   GuildMember: "name:string=1 rank:int=2 online:bool=3",
-  GuildWar: "enemy:string=1 our_kills:int=2 their_kills:int=3 started_at:int=4",
+  GuildWar: "enemy:string=1 our_kills:int=2 their_kills:int=3 started_at:int=4 begins_in_ms:int=5 by_us:bool=6",
   GuildInfo: "name:string=1 guild_id:int=2 members:GuildMember*=3 wars:GuildWar*=4",
   GuildDisband: "guild:string=1",
   GuildWarStart: "enemy:string=1 guild:string=2",
   GuildWarEnd: "enemy:string=1 guild:string=2 our_kills:int=3 their_kills:int=4",
   GuildWarScore: "guild:string=1 enemy:string=2 our_kills:int=3 their_kills:int=4 " +
     "killer:string=5 victim:string=6",
+  GuildWarNotice: "guild:string=1 enemy:string=2 by_us:bool=3 begins_in_ms:int=4",
   ChatSend: "channel:int=1 target:string=2 text:string=3",
   ChatMessage: "channel:int=1 sender:string=2 sender_id:int=3 target:string=4 text:string=5 " +
     "sent_at:int=6 event_id:int=7",
@@ -128,6 +129,7 @@ export const PACKETS = {
   GUILD_WAR_START: [3010, "GuildWarStart"],
   GUILD_WAR_END: [3011, "GuildWarEnd"],
   GUILD_WAR_SCORE: [3012, "GuildWarScore"],
+  GUILD_WAR_NOTICE: [3013, "GuildWarNotice"],
   CHAT_SEND: [4000, "ChatSend"],
   CHAT_MESSAGE: [4001, "ChatMessage"],
   ROOM_CREATE: [4002, "RoomCreate"],

@@ -126,9 +126,7 @@ export class Panels {
         className: member.online ? "" : "quiet", textContent: `${member.name} (${RANKS[member.rank]})`,
       }),
       this.memberButtons(member, mine)));
-    const wars = guild.wars.map((war) => element("div", { className: "row" },
-      element("span", { textContent: `${war.enemy}: ${war.our_kills} to ${war.their_kills}` }),
-      mine === 3 ? button("end", () => this.send("GUILD_WAR_END", { enemy: war.enemy })) : null));
+    const wars = guild.wars.map((war) => this.warOf(war, mine === 3));
     const leader = mine === 3 ? [
       ask("Declare war on", "war", (enemy) => this.send("GUILD_WAR_START", { enemy })),
       button("disband the guild", () => confirm(`Disband ${guild.name}?`) && this.send("GUILD_DISBAND")),
@@ -140,6 +138,20 @@ export class Panels {
       ...(wars.length ? [element("h3", { textContent: "wars" }), ...wars] : []),
       ...leader,
     ];
+  }
+
+  // A war that is fought, or one that is declared and can be agreed to or taken back.
+  warOf(war, leads) {
+    const pending = war.begins_in_ms > 0;
+    const told = pending
+      ? `${war.enemy}: declared by ${war.by_us ? "us" : "them"}, begins in ${Math.ceil(war.begins_in_ms / 60000)} min`
+      : `${war.enemy}: ${war.our_kills} to ${war.their_kills}`;
+    const send = (packet) => () => this.send(packet, { enemy: war.enemy });
+    const end = pending ? (war.by_us ? "withdraw" : "decline") : "end";
+    return element("div", { className: "row" },
+      element("span", { textContent: told }),
+      leads && pending && !war.by_us ? button("fight", send("GUILD_WAR_START")) : null,
+      leads ? button(end, send("GUILD_WAR_END")) : null);
   }
 
   memberButtons(member, mine) {

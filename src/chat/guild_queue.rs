@@ -18,10 +18,11 @@ use super::guild_store::{self, Change, Done, Job};
 use super::guilds::{self, Books, Step};
 use super::refusal::Refusal;
 use super::touched::{self, Touched, TouchedSet};
-use super::wars::pair;
+use super::wars::{Clocks, pair};
 use crate::ids::{GuildId, OperationId, PlayerId};
 use crate::msg::chat::GuildAction;
 use crate::store::StoreError;
+use crate::store::record::GuildBooks;
 use crate::tick;
 
 /// Store calls under way at once; they share the store's commits.
@@ -151,6 +152,7 @@ impl Chat {
     /// Starts what can be started.
     pub(super) fn work_guilds(&mut self, now: Instant) {
         self.work_requests(now);
+        self.work_declarations(now);
         self.work_kills();
     }
 
@@ -169,6 +171,18 @@ impl Chat {
             } else {
                 ahead.extend(touched);
                 self.queue.requests.push_back(waiting);
+            }
+        }
+    }
+
+    /// Lets the wars begin whose notice is over.
+    fn work_declarations(&mut self, now: Instant) {
+        for declared in self.wars.due(now) {
+            let (ours, theirs) = (declared.attacker, declared.defender);
+            let touched = TouchedSet::from([Touched::Guild(ours), Touched::Guild(theirs)]);
+            if self.queue.can_start(&touched) {
+                let (id, change) = (self.queue.next_id(), Change::BeginWar { ours, theirs });
+                self.start(Job { id, change, asked: None, touched });
             }
         }
     }
@@ -221,6 +235,7 @@ impl Chat {
             wars: &self.wars,
             invitations: &self.invitations,
             presence: &self.presence,
+            terms: self.config.war_terms(),
             now,
         };
         match guilds::decide(&books, player, &action) {
@@ -237,7 +252,8 @@ impl Chat {
     fn start(&mut self, job: Job) {
         self.queue.busy.extend(&job.touched);
         self.queue.in_flight += 1;
-        guild_store::start(self.store.clone(), job, self.done.clone());
+        let terms = self.config.war_terms();
+        guild_store::start(self.store.clone(), job, terms, self.done.clone());
     }
 
     /// Reads the guilds and wars.
@@ -262,15 +278,7 @@ impl Chat {
         let now = tick::now();
         self.queue.in_flight -= 1;
         match done {
-            Done::Loaded(Ok((guilds, wars))) => {
-                info!(guilds = guilds.len(), wars = wars.len(), "guilds are loaded");
-                self.guilds.replace(guilds);
-                self.wars.replace(wars);
-                self.queue.memory = Memory::Good;
-                self.queue.has_loaded = true;
-                self.settle_guilds();
-                self.tell_wars(now);
-            }
+            Done::Loaded(Ok(books)) => self.on_loaded(books, now),
             Done::Loaded(Err(error)) => {
                 warn!(%error, "guilds cannot be loaded; trying again");
                 self.queue.memory = Memory::Stale(self.later(now));
@@ -285,6 +293,21 @@ impl Chat {
         }
         self.reload_if_due(now);
         self.work_guilds(now);
+    }
+
+    fn on_loaded(&mut self, books: GuildBooks, now: Instant) {
+        let GuildBooks { guilds, wars, declarations, truces } = books;
+        info!(guilds = guilds.len(), wars = wars.len(), "guilds are loaded");
+        self.guilds.replace(guilds);
+        self.wars.replace(wars, declarations, truces, Clocks { now, unix: tick::unix_millis() });
+        self.queue.memory = Memory::Good;
+        let first = !std::mem::replace(&mut self.queue.has_loaded, true);
+        self.settle_guilds();
+        self.tell_wars(now);
+        if first {
+            // Who came before this could not be told.
+            self.tell_declarations(now);
+        }
     }
 
     fn on_not_changed(&mut self, job: Job, error: &StoreError, now: Instant) {

@@ -1,12 +1,15 @@
 //! What is done to guilds in the store. Each change is one call with an operation id; it counts
 //! once it has returned, and nobody hears of it before.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use super::touched::TouchedSet;
+use super::wars::WarTerms;
 use crate::ids::{GuildId, GuildRank, OperationId, PlayerId};
 use crate::names::Name;
-use crate::store::record::{GuildRecord, WarRecord};
+use crate::store::record::{DeclarationRecord, GuildBooks, WarRecord};
 use crate::store::{Store, StoreError};
 use crate::tick;
 
@@ -25,8 +28,14 @@ pub(super) enum Change {
     Rank { guild: GuildId, player: PlayerId, rank: GuildRank },
     /// The end of a guild.
     Disband { guild: GuildId },
-    /// A war begins.
+    /// A war is declared; it begins later.
+    DeclareWar { attacker: GuildId, defender: GuildId },
+    /// A war begins without a notice.
     StartWar { attacker: GuildId, defender: GuildId },
+    /// A declared war begins: `ours` has agreed, or its notice is over.
+    BeginWar { ours: GuildId, theirs: GuildId },
+    /// A declaration is withdrawn or declined.
+    WithdrawWar { ours: GuildId, theirs: GuildId },
     /// A war ends.
     EndWar { ours: GuildId, theirs: GuildId },
     /// A kill in a war: the killer and the victim, each with its guild.
@@ -42,6 +51,8 @@ pub(super) enum Outcome {
     Made(GuildId),
     /// The war as it is now, or was at its end.
     War(WarRecord),
+    /// The war that is declared.
+    Declared(DeclarationRecord),
 }
 
 /// A change on its way.
@@ -59,7 +70,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Done {
     /// The guilds and wars were read.
-    Loaded(Result<(Vec<GuildRecord>, Vec<WarRecord>), StoreError>),
+    Loaded(Result<GuildBooks, StoreError>),
     /// A change was made, or was not.
     Changed(Box<Job>, Result<Outcome, StoreError>),
 }
@@ -74,15 +85,21 @@ pub(super) fn load(store: Store, done: mpsc::Sender<Done>) {
 }
 
 /// Makes a change in a task of its own.
-pub(super) fn start(store: Store, job: Job, done: mpsc::Sender<Done>) {
+pub(super) fn start(store: Store, job: Job, terms: WarTerms, done: mpsc::Sender<Done>) {
     tokio::spawn(async move {
-        let result = perform(&store, job.id, &job.change).await;
+        let result = perform(&store, job.id, &job.change, terms).await;
         done.send(Done::Changed(Box::new(job), result)).await.ok();
     });
 }
 
-async fn perform(store: &Store, id: OperationId, change: &Change) -> Result<Outcome, StoreError> {
+async fn perform(
+    store: &Store,
+    id: OperationId,
+    change: &Change,
+    terms: WarTerms,
+) -> Result<Outcome, StoreError> {
     let now = tick::unix_millis();
+    let after = |time: Duration| now + time.as_millis() as u64;
     match change {
         Change::Create { name, leader, leader_name: _ } => {
             store.create_guild(id, name, *leader).await.map(Outcome::Made)
@@ -97,14 +114,28 @@ async fn perform(store: &Store, id: OperationId, change: &Change) -> Result<Outc
             store.set_guild_rank(id, *guild, *player, *rank).await.map(|()| Outcome::Done)
         }
         Change::Disband { guild } => store.disband_guild(id, *guild).await.map(|()| Outcome::Done),
+        Change::DeclareWar { attacker, defender } => {
+            let begins_at = after(terms.notice);
+            let declared = store.declare_war(id, *attacker, *defender, now, begins_at);
+            declared.await.map(Outcome::Declared)
+        }
+        Change::BeginWar { ours, theirs } => {
+            store.begin_war(id, *ours, *theirs, now).await.map(Outcome::War)
+        }
+        Change::WithdrawWar { ours, theirs } => {
+            let withdrawn = store.withdraw_war(id, *ours, *theirs, after(terms.truce));
+            withdrawn.await.map(|()| Outcome::Done)
+        }
         Change::StartWar { attacker, defender } => {
             store.start_war(id, *attacker, *defender, now).await.map(Outcome::War)
         }
         Change::EndWar { ours, theirs } => {
-            store.end_war(id, *ours, *theirs, now).await.map(Outcome::War)
+            let ended = store.end_war(id, *ours, *theirs, now, after(terms.truce));
+            ended.await.map(Outcome::War)
         }
         Change::Score { killer, victim } => {
-            store.score_war(id, killer.1, victim.1).await.map(Outcome::War)
+            let scored = store.score_war(id, killer.1, *victim, now, terms.victim);
+            scored.await.map(Outcome::War)
         }
     }
 }

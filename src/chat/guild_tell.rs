@@ -1,5 +1,5 @@
-//! What is done once the store has made a change: the copy in memory follows, the one who asked is
-//! answered, members, enemies and zones are told.
+//! What is done once the store has made a change of a guild: the copy in memory follows, the one who
+//! asked is answered, members and zones are told. What concerns wars is in `war_tell.rs`.
 
 use std::time::Instant;
 
@@ -8,12 +8,9 @@ use tracing::info;
 use super::Chat;
 use super::guild_store::{Change, Outcome};
 use super::guilds::{Guild, Member};
-use super::wars::{Side, pair, sides};
 use crate::ids::{GuildId, GuildRank, PlayerId, ZoneId};
-use crate::msg::Outgoing;
 use crate::names::Name;
 use crate::protocol::server;
-use crate::store::record::WarRecord;
 use crate::tick;
 use crate::world::command::GuildTag;
 
@@ -38,8 +35,15 @@ impl Chat {
             (Change::Kick { guild, player }, _) => self.on_member_kicked(guild, player, asker),
             (Change::Rank { guild, player, rank }, _) => self.on_ranked(guild, player, rank, asker),
             (Change::Disband { guild }, _) => self.on_disbanded(guild, asker),
-            (Change::StartWar { attacker, .. }, Outcome::War(war)) => {
-                self.on_war_started(attacker, war, asker);
+            (Change::DeclareWar { .. }, Outcome::Declared(declaration)) => {
+                self.on_war_declared(&declaration, asker);
+            }
+            (Change::WithdrawWar { ours, theirs }, _) => {
+                self.on_war_withdrawn(ours, theirs, asker);
+            }
+            (Change::StartWar { attacker: ours, .. }, Outcome::War(war))
+            | (Change::BeginWar { ours, .. }, Outcome::War(war)) => {
+                self.on_war_started(ours, war, asker);
             }
             (Change::EndWar { ours, .. }, Outcome::War(war)) => {
                 self.on_war_ended(ours, &war, asker);
@@ -50,10 +54,12 @@ impl Chat {
             // The store answers each kind of change with its own outcome; see `guild_store`.
             (
                 Change::Create { .. }
+                | Change::DeclareWar { .. }
                 | Change::StartWar { .. }
+                | Change::BeginWar { .. }
                 | Change::EndWar { .. }
                 | Change::Score { .. },
-                Outcome::Done | Outcome::Made(_) | Outcome::War(_),
+                Outcome::Done | Outcome::Made(_) | Outcome::War(_) | Outcome::Declared(_),
             ) => {}
         }
     }
@@ -123,84 +129,21 @@ impl Chat {
     }
 
     fn on_disbanded(&mut self, id: GuildId, by: Option<PlayerId>) {
-        let wars: Vec<Side> = self.wars.of(id).collect();
-        for war in &wars {
-            // The enemy's side of it; the guild itself hears that it is no more.
-            self.wars.end(pair(war.us, war.enemy));
-            let (ours, theirs) = (war.their_kills, war.our_kills);
-            self.tell_side(war.enemy, id, |us, enemy| server::war_ended(us, enemy, ours, theirs));
-        }
+        let had_wars = self.end_wars_of(id);
         let Some(guild) = self.guilds.disband(id) else { return };
         self.invitations.forget_guild(id);
         guild.players().for_each(|player| self.settle_guild(player));
         self.answer(by, &guild, "the guild is no more");
         self.tell_all(guild.players(), server::guild_disbanded(guild.name.as_str()));
-        if !wars.is_empty() {
+        if had_wars {
             self.tell_wars(tick::now());
         }
     }
 
-    fn on_war_started(&mut self, attacker: GuildId, war: WarRecord, by: Option<PlayerId>) {
-        let sides = sides(&war);
-        self.wars.start(war);
-        self.tell_wars(tick::now());
-        if let Some(guild) = self.guilds.get(attacker) {
-            self.answer(by, guild, "war is declared");
-        }
-        for Side { us, enemy, .. } in sides {
-            self.tell_side(us, enemy, server::war_started);
-        }
-    }
-
-    fn on_war_ended(&mut self, ours: GuildId, war: &WarRecord, by: Option<PlayerId>) {
-        self.wars.end(pair(war.first, war.second));
-        self.tell_wars(tick::now());
-        if let Some(guild) = self.guilds.get(ours) {
-            self.answer(by, guild, "the war is over");
-        }
-        for Side { us, enemy, our_kills, their_kills, .. } in sides(war) {
-            self.tell_side(us, enemy, |us, enemy| {
-                server::war_ended(us, enemy, our_kills, their_kills)
-            });
-        }
-    }
-
-    fn on_scored(
-        &mut self,
-        killer: (PlayerId, GuildId),
-        victim: (PlayerId, GuildId),
-        war: &WarRecord,
-    ) {
-        if !self.wars.score(war) {
-            return;
-        }
-        let Some(war) = self.wars.get(pair(war.first, war.second)).cloned() else { return };
-        let (killer, victim) = (self.member_name(killer), self.member_name(victim));
-        for Side { us, enemy, our_kills, their_kills, .. } in sides(&war) {
-            self.tell_side(us, enemy, |us, enemy| {
-                server::war_score(us, enemy, (our_kills, their_kills), &killer, &victim)
-            });
-        }
-    }
-
-    /// The name of somebody who may have left its guild meanwhile.
-    fn member_name(&self, (player, guild): (PlayerId, GuildId)) -> String {
-        let member = self.guilds.get(guild).and_then(|guild| guild.members.get(&player));
-        let online = || self.presence.get(player).map(|online| &online.name);
-        member.map(|member| &member.name).or_else(online).map_or_else(String::new, Name::to_string)
-    }
-
     /// GUILD_RESPONSE for the one who asked.
-    fn answer(&self, asker: Option<PlayerId>, guild: &Guild, words: &str) {
+    pub(super) fn answer(&self, asker: Option<PlayerId>, guild: &Guild, words: &str) {
         if let Some(player) = asker {
             self.tell(player, server::guild_response(guild.id, guild.name.as_str(), words));
-        }
-    }
-
-    /// A packet for one side of a war, made from its own and the enemy's name.
-    fn tell_side(&self, us: GuildId, enemy: GuildId, packet: impl FnOnce(&str, &str) -> Outgoing) {
-        if let (Some(us), Some(enemy)) = (self.guilds.get(us), self.guilds.get(enemy)) {
-            self.tell_all(us.players(), packet(us.name.as_str(), enemy.name.as_str()));
         }
     }
 
@@ -215,11 +158,8 @@ impl Chat {
             })
             .collect();
         members.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        let wars = self.wars.of(guild.id).filter_map(|war| {
-            let enemy = self.guilds.get(war.enemy)?;
-            Some((enemy.name.as_str(), war.our_kills, war.their_kills, war.started_at))
-        });
-        let packet = server::guild_info(guild.id, guild.name.as_str(), members, wars);
+        let packet =
+            server::guild_info(guild.id, guild.name.as_str(), members, self.wars_told(guild.id));
         self.tell(player, packet);
     }
 

@@ -8,9 +8,9 @@ use super::guild_store::Change;
 use super::invitations::Invitations;
 use super::presence::Presence;
 use super::refusal::Refusal;
-use super::wars::{Wars, pair};
+use super::wars::{WarTerms, Wars, pair};
 use crate::ids::{GuildId, GuildRank, PlayerId};
-use crate::limits::{GUILD_MEMBERS_MAX, GUILD_WARS_MAX};
+use crate::limits::GUILD_MEMBERS_MAX;
 use crate::msg::chat::GuildAction;
 use crate::names::Name;
 use crate::proto::ErrorCode;
@@ -45,6 +45,7 @@ pub(super) struct Books<'a> {
     pub wars: &'a Wars,
     pub invitations: &'a Invitations,
     pub presence: &'a Presence,
+    pub terms: WarTerms,
     pub now: Instant,
 }
 
@@ -91,8 +92,16 @@ const OWN_GUILD: Refusal =
 const AT_WAR: Refusal = Refusal::new(ErrorCode::ErrorAtWar, "you are at war with that guild");
 const NOT_AT_WAR: Refusal =
     Refusal::new(ErrorCode::ErrorNotAtWar, "you are not at war with that guild");
-const TOO_MANY_WARS: Refusal =
-    Refusal::new(ErrorCode::ErrorNotAllowed, "one of the guilds fights 8 wars already");
+const DECLARED: Refusal =
+    Refusal::new(ErrorCode::ErrorAtWar, "you have declared war on that guild; it begins later");
+const TRUCE: Refusal =
+    Refusal::new(ErrorCode::ErrorCooldown, "you have a truce with that guild for a while");
+const TOO_MANY_WARS: Refusal = Refusal::new(
+    ErrorCode::ErrorNotAllowed,
+    "your guild has declared 8 wars already, or 64 others have declared one on that guild",
+);
+const TOO_SMALL: Refusal =
+    Refusal::new(ErrorCode::ErrorNotAllowed, "your guild has too few members to declare a war");
 
 /// Who may do what. Nothing is changed here.
 pub(super) fn decide(
@@ -161,27 +170,51 @@ impl Books<'_> {
         Ok(Change::Join { guild: guild.id, player: actor, player_name })
     }
 
+    /// Declares a war, or agrees to the one that the other side has declared.
     fn declare_war(&self, actor: PlayerId, name: &Name) -> Result<Change, Refusal> {
-        let ours = self.guilds.led_by(actor)?.id;
-        let theirs = self.guilds.named(name)?.id;
+        let guild = self.guilds.led_by(actor)?;
+        let (ours, theirs) = (guild.id, self.guilds.named(name)?.id);
         if ours == theirs {
             return Err(OWN_GUILD);
         }
-        if self.wars.get(pair(ours, theirs)).is_some() {
+        let both = pair(ours, theirs);
+        if self.wars.get(both).is_some() {
             return Err(AT_WAR);
         }
-        let wars = |guild| self.wars.of(guild).count();
-        if wars(ours).max(wars(theirs)) >= GUILD_WARS_MAX {
+        match self.wars.declared(both) {
+            Some(declared) if declared.attacker == ours => {
+                let left = declared.due.saturating_duration_since(self.now);
+                return Err(DECLARED.after(left));
+            }
+            Some(_) => return Ok(Change::BeginWar { ours, theirs }),
+            None => {}
+        }
+        if let Some(left) = self.wars.truce(both, self.now) {
+            return Err(TRUCE.after(left));
+        }
+        if guild.members.len() < self.terms.members_min {
+            return Err(TOO_SMALL);
+        }
+        if !self.wars.have_room(ours, theirs) {
             return Err(TOO_MANY_WARS);
         }
-        Ok(Change::StartWar { attacker: ours, defender: theirs })
+        let (attacker, defender) = (ours, theirs);
+        if self.terms.notice.is_zero() {
+            return Ok(Change::StartWar { attacker, defender });
+        }
+        Ok(Change::DeclareWar { attacker, defender })
     }
 
+    /// Ends whatever there is between the two: each side may, at any time.
     fn end_war(&self, actor: PlayerId, name: &Name) -> Result<Change, Refusal> {
         let ours = self.guilds.led_by(actor)?.id;
         let theirs = self.guilds.named(name)?.id;
-        self.wars.get(pair(ours, theirs)).ok_or(NOT_AT_WAR)?;
-        Ok(Change::EndWar { ours, theirs })
+        let both = pair(ours, theirs);
+        if self.wars.get(both).is_some() {
+            return Ok(Change::EndWar { ours, theirs });
+        }
+        self.wars.declared(both).ok_or(NOT_AT_WAR)?;
+        Ok(Change::WithdrawWar { ours, theirs })
     }
 }
 

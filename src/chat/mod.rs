@@ -19,6 +19,7 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod war_tell;
 mod wars;
 mod zones;
 
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::ids::{PlayerId, ServerId, SessionRef, ZoneId};
+use crate::limits::GUILD_MEMBERS_MAX;
 use crate::link::{Directory, Inbox};
 use crate::msg::{ChatMsg, GatewayMsg, Outgoing, ZoneMsg};
 use crate::names::Name;
@@ -46,7 +48,7 @@ use invitations::Invitations;
 use presence::{Arrival, Presence};
 use refusal::Refusal;
 use rooms::Rooms;
-use wars::Wars;
+use wars::{WarTerms, Wars};
 use zones::ZoneNews;
 
 /// `[chat]` of the configuration.
@@ -59,11 +61,29 @@ pub struct ChatConfig {
     pub guild_wait_ms: u64,
     /// How long to wait before the guilds are read again when the database was away, ms.
     pub reload_ms: u64,
+    /// How long after its declaration a guild war begins, seconds; 0: at once.
+    pub war_notice_seconds: u64,
+    /// How long after a guild war, or a declaration that came to nothing, its two guilds cannot
+    /// declare war on each other, seconds.
+    pub war_truce_seconds: u64,
+    /// How long after a kill that counted the same victim counts nothing for the same guild,
+    /// seconds.
+    pub war_victim_seconds: u64,
+    /// Members that a guild needs to declare a war.
+    pub war_members_min: usize,
 }
 
 impl Default for ChatConfig {
     fn default() -> Self {
-        Self { invitation_seconds: 300, guild_wait_ms: 1_000, reload_ms: 1_000 }
+        Self {
+            invitation_seconds: 300,
+            guild_wait_ms: 1_000,
+            reload_ms: 1_000,
+            war_notice_seconds: 600,
+            war_truce_seconds: 3_600,
+            war_victim_seconds: 300,
+            war_members_min: 1,
+        }
     }
 }
 
@@ -79,7 +99,20 @@ impl ChatConfig {
         range("invitation_seconds", self.invitation_seconds, 1, 86_400);
         range("guild_wait_ms", self.guild_wait_ms, 1, 60_000);
         range("reload_ms", self.reload_ms, 10, 60_000);
+        range("war_notice_seconds", self.war_notice_seconds, 0, 604_800);
+        range("war_truce_seconds", self.war_truce_seconds, 0, 2_592_000);
+        range("war_victim_seconds", self.war_victim_seconds, 0, 86_400);
+        range("war_members_min", self.war_members_min as u64, 1, GUILD_MEMBERS_MAX as u64);
         problems
+    }
+
+    fn war_terms(&self) -> WarTerms {
+        WarTerms {
+            notice: Duration::from_secs(self.war_notice_seconds),
+            truce: Duration::from_secs(self.war_truce_seconds),
+            victim: Duration::from_secs(self.war_victim_seconds),
+            members_min: self.war_members_min,
+        }
     }
 }
 
@@ -225,6 +258,9 @@ impl Chat {
             self.tell_rooms(player);
         }
         self.on_player_came(player, zone);
+        if !known {
+            self.tell_declarations_to(player, tick::now());
+        }
     }
 
     fn on_moved(&mut self, player: PlayerId, zone: ZoneId) {
@@ -242,6 +278,7 @@ impl Chat {
 
     fn on_sweep(&mut self, now: Instant) {
         self.invitations.expire(now);
+        self.wars.expire(now);
         self.reload_if_due(now);
         self.work_guilds(now);
         self.look_for_gateways(now);

@@ -1,6 +1,8 @@
 //! Why a request about talk, rooms or guilds is not done: a code for the client's program and words
 //! for its user.
 
+use std::time::Duration;
+
 use crate::msg::Outgoing;
 use crate::proto::ErrorCode;
 use crate::protocol::server;
@@ -18,6 +20,12 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) const fn new(code: ErrorCode, message: &'static str) -> Self {
         Self { code, message, retry_after_ms: 0 }
+    }
+
+    /// The same, with the time to wait.
+    pub(super) fn after(self, wait: Duration) -> Self {
+        let retry_after_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        Self { retry_after_ms, ..self }
     }
 
     /// The database is away, or not read yet.

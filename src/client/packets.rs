@@ -155,6 +155,8 @@ server_packets! {
     WarEnded = GuildWarEnd: GuildWarEnd,
     /// A kill has counted.
     WarScore = GuildWarScore: GuildWarScore,
+    /// A war is declared and will begin.
+    WarNotice = GuildWarNotice: GuildWarNotice,
     /// Somebody has said something.
     Chat = ChatMessage: ChatMessage,
     /// Somebody has come into a room.

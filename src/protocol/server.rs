@@ -16,8 +16,8 @@ use crate::msg::Outgoing;
 use crate::proto::PacketType;
 
 pub use guild::{
-    guild_disbanded, guild_info, guild_invite, guild_joined, guild_kicked, guild_left, guild_rank,
-    guild_response, war_ended, war_score, war_started,
+    WarTold, guild_disbanded, guild_info, guild_invite, guild_joined, guild_kicked, guild_left,
+    guild_rank, guild_response, war_ended, war_notice, war_score, war_started,
 };
 pub use room::{
     ROOM_LIST_MAX, ROOM_MEMBERS_SHOWN, chat_message, room_joined, room_left, room_list,

@@ -164,7 +164,7 @@ use StateSet as S;
 
 /// Every packet type, by rising number. The first entry stands for all that is unknown.
 #[rustfmt::skip]
-pub static TABLE: [PacketRule; 51] = [
+pub static TABLE: [PacketRule; 52] = [
     server(P::Unspecified, "PACKET_TYPE_UNSPECIFIED", S::NONE, false),
 
     client(P::LoginRequest, "LOGIN_REQUEST", S::BEFORE_WORLD, 10, R::Login, LOGIN),
@@ -212,6 +212,7 @@ pub static TABLE: [PacketRule; 51] = [
     both(P::GuildWarStart, "GUILD_WAR_START", 20, R::General, NAMED),
     both(P::GuildWarEnd, "GUILD_WAR_END", 20, R::General, NAMED),
     server(P::GuildWarScore, "GUILD_WAR_SCORE", S::IN_WORLD, true),
+    server(P::GuildWarNotice, "GUILD_WAR_NOTICE", S::IN_WORLD, true),
 
     client(P::ChatSend, "CHAT_SEND", S::IN_WORLD, 2, R::Chat, TALK),
     server(P::ChatMessage, "CHAT_MESSAGE", S::IN_WORLD, true),

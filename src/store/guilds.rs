@@ -11,19 +11,20 @@ use super::connection::{Connection, Row, values};
 use super::failure::Failure;
 use super::job::Write;
 use super::outcome::{self, Outcome};
-use super::record::{GuildRecord, WarRecord};
-use super::{Store, StoreError, wars};
+use super::record::{GuildBooks, GuildRecord};
+use super::{Store, StoreError, declarations, wars};
 use crate::ids::{GuildId, GuildRank, OperationId, PlayerId};
 use crate::limits::GUILD_MEMBERS_MAX;
 use crate::names::Name;
 use crate::tick;
 
 impl Store {
-    /// Every guild with its members, and every war that is fought.
+    /// Every guild with its members, every war that is fought or declared, and the truces that
+    /// hold.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn guilds(&self) -> Result<(Vec<GuildRecord>, Vec<WarRecord>), StoreError> {
+    pub async fn guilds(&self) -> Result<GuildBooks, StoreError> {
         self.read("guilds", async {
             let mut snapshot = self.snapshot().await?;
             let mut db = snapshot.connection();
@@ -41,7 +42,10 @@ impl Store {
                     members: members.remove(&id).unwrap_or_default(),
                 });
             }
-            Ok((guilds, wars::fought(&mut db).await?))
+            let wars = wars::fought(&mut db).await?;
+            let declarations = declarations::all(&mut db).await?;
+            let truces = wars::truces(&mut db, tick::unix_millis()).await?;
+            Ok(GuildBooks { guilds, wars, declarations, truces })
         })
         .await
     }
@@ -306,6 +310,7 @@ impl GuildChange for Disband {
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
         let now = tick::unix_millis();
         wars::end_all(db, self.guild, now).await?;
+        declarations::end_all(db, self.guild).await?;
         db.execute("DELETE FROM guild_members WHERE guild_id = $1", values![self.guild]).await?;
         let sql = "UPDATE guilds SET disbanded_at = $2 WHERE id = $1";
         db.execute(sql, values![self.guild, now]).await?;

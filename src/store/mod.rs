@@ -10,6 +10,7 @@ mod accounts;
 #[cfg(test)]
 mod conformance;
 mod connection;
+mod declarations;
 mod failure;
 mod guilds;
 pub mod handover;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::connection::{Connection, values};
 use super::failure::Failure;
-use super::record::WarRecord;
+use super::record::{DeclarationRecord, WarRecord};
 use crate::ids::{GuildId, ItemId, Key, OperationId, PlayerId};
 use crate::tick;
 use crate::world::command::{ItemStack, Receipt};
@@ -22,7 +22,15 @@ pub(super) enum Outcome {
     /// A guild was made.
     Guild(GuildId),
     /// A war was started, scored or ended: both guilds, both scores, the start.
-    War { guilds: (GuildId, GuildId), kills: (u32, u32), started_at: u64 },
+    War {
+        guilds: (GuildId, GuildId),
+        /// Not in outcomes of older versions.
+        attacker: Option<GuildId>,
+        kills: (u32, u32),
+        started_at: u64,
+    },
+    /// A war was declared: attacker and defender, when, and from when it will be fought.
+    Declaration { guilds: (GuildId, GuildId), declared_at: u64, begins_at: u64 },
     /// Done, and there is nothing to say about it.
     Done,
 }
@@ -87,15 +95,23 @@ impl Outcome {
                     .collect();
                 Some(Receipt { stacks, gold })
             }
-            Self::Guild(_) | Self::War { .. } | Self::Done => None,
+            Self::Guild(_) | Self::War { .. } | Self::Declaration { .. } | Self::Done => None,
         }
     }
 
     /// As the answer to something about a war.
     pub(super) fn into_war(self) -> Option<WarRecord> {
-        let Self::War { guilds, kills, started_at } = self else { return None };
+        let Self::War { guilds, attacker, kills, started_at } = self else { return None };
         let ((first, second), (first_kills, second_kills)) = (guilds, kills);
-        Some(WarRecord { first, second, first_kills, second_kills, started_at })
+        let attacker = attacker.unwrap_or(first);
+        Some(WarRecord { first, second, attacker, first_kills, second_kills, started_at })
+    }
+
+    /// As the answer to a declaration.
+    pub(super) fn into_declaration(self) -> Option<DeclarationRecord> {
+        let Self::Declaration { guilds, declared_at, begins_at } = self else { return None };
+        let (attacker, defender) = guilds;
+        Some(DeclarationRecord { attacker, defender, declared_at, begins_at })
     }
 }
 
@@ -111,8 +127,16 @@ impl From<&WarRecord> for Outcome {
     fn from(war: &WarRecord) -> Self {
         Self::War {
             guilds: (war.first, war.second),
+            attacker: Some(war.attacker),
             kills: (war.first_kills, war.second_kills),
             started_at: war.started_at,
         }
+    }
+}
+
+impl From<&DeclarationRecord> for Outcome {
+    fn from(declared: &DeclarationRecord) -> Self {
+        let DeclarationRecord { attacker, defender, declared_at, begins_at } = *declared;
+        Self::Declaration { guilds: (attacker, defender), declared_at, begins_at }
     }
 }

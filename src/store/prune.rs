@@ -1,4 +1,5 @@
-//! Deletes what nobody needs any more: old outcomes, used and expired tickets, dead resume tokens.
+//! Deletes what nobody needs any more: old outcomes, used and expired tickets, dead resume tokens,
+//! truces that are over.
 //!
 //! The writer runs it now and then. It never touches what a player owns, and never more rows at
 //! once than a group can bear.
@@ -25,7 +26,14 @@ const TICKETS: &str = "DELETE FROM used_tickets WHERE id IN \
     (SELECT id FROM used_tickets WHERE expires_at < $1 ORDER BY expires_at LIMIT 2000)";
 const RESUME_TOKENS: &str = "DELETE FROM resume_tokens WHERE hash IN \
     (SELECT hash FROM resume_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT 2000)";
+const TRUCES: &str = "DELETE FROM truces WHERE (first_guild, second_guild) IN \
+    (SELECT first_guild, second_guild FROM truces WHERE until < $1 ORDER BY until LIMIT 2000)";
+const VICTIMS: &str = "DELETE FROM war_victims WHERE (guild_id, player_id) IN \
+    (SELECT guild_id, player_id FROM war_victims WHERE counted_at < $1 \
+    ORDER BY counted_at LIMIT 2000)";
 
+/// A victim counts again after a day at the latest.
+const VICTIM_COUNTS_AGAIN: Duration = Duration::from_hours(24);
 /// Tickets are remembered this much longer than they are valid, for clocks that differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_mins(10);
 
@@ -40,6 +48,8 @@ impl Write for Prune {
             (OPERATIONS, KEEP_OPERATIONS),
             (TICKETS, CLOCK_DIFFERENCE),
             (RESUME_TOKENS, CLOCK_DIFFERENCE),
+            (TRUCES, CLOCK_DIFFERENCE),
+            (VICTIMS, VICTIM_COUNTS_AGAIN),
         ] {
             more |= db.execute(sql, values![before(age)]).await? == ROWS_MAX;
         }

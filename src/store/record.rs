@@ -98,6 +98,43 @@ pub struct GuildRecord {
     pub members: Vec<(PlayerId, Name, GuildRank)>,
 }
 
+/// All that is known of guilds and of what is between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuildBooks {
+    /// Every guild.
+    pub guilds: Vec<GuildRecord>,
+    /// Every war that is fought.
+    pub wars: Vec<WarRecord>,
+    /// Every war that is declared and not begun.
+    pub declarations: Vec<DeclarationRecord>,
+    /// Every truce that holds.
+    pub truces: Vec<TruceRecord>,
+}
+
+/// A war that is declared and not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeclarationRecord {
+    /// Who has declared it.
+    pub attacker: GuildId,
+    /// On whom.
+    pub defender: GuildId,
+    /// Unix ms.
+    pub declared_at: u64,
+    /// Unix ms.
+    pub begins_at: u64,
+}
+
+/// Two guilds that may not go to war again for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TruceRecord {
+    /// The smaller id of the two.
+    pub first: GuildId,
+    /// The larger.
+    pub second: GuildId,
+    /// Unix ms.
+    pub until: u64,
+}
+
 /// A war that is fought, or its score at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarRecord {
@@ -105,6 +142,8 @@ pub struct WarRecord {
     pub first: GuildId,
     /// The larger.
     pub second: GuildId,
+    /// Which of them has declared it.
+    pub attacker: GuildId,
     /// Kills of the first.
     pub first_kills: u32,
     /// Kills of the second.

@@ -237,22 +237,23 @@ impl World {
         }
     }
 
-    /// Players strike players in a guild war anywhere, else where both stand in PvP zones and are
-    /// of some level. Never their own guild.
+    /// Players strike players in a guild war anywhere, else where both stand in PvP zones; and
+    /// nobody below some level, but for a war in PvP zones. Never their own guild.
     fn check_duel(&self, striker: &Striker, victim: &Entity) -> Result<(), Refusal> {
         let (ours, theirs) = (&striker.guild, &victim.appearance.guild);
+        let mut war = false;
         if let (Some(ours), Some(theirs)) = (ours, theirs) {
             if ours.id == theirs.id {
                 return Err(Refusal::NotAllowed("that is a guild mate"));
             }
-            if self.at_war(ours.id, theirs.id) {
-                return Ok(());
-            }
+            war = self.at_war(ours.id, theirs.id);
         }
-        if !(striker.pvp && self.place.pvp) {
+        let arena = striker.pvp && self.place.pvp;
+        if !(war || arena) {
             return Err(Refusal::NotAllowed("players are safe from each other here"));
         }
-        if striker.level.min(victim.appearance.level) < self.content.rules.pvp_level_min {
+        let young = striker.level.min(victim.appearance.level) < self.content.rules.pvp_level_min;
+        if young && !(war && arena) {
             return Err(Refusal::NotAllowed("one of you is too young to duel"));
         }
         Ok(())

@@ -53,7 +53,8 @@ pub struct Rules {
     pub loot_owner_seconds: u64,
     /// Reach for picking up, m.
     pub pick_up_reach: f32,
-    /// Level below which a player can neither strike nor be struck by players outside guild wars.
+    /// Level below which a player can neither strike nor be struck by players, but in a guild war
+    /// in PvP zones.
     pub pvp_level_min: u32,
     /// What a new character carries: item kind → quantity.
     pub starting_items: BTreeMap<Key, u32>,

@@ -124,7 +124,8 @@ async fn a_guild_from_founding_to_its_end(topology: Topology) {
 }
 
 async fn a_war_is_scored_and_outlives_a_restart(topology: Topology) {
-    let mut server = Server::start_with(topology, UNHURRIED);
+    let settings = [UNHURRIED, &[("chat.war_victim_seconds", "0")]].concat();
+    let mut server = Server::start_with(topology, &settings);
     let mut ann = Player::new(&server, "Ann").await;
     let mut mate = Player::new(&server, "Mate").await;
     let mut foe = Player::new(&server, "Foe").await;
@@ -137,6 +138,15 @@ async fn a_war_is_scored_and_outlives_a_restart(topology: Topology) {
     assert!(ann.war("Pack").await.is_err(), "not against oneself");
     ann.war("Herd").await.unwrap();
     assert_eq!(ann.war("Herd").await.map(|_| ()), Err(ErrorCode::ErrorAtWar));
+    for (player, by_us) in [(&mut ann, true), (&mut mate, true), (&mut foe, false)] {
+        let notice = player.until("the notice", |event| match event {
+            Event::WarNotice(notice) => Some((notice.by_us, notice.begins_in_ms > 0)),
+            _ => None,
+        });
+        assert_eq!(notice.await, (by_us, true));
+    }
+    assert_eq!(refusal(ann.attack(foe.id).await), ErrorCode::ErrorNotAllowed, "not yet");
+    foe.war("Pack").await.unwrap();
     for player in [&mut mate, &mut foe] {
         player.until("the war", |event| matches!(event, Event::WarStarted(_)).then_some(())).await;
     }
@@ -169,6 +179,7 @@ async fn a_war_is_scored_and_outlives_a_restart(topology: Topology) {
         .await;
     assert_eq!(ended, (2, 0));
     assert_eq!(ann.peace("Herd").await.map(|_| ()), Err(ErrorCode::ErrorNotAtWar));
+    assert_eq!(ann.war("Herd").await.map(|_| ()), Err(ErrorCode::ErrorCooldown), "a truce");
     foe.until_view("life again", |c| c.view().me().is_some_and(|me| me.health > 0)).await;
     let (them, here) = (foe.id, foe.place());
     ann.sees_at(them, here.x, here.y).await;

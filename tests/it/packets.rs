@@ -139,7 +139,10 @@ async fn fight_a_war(ann: &mut Raw, foe: &mut Scripted) {
     let herd = proto::GuildCreateRequest { name: "Herd".into() };
     foe.raw.ask(&herd, PacketType::GuildResponse).await;
     let start = proto::GuildWarStart { enemy: "Herd".into(), guild: String::new() };
-    ann.ask(&start, PacketType::GuildWarStart).await;
+    ann.ask(&start, PacketType::GuildWarNotice).await;
+    let agreed = proto::GuildWarStart { enemy: "Pack".into(), guild: String::new() };
+    foe.raw.ask(&agreed, PacketType::GuildWarStart).await;
+    ann.until(PacketType::GuildWarStart).await;
     let target_id = foe.id;
     // Life is 100, a blow takes 12.
     for _ in 0..9 {

@@ -136,9 +136,12 @@ async fn a_guild_is_led_from_the_keyboard(topology: Topology) {
     ann.expect("GUILD MEMBER Ann LEADER online").await;
     ann.expect("GUILD MEMBER Bob OFFICER online").await;
     cid.ask("GUILD CREATE Herd", "GUILD OK").await;
-    ann.ask("GUILD WAR Herd", "GUILD WAR Pack Herd").await;
-    cid.expect("GUILD WAR ").await;
+    let notice = ann.ask("GUILD WAR Herd", "GUILD WAR Pack Herd ").await;
+    assert!(notice.ends_with(" Pack"), "{notice}");
+    cid.expect("GUILD WAR Herd Pack ").await;
     ann.ask("GUILD WAR Herd", "ERROR").await;
+    cid.ask("GUILD WAR Pack", "GUILD WAR Herd Pack").await;
+    ann.expect("GUILD WAR Pack Herd").await;
     ann.ask("GUILD INFO Herd", "GUILD INFO").await;
     ann.ask("GUILD PEACE Herd", "GUILD PEACE Pack Herd 0 0").await;
     cid.expect("GUILD PEACE Herd Pack 0 0").await;

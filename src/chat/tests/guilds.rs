@@ -52,7 +52,7 @@ async fn a_guild_lives_from_founding_to_disbanding(mut hall: Hall) {
     let end: proto::GuildDisband = hall.expect(ann, PacketType::GuildDisband).await;
     assert_eq!(end.guild, "Wolves");
     assert_eq!(hall.guild_in_zone(ann).await, None);
-    assert!(hall.store.guilds().await.unwrap().0.is_empty());
+    assert!(hall.store.guilds().await.unwrap().guilds.is_empty());
     // Its name and its members are free again.
     hall.found(bob, "Wolves").await;
 }
@@ -91,7 +91,7 @@ async fn a_leader_is_replaced_and_may_go(mut hall: Hall) {
     let _: proto::GuildResponse = hall.expect(ann, PacketType::GuildResponse).await;
     let left: proto::GuildLeave = hall.expect(bob, PacketType::GuildLeave).await;
     assert_eq!(left.player, "Ann");
-    let (guilds, _) = hall.store.guilds().await.unwrap();
+    let guilds = hall.store.guilds().await.unwrap().guilds;
     assert_eq!(guilds[0].members, [(bob, named("Bob"), GuildRank::Leader)]);
 }
 
@@ -101,7 +101,7 @@ async fn the_last_one_to_leave_ends_the_guild(mut hall: Hall) {
     hall.guild(ann, GuildAction::Leave);
     let _: proto::GuildResponse = hall.expect(ann, PacketType::GuildResponse).await;
     let _: proto::GuildDisband = hall.expect(ann, PacketType::GuildDisband).await;
-    assert!(hall.store.guilds().await.unwrap().0.is_empty());
+    assert!(hall.store.guilds().await.unwrap().guilds.is_empty());
 }
 
 async fn requests_of_one_guild_keep_their_order(mut hall: Hall) {

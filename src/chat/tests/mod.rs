@@ -38,13 +38,13 @@ macro_rules! both_ways {
         mod moved {
             $(#[tokio::test]
             async fn $scenario() {
-                super::$scenario(super::Hall::open(false).await).await;
+                super::$scenario(super::Hall::open(false, super::settings()).await).await;
             })*
         }
         mod encoded {
             $(#[tokio::test]
             async fn $scenario() {
-                super::$scenario(super::Hall::open(true).await).await;
+                super::$scenario(super::Hall::open(true, super::settings()).await).await;
             })*
         }
     };
@@ -54,6 +54,7 @@ use both_ways;
 /// A running chat role with one gateway, one zone and a store.
 struct Hall {
     loopback: bool,
+    config: ChatConfig,
     folder: tempfile::TempDir,
     store: Store,
     stop: CancellationToken,
@@ -71,7 +72,7 @@ struct Hall {
 }
 
 impl Hall {
-    async fn open(loopback: bool) -> Self {
+    async fn open(loopback: bool, config: ChatConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open_store(folder.path()).await;
         let peers = Peers { gateways: Directory::default(), zones: Directory::default() };
@@ -80,10 +81,11 @@ impl Hall {
         peers.gateways.insert(GATEWAY, gateway_outbox);
         peers.zones.insert(ZONE, zone_outbox);
         let stop = CancellationToken::new();
-        let (chat, role) = start(loopback, peers.clone(), store.clone(), stop.clone());
+        let (chat, role) = start(loopback, &config, peers.clone(), store.clone(), stop.clone());
         let packets = BTreeMap::new();
         let mut hall = Self {
             loopback,
+            config,
             folder,
             store,
             stop,
@@ -118,7 +120,8 @@ impl Hall {
         self.store = open_store(self.folder.path()).await;
         self.stop = CancellationToken::new();
         let (store, stop) = (self.store.clone(), self.stop.clone());
-        (self.chat, self.role) = start(self.loopback, self.peers.clone(), store, stop);
+        (self.chat, self.role) =
+            start(self.loopback, &self.config, self.peers.clone(), store, stop);
         self.packets.clear();
         self.loaded().await
     }
@@ -301,17 +304,18 @@ impl Hall {
 
 fn start(
     loopback: bool,
+    config: &ChatConfig,
     peers: Peers,
     store: Store,
     stop: CancellationToken,
 ) -> (Outbox<ChatMsg>, JoinHandle<()>) {
     let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);
-    (chat, tokio::spawn(run(config(), chat_inbox, peers, store, stop)))
+    (chat, tokio::spawn(run(config.clone(), chat_inbox, peers, store, stop)))
 }
 
 /// A busy machine must not fail a test that is not about time.
-fn config() -> ChatConfig {
-    ChatConfig { guild_wait_ms: 60_000, ..ChatConfig::default() }
+fn settings() -> ChatConfig {
+    ChatConfig { guild_wait_ms: 60_000, war_victim_seconds: 0, ..ChatConfig::default() }
 }
 
 async fn open_store(folder: &std::path::Path) -> Store {

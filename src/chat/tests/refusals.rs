@@ -112,9 +112,10 @@ async fn leaders_are_refused_what_makes_no_sense(mut hall: Hall) {
     }
     hall.guild(ann, GuildAction::DeclareWar(named("Foxes")));
     let _: proto::GuildResponse = hall.expect(ann, PacketType::GuildResponse).await;
-    let _: proto::GuildWarStart = hall.expect(dan, PacketType::GuildWarStart).await;
-    let again = GuildAction::DeclareWar(named("Wolves"));
-    refused(&mut hall, dan, again, ErrorCode::ErrorAtWar).await;
+    let _: proto::GuildWarNotice = hall.expect(ann, PacketType::GuildWarNotice).await;
+    let _: proto::GuildWarNotice = hall.expect(dan, PacketType::GuildWarNotice).await;
+    let again = GuildAction::DeclareWar(named("Foxes"));
+    refused(&mut hall, ann, again, ErrorCode::ErrorAtWar).await;
 }
 
 async fn an_invitation_is_needed_and_used_up(mut hall: Hall) {

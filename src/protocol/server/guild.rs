@@ -1,5 +1,7 @@
 //! Packets about guilds and their wars.
 
+use std::time::Duration;
+
 use crate::ids::{GuildId, GuildRank};
 use crate::msg::Outgoing;
 use crate::proto::{self, PacketType};
@@ -59,22 +61,47 @@ pub fn guild_rank(guild: &str, player: &str, rank: GuildRank) -> Outgoing {
     outgoing(PacketType::GuildRank, &it)
 }
 
-/// GUILD_INFO: members as (name, rank, online), wars as (enemy, our kills, their kills, began at
-/// in Unix milliseconds).
+/// A war in GUILD_INFO.
+#[derive(Debug, Clone, Copy)]
+pub struct WarTold<'a> {
+    /// The enemy's name.
+    pub enemy: &'a str,
+    /// Ours and theirs.
+    pub kills: (u32, u32),
+    /// When it began or begins, Unix ms.
+    pub started_at: u64,
+    /// How long until it begins; none: it is fought.
+    pub begins_in: Option<Duration>,
+    /// Whether the guild has declared it.
+    pub by_us: bool,
+}
+
+/// What is left of a notice, ms: at least 1, since 0 stands for a war that is fought.
+fn until(begins: Duration) -> u64 {
+    u64::try_from(begins.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// GUILD_INFO: members as (name, rank, online).
 pub fn guild_info<'a>(
     guild: GuildId,
     name: &str,
     members: impl IntoIterator<Item = (&'a str, GuildRank, bool)>,
-    wars: impl IntoIterator<Item = (&'a str, u32, u32, u64)>,
+    wars: impl IntoIterator<Item = WarTold<'a>>,
 ) -> Outgoing {
     let member = |(name, rank, online): (&str, GuildRank, bool)| proto::GuildMember {
         name: name.to_owned(),
         rank: wire_rank(rank),
         online,
     };
-    let war = |(enemy, our_kills, their_kills, started_at): (&str, u32, u32, u64)| {
-        proto::GuildWar { enemy: enemy.to_owned(), our_kills, their_kills, started_at }
-    };
+    let war =
+        |WarTold { enemy, kills, started_at, begins_in, by_us }: WarTold<'_>| proto::GuildWar {
+            enemy: enemy.to_owned(),
+            our_kills: kills.0,
+            their_kills: kills.1,
+            started_at,
+            begins_in_ms: begins_in.map_or(0, until),
+            by_us,
+        };
     let it = proto::GuildInfo {
         name: name.to_owned(),
         guild_id: guild.0,
@@ -87,6 +114,17 @@ pub fn guild_info<'a>(
 /// GUILD_DISBAND: the guild is no more.
 pub fn guild_disbanded(guild: &str) -> Outgoing {
     outgoing(PacketType::GuildDisband, &proto::GuildDisband { guild: guild.to_owned() })
+}
+
+/// GUILD_WAR_NOTICE: a war of `guild`, the receiver's, begins in that time.
+pub fn war_notice(guild: &str, enemy: &str, by_us: bool, begins_in: Duration) -> Outgoing {
+    let it = proto::GuildWarNotice {
+        guild: guild.to_owned(),
+        enemy: enemy.to_owned(),
+        by_us,
+        begins_in_ms: until(begins_in),
+    };
+    outgoing(PacketType::GuildWarNotice, &it)
 }
 
 /// GUILD_WAR_START: a war of `guild`, the receiver's, has begun.

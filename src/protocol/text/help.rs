@@ -24,7 +24,7 @@ HELP GUILD INVITE|KICK player - ask in, cast out
 HELP GUILD RANK player MEMBER|OFFICER|LEADER - give a rank
 HELP GUILD SAY text - speak to one's guild
 HELP GUILD INFO [guild] - about a guild, one's own without a name
-HELP GUILD WAR|PEACE guild - begin, end a war
+HELP GUILD WAR|PEACE guild - declare or agree to, end or decline a war
 HELP GUILD LEAVE - leave one's guild
 HELP GUILD DISBAND - end one's guild
 HELP WHO - who is in the world

@@ -84,6 +84,8 @@ pub(super) fn refused(lines: &mut Lines, code: ErrorCode, message: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
@@ -338,6 +340,10 @@ mod tests {
             (server::guild_rank("Pack", "Bob", GuildRank::Officer), "GUILD RANK Pack Bob OFFICER"),
             (server::guild_disbanded("Pack"), "GUILD DISBAND Pack"),
             (server::war_started("Pack", "Herd"), "GUILD WAR Pack Herd"),
+            (
+                server::war_notice("Pack", "Herd", false, Duration::from_millis(9_001)),
+                "GUILD WAR Pack Herd 10 Herd",
+            ),
             (server::war_ended("Pack", "Herd", 2, 1), "GUILD PEACE Pack Herd 2 1"),
             (
                 server::war_score("Pack", "Herd", (2, 1), "Bob", "Cow"),
@@ -347,14 +353,23 @@ mod tests {
             assert_eq!(lines(&packet, &mut view), [line]);
         }
         let members = [("Ann", GuildRank::Leader, true), ("Bob", GuildRank::Member, false)];
-        let info = server::guild_info(GuildId(3), "Pack", members, [("Herd", 2, 1, 5)]);
+        let war = |enemy, kills, begins_in| server::WarTold {
+            enemy,
+            kills,
+            started_at: 5,
+            begins_in,
+            by_us: false,
+        };
+        let wars = [war("Herd", (2, 1), None), war("Flock", (0, 0), Some(Duration::ZERO))];
+        let info = server::guild_info(GuildId(3), "Pack", members, wars);
         assert_eq!(
             lines(&info, &mut view),
             [
-                "GUILD INFO 3 Pack 2 1",
+                "GUILD INFO 3 Pack 2 2",
                 "GUILD MEMBER Ann LEADER online",
                 "GUILD MEMBER Bob MEMBER offline",
                 "GUILD ENEMY Herd 2 1",
+                "GUILD ENEMY Flock 0 0 1",
             ]
         );
     }

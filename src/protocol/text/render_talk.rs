@@ -110,6 +110,13 @@ fn war(kind: PacketType, payload: &[u8], lines: &mut Lines) -> Rendered {
             let it = proto::GuildWarStart::decode(payload)?;
             lines.push(format_args!("GUILD WAR {} {}", Word(&it.guild), Word(&it.enemy)));
         }
+        PacketType::GuildWarNotice => {
+            let it = proto::GuildWarNotice::decode(payload)?;
+            let (guild, enemy) = (Word(&it.guild), Word(&it.enemy));
+            let by = Word(if it.by_us { &it.guild } else { &it.enemy });
+            let seconds = it.begins_in_ms.div_ceil(1_000);
+            lines.push(format_args!("GUILD WAR {guild} {enemy} {seconds} {by}"));
+        }
         PacketType::GuildWarEnd => {
             let it = proto::GuildWarEnd::decode(payload)?;
             let (guild, enemy) = (Word(&it.guild), Word(&it.enemy));
@@ -140,7 +147,13 @@ fn guild_info(it: &proto::GuildInfo, lines: &mut Lines) {
     }
     for war in &it.wars {
         let (ours, theirs) = (war.our_kills, war.their_kills);
-        lines.push(format_args!("GUILD ENEMY {} {ours} {theirs}", Word(&war.enemy)));
+        let enemy = Word(&war.enemy);
+        if war.begins_in_ms == 0 {
+            lines.push(format_args!("GUILD ENEMY {enemy} {ours} {theirs}"));
+        } else {
+            let seconds = war.begins_in_ms.div_ceil(1_000);
+            lines.push(format_args!("GUILD ENEMY {enemy} {ours} {theirs} {seconds}"));
+        }
     }
 }
 

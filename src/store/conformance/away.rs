@@ -41,7 +41,7 @@ async fn everything_is_there_after_a_restart(database: Database) {
     assert_eq!((saved.level, saved.gold, saved.epoch), (4, 1, state.epoch));
     assert_eq!(saved.inventory, receipt.stacks);
     assert_eq!(store.commit(operation_before).await.unwrap(), receipt, "the retry is known");
-    assert_eq!(store.guilds().await.unwrap().0[0].id, guild);
+    assert_eq!(store.guilds().await.unwrap().guilds[0].id, guild);
     // The old process's ownership is still the newest until somebody claims.
     assert_eq!(store.save(vec![saved]).await.unwrap(), []);
     assert!(player(&store, "Bob").await > state.id);

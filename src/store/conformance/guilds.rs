@@ -1,9 +1,9 @@
-//! Guilds and their wars.
+//! Guilds and their members.
 
 use super::{Database, name, on_both, operation, player};
 use crate::ids::{GuildId, GuildRank, PlayerId};
-use crate::limits::{GUILD_MEMBERS_MAX, GUILD_WARS_MAX};
-use crate::store::record::WarRecord;
+use crate::limits::GUILD_MEMBERS_MAX;
+use crate::store::record::GuildBooks;
 use crate::store::{Store, StoreError};
 
 on_both!(
@@ -13,25 +13,21 @@ on_both!(
     a_guild_has_only_so_many_members,
     a_disbanded_guild_leaves_its_name_and_its_members_free,
     guild_changes_are_applied_once_per_operation,
-    a_war_is_fought_scored_and_ended,
-    wars_have_their_rules,
-    kills_at_once_are_all_counted,
-    disbanding_ends_the_wars,
 );
 
-fn is_conflict<T>(outcome: Result<T, StoreError>) -> bool {
+pub(super) fn is_conflict<T>(outcome: Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Conflict(_)))
 }
 
 /// A guild of the one player `leader`.
-async fn guild(store: &Store, text: &str, leader: &str) -> (GuildId, PlayerId) {
+pub(super) async fn guild(store: &Store, text: &str, leader: &str) -> (GuildId, PlayerId) {
     let leader = player(store, leader).await;
     (store.create_guild(operation(), &name(text), leader).await.unwrap(), leader)
 }
 
 /// Members and ranks of the only guild.
 async fn members(store: &Store) -> Vec<(PlayerId, GuildRank)> {
-    let (guilds, _) = store.guilds().await.unwrap();
+    let guilds = store.guilds().await.unwrap().guilds;
     guilds[0].members.iter().map(|(player, _, rank)| (*player, *rank)).collect()
 }
 
@@ -54,7 +50,7 @@ async fn a_guild_is_made_once_and_its_name_is_its_own(database: Database) {
     assert!(is_conflict(store.create_guild(operation(), &name("Foxes"), ann).await));
     let nobody = store.create_guild(operation(), &name("Foxes"), PlayerId(404)).await;
     assert_eq!(nobody, Err(StoreError::NotFound));
-    let (guilds, wars) = store.guilds().await.unwrap();
+    let GuildBooks { guilds, wars, .. } = store.guilds().await.unwrap();
     assert_eq!((guilds.len(), wars.len()), (1, 0));
     assert_eq!((guilds[0].id, guilds[0].name.as_str()), (wolves, "Wolves"));
     assert_eq!(guilds[0].members, [(ann, name("Ann"), GuildRank::Leader)]);
@@ -127,7 +123,7 @@ async fn a_disbanded_guild_leaves_its_name_and_its_members_free(database: Databa
     store.disband_guild(disband, wolves).await.unwrap();
     assert_eq!(store.disband_guild(operation(), wolves).await, Err(StoreError::NotFound));
     assert_eq!(store.join_guild(operation(), wolves, ann).await, Err(StoreError::NotFound));
-    assert_eq!(store.guilds().await.unwrap(), (vec![], vec![]));
+    assert_eq!(store.guilds().await.unwrap(), GuildBooks::default());
     let again = store.create_guild(operation(), &name("wolves"), ann).await.unwrap();
     assert_ne!(again, wolves);
 }
@@ -152,84 +148,4 @@ async fn guild_changes_are_applied_once_per_operation(database: Database) {
     // An id means one thing.
     let reused = store.create_guild(join, &name("Foxes"), bob).await;
     assert!(matches!(reused, Err(StoreError::Corrupt(_))), "{reused:?}");
-}
-
-async fn a_war_is_fought_scored_and_ended(database: Database) {
-    let store = database.open().await;
-    let (wolves, _) = guild(&store, "Wolves", "Ann").await;
-    let (foxes, _) = guild(&store, "Foxes", "Bob").await;
-    let record = |first_kills, second_kills| WarRecord {
-        first: wolves,
-        second: foxes,
-        first_kills,
-        second_kills,
-        started_at: 1_000,
-    };
-    let start = operation();
-    // The attacker has the larger id: the record still names the smaller one first.
-    let war = store.start_war(start, foxes, wolves, 1_000).await.unwrap();
-    assert_eq!(war, record(0, 0));
-    assert_eq!(store.start_war(start, foxes, wolves, 2_000).await.unwrap(), war);
-    let kill = operation();
-    assert_eq!(store.score_war(kill, foxes, wolves).await.unwrap(), record(0, 1));
-    assert_eq!(store.score_war(operation(), wolves, foxes).await.unwrap(), record(1, 1));
-    assert_eq!(store.score_war(kill, foxes, wolves).await.unwrap(), record(0, 1), "a retry");
-    assert_eq!(store.guilds().await.unwrap().1, [record(1, 1)]);
-    let end = operation();
-    assert_eq!(store.end_war(end, wolves, foxes, 3_000).await.unwrap(), record(1, 1));
-    assert_eq!(store.end_war(end, wolves, foxes, 3_000).await.unwrap(), record(1, 1));
-    assert_eq!(store.guilds().await.unwrap().1, []);
-    let again = store.start_war(operation(), wolves, foxes, 4_000).await.unwrap();
-    assert_eq!((again.first_kills, again.second_kills, again.started_at), (0, 0, 4_000));
-}
-
-async fn wars_have_their_rules(database: Database) {
-    let store = database.open().await;
-    let (wolves, _) = guild(&store, "Wolves", "Ann").await;
-    let (foxes, _) = guild(&store, "Foxes", "Bob").await;
-    assert!(is_conflict(store.start_war(operation(), wolves, wolves, 0).await));
-    let nobody = store.start_war(operation(), wolves, GuildId(404), 0).await;
-    assert_eq!(nobody, Err(StoreError::NotFound));
-    assert!(is_conflict(store.score_war(operation(), wolves, foxes).await));
-    assert!(is_conflict(store.end_war(operation(), wolves, foxes, 0).await));
-    store.start_war(operation(), wolves, foxes, 0).await.unwrap();
-    assert!(is_conflict(store.start_war(operation(), foxes, wolves, 0).await));
-    for number in 1..GUILD_WARS_MAX {
-        let (other, _) =
-            guild(&store, &format!("Guild_{number}"), &format!("Leader_{number}")).await;
-        store.start_war(operation(), other, wolves, 0).await.unwrap();
-    }
-    let (last, _) = guild(&store, "Last", "Last_leader").await;
-    assert!(is_conflict(store.start_war(operation(), last, wolves, 0).await));
-    store.start_war(operation(), last, foxes, 0).await.unwrap();
-}
-
-async fn kills_at_once_are_all_counted(database: Database) {
-    let store = database.open().await;
-    let (wolves, _) = guild(&store, "Wolves", "Ann").await;
-    let (foxes, _) = guild(&store, "Foxes", "Bob").await;
-    store.start_war(operation(), wolves, foxes, 0).await.unwrap();
-    let mut kills = tokio::task::JoinSet::new();
-    for number in 0..50 {
-        let store = store.clone();
-        let (killer, victim) = if number % 5 == 0 { (foxes, wolves) } else { (wolves, foxes) };
-        kills.spawn(async move { store.score_war(operation(), killer, victim).await });
-    }
-    for outcome in kills.join_all().await {
-        outcome.unwrap();
-    }
-    let war = &store.guilds().await.unwrap().1[0];
-    assert_eq!((war.first_kills, war.second_kills), (40, 10));
-}
-
-async fn disbanding_ends_the_wars(database: Database) {
-    let store = database.open().await;
-    let (wolves, _) = guild(&store, "Wolves", "Ann").await;
-    let (foxes, _) = guild(&store, "Foxes", "Bob").await;
-    store.start_war(operation(), wolves, foxes, 0).await.unwrap();
-    store.disband_guild(operation(), foxes).await.unwrap();
-    assert_eq!(store.guilds().await.unwrap().1, []);
-    assert!(is_conflict(store.score_war(operation(), wolves, foxes).await));
-    let gone = store.start_war(operation(), wolves, foxes, 0).await;
-    assert_eq!(gone, Err(StoreError::NotFound));
 }

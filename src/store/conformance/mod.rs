@@ -14,6 +14,7 @@ mod players;
 #[path = "../../../tests/common/postgres.rs"]
 mod postgres;
 mod texts;
+mod wars;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

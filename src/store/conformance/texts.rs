@@ -103,5 +103,5 @@ async fn odd_names_are_names(database: Database) {
         assert_eq!((account.player, account.name.as_str()), (id, text));
         store.create_guild(operation(), &name(text), id).await.unwrap();
     }
-    assert_eq!(store.guilds().await.unwrap().0.len(), 7);
+    assert_eq!(store.guilds().await.unwrap().guilds.len(), 7);
 }

@@ -88,8 +88,8 @@ fn players_strike_players_only_where_the_zone_and_their_level_allow_it() {
 #[test]
 fn a_guild_war_is_fought_anywhere_and_its_kills_count() {
     let mut stage = Stage::new(WEST);
-    stage.enter(ANNA, -50.0, 50.0);
-    stage.enter(BERT, -51.0, 50.0);
+    stage.tell(veteran(ANNA, WEST, -50.0, 50.0));
+    stage.tell(veteran(BERT, WEST, -51.0, 50.0));
     join(&mut stage, ANNA, 9);
     join(&mut stage, BERT, 4);
     assert!(stage.attack(ANNA, BERT.into()).is_some());
@@ -102,6 +102,23 @@ fn a_guild_war_is_fought_anywhere_and_its_kills_count() {
     });
     assert_eq!(kill, Some(((ANNA, GuildId(9)), (BERT, GuildId(4)))));
     assert_eq!((stage.counted(ANNA, "player_kills"), stage.counted(BERT, "deaths")), (1, 1));
+}
+
+#[test]
+fn a_guild_war_spares_the_young_but_where_players_fight_anyway() {
+    for (zone, x, struck) in [(WEST, -50.0, false), (EAST, 50.0, true)] {
+        let mut stage = Stage::new(zone);
+        stage.tell(veteran(ANNA, zone, x, 50.0));
+        stage.enter(BERT, x + 1.0, 50.0);
+        join(&mut stage, ANNA, 9);
+        join(&mut stage, BERT, 4);
+        stage.tell(Command::SetWars(vec![(GuildId(4), GuildId(9))]));
+        for (striker, victim) in [(ANNA, BERT), (BERT, ANNA)] {
+            let refused = stage.attack(striker, victim.into());
+            assert_eq!(refused.is_none(), struck, "{refused:?}");
+            assert!(struck || matches!(refused, Some(Refusal::NotAllowed(_))), "{refused:?}");
+        }
+    }
 }
 
 #[test]

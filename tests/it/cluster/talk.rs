@@ -95,6 +95,8 @@ async fn words_guilds_and_wars_reach_everybody() {
     assert_eq!(refusal(ann.attack(foe.id).await), ErrorCode::ErrorNotAllowed);
     let war = proto::GuildWarStart { enemy: "Herd".into(), guild: String::new() };
     ann.guild(&war).await.unwrap();
+    let agreed = proto::GuildWarStart { enemy: "Pack".into(), guild: String::new() };
+    foe.guild(&agreed).await.unwrap();
     for player in [&mut bob, &mut foe] {
         player.until("the war", |event| matches!(event, Event::WarStarted(_)).then_some(())).await;
     }
