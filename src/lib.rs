@@ -3,7 +3,8 @@
 //! The map of this crate, from the ground up; imports run downhill only (`tests/floors.rs` keeps it
 //! so), and roles never import each other. `ARCHITECTURE.md` tells the whole story.
 //!
-//! - floor 0, vocabulary: [`ids`], [`limits`], [`geometry`], [`tick`], [`role`], [`names`]
+//! - floor 0, vocabulary: [`ids`], [`limits`], [`geometry`], [`tick`], [`role`], [`names`],
+//!   [`seldom`]
 //! - floor 1: [`world`], the pure rules; [`store`], what outlives the process
 //! - floor 2, bytes and talk: [`proto`], [`protocol`], [`msg`], [`token`]
 //! - floor 3, how things travel: [`link`] between roles, [`net`] to clients
@@ -17,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod names;
 pub mod role;
+pub mod seldom;
 pub mod tick;
 
 pub mod store;

@@ -2,13 +2,14 @@
 //!
 //! `run.rs` builds the [`AdminState`] and serves the [`router`] on loopback. Health and metrics
 //! answer without a master and without a database. Whatever changes state needs the operators'
-//! token; nothing in here owns any of it.
+//! token; nothing in here owns any of it. Nobody is answered who asks for it under a stranger's name.
 
 mod auth;
 mod body;
 mod cluster_api;
 mod error;
 mod health;
+mod hosts;
 mod listener;
 mod openapi;
 mod pages;
@@ -26,6 +27,7 @@ use tracing::{debug, warn};
 
 pub use auth::OperatorToken;
 pub use health::Readiness;
+pub use hosts::{AdminConfig, Hosts};
 pub use routes::router;
 
 use crate::ids::{Key, ZoneId};
@@ -52,6 +54,8 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// When the process started.
     pub started: Instant,
+    /// Under which names it may be asked for.
+    pub hosts: Hosts,
     /// What zones are called, for the dashboard.
     pub zone_names: BTreeMap<ZoneId, Key>,
 }

@@ -117,7 +117,8 @@ impl Modify for Operator {
     info(
         title = "Throng operators' port",
         description = "Health, metrics, the registry of servers, the cluster. Errors are \
-            {status, message}."
+            {status, message}. A Host that is neither localhost nor an address nor listed in \
+            admin.allowed_hosts is answered with 421, whatever is asked."
     ),
     modifiers(&Operator),
     paths(

@@ -1,14 +1,15 @@
-//! The table of routes of the operators' port, and what holds for all of them: a time limit, JSON
-//! errors, headers for browsers, and that a panic in one is an answer like any other.
+//! The table of routes of the operators' port, and what holds for all of them: under which names they
+//! are asked for, a time limit, JSON errors, headers for browsers, and that a panic in one is an answer
+//! like any other.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -31,6 +32,7 @@ pub fn router(state: AdminState) -> Router {
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
+    let state = Arc::new(state);
     Router::new()
         .route("/", get(pages::on_dashboard))
         .route("/dashboard.css", get(pages::on_style))
@@ -52,7 +54,8 @@ pub fn router(state: AdminState) -> Router {
         .route("/announce", post(registry_api::on_announce))
         .method_not_allowed_fallback(on_wrong_method)
         .fallback(on_unknown_route)
-        .with_state(Arc::new(state))
+        .with_state(state.clone())
+        .layer(from_fn_with_state(state, under_a_known_name))
         .layer(from_fn(within_time))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY))
@@ -69,6 +72,17 @@ async fn on_unknown_route(request: Request) -> ApiError {
 async fn on_wrong_method(request: Request) -> ApiError {
     let message = format!("{} is not for {}", request.uri().path(), request.method());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+async fn under_a_known_name(
+    State(state): State<Arc<AdminState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match state.hosts.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 async fn within_time(request: Request, next: Next) -> Response {

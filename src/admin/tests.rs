@@ -65,6 +65,7 @@ impl Port {
             store: Some(store.clone()),
             readiness: readiness.clone(),
             started: crate::tick::now(),
+            hosts: Hosts::new(["ops.example".to_owned()]),
             zone_names: BTreeMap::from([(ZoneId(1), "Meadow".into())]),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -262,7 +263,7 @@ async fn unknown_routes_wrong_methods_and_huge_bodies_are_answered_in_json() {
     assert_error(&post(port.address, "/query", None, &huge).await, 413, "16384");
     // Without saying how long it is.
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
-    let head = "POST /query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /query HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_error(&raw(port.address, &format!("{head}{chunk}{chunk}0\r\n\r\n")).await, 413, "16384");
 }
 
@@ -304,6 +305,25 @@ async fn readiness_names_what_is_missing_and_health_does_not_care() {
     assert!(problems.contains("zone") && problems.contains("store"), "{problems}");
     assert_eq!(get(port.address, "/healthz").await.status, 200);
     assert_eq!(get(port.address, "/servers").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_strangers_name_is_answered_with_nothing_but_the_key_that_would_allow_it() {
+    let port = Port::open(true).await;
+    let ask = async |path: &str, host: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        raw(port.address, &head).await
+    };
+    for path in ["/", "/metrics", "/cluster", "/status.json", "/readyz", "/nowhere"] {
+        for host in ["evil.example", "evil.example:8090"] {
+            assert_error(&ask(path, host).await, 421, "admin.allowed_hosts");
+        }
+    }
+    for host in ["127.0.0.1:8090", "10.0.0.3:8090", "localhost:1", "ops.example:8090"] {
+        assert_eq!(ask("/metrics", host).await.status, 200, "{host}");
+    }
+    let old = raw(port.address, "GET /healthz HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.status, 200, "a program that names no host");
 }
 
 #[tokio::test]

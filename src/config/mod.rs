@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::AdminConfig;
 use crate::chat::ChatConfig;
 use crate::gateway::GatewayConfig;
 use crate::link::LinkConfig;
@@ -50,6 +51,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[ports]`
     pub ports: PortsConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
     /// `[net]`
     pub net: NetConfig,
     /// `[login]`
@@ -78,6 +81,7 @@ impl Default for Config {
             data_dir: "throng-data".into(),
             log: LogConfig::default(),
             ports: PortsConfig::default(),
+            admin: AdminConfig::default(),
             net: NetConfig::default(),
             login: LoginConfig::default(),
             gateway: GatewayConfig::default(),
@@ -103,6 +107,7 @@ impl Config {
         }
         found.extend(self.log.problems());
         found.extend(self.ports.problems());
+        found.extend(self.admin.problems());
         found.extend(self.net.problems());
         found.extend(self.login.problems());
         found.extend(self.gateway.problems());
@@ -165,6 +170,13 @@ impl Config {
     /// The host by which other servers of the cluster reach this one's links.
     pub fn link_host(&self) -> &str {
         if self.link.advertise.is_empty() { &self.ports.advertise } else { &self.link.advertise }
+    }
+
+    /// The names under which the operators' port may be asked for: those that are listed for it, and
+    /// those that the process is reached by.
+    pub fn admin_hosts(&self) -> Vec<String> {
+        let reached = [self.ports.advertise.as_str(), self.link_host()].map(str::to_owned);
+        self.admin.allowed_hosts.iter().cloned().chain(reached).collect()
     }
 
     /// What people call a process that plays `roles`.

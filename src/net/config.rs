@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origin;
 use super::rate::RateLimits;
 
 /// Client connections: `[net]`.
@@ -99,10 +100,12 @@ impl NetConfig {
                 "net.tls.certificate must be given together with net.tls.key, or neither".into(),
             );
         }
-        for origin in self.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
-            found.push(format!(
-                "net.allowed_origins must be like https://example.org, which {origin:?} is not"
-            ));
+        for origin in &self.allowed_origins {
+            if Origin::parse(origin).is_none() {
+                found.push(format!(
+                    "net.allowed_origins must be like https://example.org, which {origin:?} is not"
+                ));
+            }
         }
         found.extend(self.rate.problems());
         found
@@ -125,12 +128,6 @@ impl NetConfig {
             ..ConnectionLimits::default()
         }
     }
-}
-
-/// Whether this is what a browser sends as an origin: scheme, host, perhaps a port, and no more.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#', '@']))
 }
 
 /// The bounds of every connection of a shard.

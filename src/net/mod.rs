@@ -16,6 +16,7 @@ mod dispatch;
 mod doorbell;
 pub mod gate;
 pub mod listener;
+pub mod origin;
 mod outbound;
 pub mod rate;
 pub mod shard;

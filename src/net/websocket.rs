@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::{Buf, Bytes, BytesMut};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::gate::{Gate, Refusal};
+use super::origin::Pages;
 use super::shard::{Newcomer, Shards};
 use super::tls::ClientAddress;
 use super::transport::{self, BridgeEnd, Transport};
@@ -47,10 +48,12 @@ pub struct WebSocketConfig {
     /// Origins whose pages may connect, such as `https://example.org`; empty: only the host that
     /// is connected to. Programs, which send no origin, always may.
     pub allowed_origins: Vec<String>,
+    /// Whether the port speaks TLS itself.
+    pub secure: bool,
 }
 
 struct Shared<M> {
-    config: WebSocketConfig,
+    pages: Pages,
     shards: Shards<M>,
     gate: Arc<Gate>,
     stop: CancellationToken,
@@ -64,7 +67,8 @@ pub fn router<M: Send + 'static>(
     gate: Arc<Gate>,
     stop: CancellationToken,
 ) -> Router {
-    let shared = Arc::new(Shared { config, shards, gate, stop });
+    let pages = Pages::new(&config.allowed_origins, config.secure);
+    let shared = Arc::new(Shared { pages, shards, gate, stop });
     Router::new().route("/ws", any(on_upgrade::<M>)).with_state(shared)
 }
 
@@ -74,9 +78,9 @@ async fn on_upgrade<M: Send + 'static>(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if !is_allowed(&shared.config.allowed_origins, &headers) {
+    if let Err(why) = shared.pages.check(&headers) {
         Refusal::Origin.count();
-        return (StatusCode::FORBIDDEN, "this origin may not connect").into_response();
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     if shared.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping").into_response();
@@ -108,22 +112,6 @@ async fn on_upgrade<M: Send + 'static>(
                 Err(_) => close(socket, close_code::AGAIN, "the server is busy").await,
             }
         })
-}
-
-/// Whether the page that asks may connect: a browser tells its origin, and lets any page try.
-fn is_allowed(allowed: &[String], headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
-    };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    if !allowed.is_empty() {
-        return allowed.iter().any(|one| one.eq_ignore_ascii_case(origin));
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let from = origin.split_once("://").map(|(_, host)| host);
-    matches!((host, from), (Some(host), Some(from)) if host.eq_ignore_ascii_case(from))
 }
 
 /// How a bridge came to its end.
@@ -278,29 +266,6 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(origin: Option<&str>, host: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn a_page_may_connect_from_its_own_host_or_a_listed_origin() {
-        let may = |allowed: &[&str], origin| {
-            let allowed: Vec<String> = allowed.iter().map(|one| (*one).to_owned()).collect();
-            is_allowed(&allowed, &headers(origin, "play.example:8088"))
-        };
-        assert!(may(&[], None));
-        assert!(may(&[], Some("http://play.example:8088")));
-        assert!(!may(&[], Some("http://evil.example")));
-        assert!(!may(&[], Some("null")));
-        assert!(may(&["https://www.example"], Some("https://www.example")));
-        assert!(!may(&["https://www.example"], Some("http://play.example:8088")));
-    }
 
     #[test]
     fn packets_come_whole_out_of_any_chunks() {

@@ -39,6 +39,7 @@ impl Process {
             store: Some(self.store.clone()),
             readiness,
             started: now(),
+            hosts: admin::Hosts::new(self.config.admin_hosts()),
             zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
         };
         let stop = self.stops.others.clone();
@@ -59,7 +60,7 @@ impl Process {
     ) -> anyhow::Result<()> {
         let stop = self.stops.gateway.clone();
         let allowed_origins = self.config.net.allowed_origins.clone();
-        let config = WebSocketConfig { allowed_origins };
+        let config = WebSocketConfig { allowed_origins, secure: tls.is_some() };
         let sockets = websocket::router(config, shards, gate, stop.clone());
         let app = web::router(&self.config.world).merge(sockets);
         let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();

@@ -10,11 +10,44 @@ use throng::protocol::client::password_hash;
 use throng::protocol::packet;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
+use crate::http;
 use crate::player::{PASSWORD, Player};
 use crate::scenarios;
-use crate::server::{PATIENCE, Server, Topology};
+use crate::server::{PATIENCE, Server, Topology, within};
 
-scenarios![a_browser_plays_in_the_same_world];
+scenarios![a_browser_plays_in_the_same_world, a_refused_page_and_its_operator_are_told_the_key];
+
+/// Asks for a WebSocket as the browser of a page does that comes from `origin`.
+async fn upgrade(address: SocketAddr, origin: &str, host: &str) -> http::Response {
+    let head = format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    http::raw(address, &head).await
+}
+
+async fn a_refused_page_and_its_operator_are_told_the_key(topology: Topology) {
+    let server = Server::start(topology);
+    let web = server.address("web");
+    let refused = upgrade(web, "http://localhost:5173", "play.example").await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    for part in ["http://localhost:5173", "net.allowed_origins"] {
+        assert!(refused.body.contains(part), "{}", refused.body);
+    }
+    let said = |log: &str| log.contains("net.allowed_origins") && log.contains("localhost:5173");
+    within("a line in the log", async {
+        while !said(&server.log()) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let stranger = format!("Host: evil.example:{}", server.address("admin").port());
+    let head = format!("GET /cluster HTTP/1.1\r\n{stranger}\r\nConnection: close\r\n\r\n");
+    let refused = http::raw(server.address("admin"), &head).await;
+    assert_eq!(refused.status, 421, "{}", refused.body);
+    assert!(refused.body.contains("admin.allowed_hosts"), "{}", refused.body);
+}
 
 /// A blocking WebSocket client.
 struct Browser {

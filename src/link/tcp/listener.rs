@@ -16,12 +16,12 @@ use tracing::{debug, warn};
 use super::Shared;
 use super::dial::GREETING_MAX;
 use super::greeting::{self, Failure};
-use super::seldom::Seldom;
 use super::switchboard::Offer;
 use crate::limits;
 use crate::net::Gate;
 use crate::net::gate::Admission;
 use crate::net::listener::AcceptBackoff;
+use crate::seldom::Seldom;
 
 /// The port's label in metrics.
 const LABEL: &str = "link";

@@ -42,7 +42,6 @@ mod losses;
 mod peer;
 mod proof;
 mod reader;
-mod seldom;
 mod stream;
 mod switchboard;
 #[cfg(test)]

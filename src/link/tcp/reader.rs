@@ -17,13 +17,13 @@ use super::counts::Dropped;
 use super::frames::Frames;
 use super::hosted::{Hosted, NotPut, Table};
 use super::peer::Peer;
-use super::seldom::Seldom;
 use super::stream::Reading;
 use crate::limits;
 use crate::link::Address;
 use crate::link::Carrier as _;
 use crate::link::codec::envelope::{self, Arrived, Own};
 use crate::msg::Source;
+use crate::seldom::Seldom;
 use crate::tick::now;
 
 /// How long a reliable message waits for room in its inbox.

@@ -11,7 +11,8 @@ use crate::net::websocket::{WebSocketConfig, router};
 
 /// Serves `/ws` on a free port.
 async fn serve(server: &Server) -> SocketAddr {
-    let config = WebSocketConfig { allowed_origins: vec!["http://good.example".to_owned()] };
+    let allowed_origins = vec!["http://good.example".to_owned()];
+    let config = WebSocketConfig { allowed_origins, secure: false };
     let router = router(config, server.shards.clone(), server.gate.clone(), server.stop.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

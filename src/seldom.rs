@@ -1,4 +1,6 @@
 //! Complaints about strangers, who decide how often there is a reason: said seldom, counted always.
+//!
+//! Kept by whoever writes a log line that somebody else can provoke; it never logs anything itself.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +13,13 @@ const APART: Duration = Duration::from_secs(1);
 
 /// Lets one complaint a second through.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub struct Seldom {
     state: Mutex<(Option<Instant>, u64)>,
 }
 
 impl Seldom {
     /// How many were not let through since the last one, if this one is.
-    pub(super) fn allow(&self) -> Option<u64> {
+    pub fn allow(&self) -> Option<u64> {
         self.allow_at(now())
     }
 
