@@ -3,6 +3,8 @@
 //! What an operator may change is in the configuration; what stands here is fixed by the protocol
 //! or protects memory whatever the configuration says.
 
+use std::time::Duration;
+
 /// Largest coordinate, metres either way of the origin.
 pub const COORDINATE_MAX: f32 = 65_536.0;
 /// Longest side of a zone, metres: 20 bits of centimetres in a packed position.
@@ -89,6 +91,14 @@ pub const SHARD_INBOX: usize = 16_384;
 pub const HANDOVER_INPUT_MAX: usize = 64;
 /// Value changes waiting for the store's writer.
 pub const STORE_QUEUE: usize = 4_096;
+
+/// A client that has logged in enters the world within this: its ticket is worth nothing after.
+pub const ENTER_WITHIN: Duration = Duration::from_secs(60);
+/// The same for one that has asked to enter and waits for the answer.
+pub const ENTERING_MAX: Duration = Duration::from_secs(75);
+/// Connections of one port on which one account is logged in without being in the world; the newest
+/// stay.
+pub const LOGGED_IN_MAX: usize = 2;
 
 /// Largest frame of a link between processes: a whole zone's, with 65,000 entities, fits.
 pub const LINK_FRAME_MAX: usize = 16 * 1_024 * 1_024;

@@ -13,7 +13,7 @@ use super::talk::{ConnRef, FromShard, How, Opening};
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
 use crate::msg::login::GameServer;
-use crate::net::{ConnId, Io};
+use crate::net::{ConnId, Framing, Io};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::tick::TICK_MS;
@@ -81,7 +81,9 @@ impl GatewayService {
         flush(io, conn);
         let id = conn.id;
         io.authenticated(id);
-        io.limit_frames(id, limits::CLIENT_FRAME_MAX);
+        if conn.peer.framing == Framing::Length {
+            io.limit_frames(id, limits::CLIENT_FRAME_MAX);
+        }
         self.by_session.insert(session, id.place());
         self.watch(zone, id.place());
     }

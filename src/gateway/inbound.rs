@@ -13,9 +13,9 @@ use crate::ids::SessionRef;
 use crate::limits;
 use crate::link::SendError;
 use crate::msg::{ChatMsg, ZoneMsg};
-use crate::net::rate::Class;
-use crate::net::{CloseReason, ConnId, Framing, Io};
-use crate::proto::{DisconnectReason, ErrorCode};
+use crate::net::rate::{Class, RetryAfter};
+use crate::net::{ConnId, Framing, Io};
+use crate::proto::ErrorCode;
 use crate::protocol::client::{self, ClientPacket, Rejected};
 use crate::protocol::packet;
 use crate::protocol::server;
@@ -26,18 +26,30 @@ use crate::world::command::Action;
 
 /// A packet that was refused, and how much that counts against its sender.
 pub(super) struct Refused {
-    rejected: Rejected,
-    retry_after_ms: u32,
-    strike: bool,
+    pub(super) rejected: Rejected,
+    pub(super) retry_after_ms: u32,
+    pub(super) strike: bool,
+    /// The rate that it was too much for, if that is why.
+    pub(super) over: Option<Class>,
 }
 
 impl Refused {
-    fn strike(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { rejected: Rejected::new(code, message), retry_after_ms: 0, strike: true }
+    fn wrong(code: ErrorCode, message: impl Into<String>) -> Self {
+        Rejected::new(code, message).into()
     }
 
     pub(super) fn mild(code: ErrorCode, message: impl Into<String>, retry_after_ms: u32) -> Self {
-        Self { rejected: Rejected::new(code, message), retry_after_ms, strike: false }
+        Self { rejected: Rejected::new(code, message), retry_after_ms, strike: false, over: None }
+    }
+
+    /// Too much for a rate.
+    pub(super) fn over(class: Class, RetryAfter(retry_after_ms): RetryAfter) -> Self {
+        let (code, message) = if class == Class::Chat {
+            (ErrorCode::ErrorMuted, "you speak too often")
+        } else {
+            (ErrorCode::ErrorRateLimited, "too many packets")
+        };
+        Self { over: Some(class), ..Self::mild(code, message, retry_after_ms) }
     }
 }
 
@@ -51,7 +63,7 @@ impl From<Rejected> for Refused {
                 | ErrorCode::ErrorTooLarge
                 | ErrorCode::ErrorBadSequence
         );
-        Self { rejected, retry_after_ms: 0, strike }
+        Self { rejected, retry_after_ms: 0, strike, over: None }
     }
 }
 
@@ -73,11 +85,18 @@ impl GatewayService {
     /// One frame's body or one line.
     pub(super) fn on_client_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
         let began = self.traffic.begin();
-        let Some(client) = self.conn(conn) else { return };
+        let Some(client) = find(&mut self.conns, conn) else { return };
         if matches!(client.state, State::Closing) {
             return;
         }
         client.heard = io.now();
+        if let Err(wait) = client.rates.packet(&self.shared.rates, client.heard) {
+            // It was a packet to its sender, which counts on.
+            client.received = client.received.saturating_add(1);
+            let sequence = client.received;
+            self.refuse(io, conn, sequence, &Refused::over(Class::General, wait));
+            return self.traffic.took("REFUSED", began);
+        }
         let framing = client.peer.framing;
         let (kind, sequence, result) = match framing {
             Framing::Length => self.take_packet(io, conn, body),
@@ -105,13 +124,12 @@ impl GatewayService {
             Err(error) => {
                 // It was a packet to its sender, which counts on.
                 client.received = client.received.saturating_add(1);
-                let refused = Refused::strike(ErrorCode::ErrorMalformed, error.to_string());
-                return ("MALFORMED", 0, Err(refused));
+                return ("MALFORMED", 0, Err(Rejected::from(error).into()));
             }
         };
         let sequence = header.sequence;
         if let Err(message) = count_on(&mut client.received, sequence) {
-            let refused = Refused::strike(ErrorCode::ErrorBadSequence, message);
+            let refused = Refused::wrong(ErrorCode::ErrorBadSequence, message);
             return ("MALFORMED", sequence, Err(refused));
         }
         let admitted = table::admit(header.kind, header.size as usize, client.client_state());
@@ -126,7 +144,7 @@ impl GatewayService {
         (rule.name, sequence, result)
     }
 
-    /// Counts a packet against the client's rates.
+    /// Counts a packet against the client's rates, beyond the one that every packet costs.
     pub(super) fn charge(&mut self, conn: ConnId, rule: &table::PacketRule) -> Result<(), Refused> {
         let class = match rule.rate {
             RateClass::General => Class::General,
@@ -145,28 +163,10 @@ impl GatewayService {
         cost: u32,
     ) -> Result<(), Refused> {
         let Some(client) = find(&mut self.conns, conn) else { return Ok(()) };
-        client.rates.check(&self.shared.rates, class, cost, client.heard).map_err(|wait| {
-            let (code, message) = if class == Class::Chat {
-                (ErrorCode::ErrorMuted, "you speak too often")
-            } else {
-                (ErrorCode::ErrorRateLimited, "too many packets")
-            };
-            Refused::mild(code, message, wait.0)
-        })
-    }
-
-    fn refuse(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, refused: &Refused) {
-        let Refused { rejected, retry_after_ms, strike } = refused;
-        let packet = server::error(rejected.code, &rejected.message, sequence, *retry_after_ms);
-        self.send_now(io, conn, &packet);
-        let strikes = self.shared.config.strikes;
-        if *strike
-            && let Some(client) = self.conn(conn)
-            && client.strikes.strike(io.now(), strikes)
-        {
-            let reason = DisconnectReason::DisconnectProtocol;
-            self.send_away(io, conn, reason, "too many packets that are not allowed");
-        }
+        let (limits, now) = (&self.shared.rates, client.heard);
+        let paid = client.rates.price(limits, cost, now);
+        paid.map_err(|wait| Refused::over(Class::General, wait))?;
+        client.rates.check(limits, class, now).map_err(|wait| Refused::over(class, wait))
     }
 
     /// Does what a checked packet says.
@@ -330,7 +330,7 @@ impl GatewayService {
         } else if let Some(client) = self.conn(conn) {
             client.state = State::Closing;
         }
-        io.close(conn, CloseReason::Service);
+        self.close(io, conn);
         Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! What clients of the text port send: lines that stand for packets, and some that only lines have.
 //!
 //! A line passes the same gate as a packet (`inbound.rs`) but earns no strikes: who types is not a
-//! faulty program. Every line is counted against the rates.
+//! faulty program. Every line is counted against the rates before it is looked at.
 
 use metrics::counter;
 
 use super::inbound::Refused;
-use super::shard::{GatewayService, flush};
+use super::shard::GatewayService;
 use crate::msg::ChatMsg;
 use crate::net::rate::Class;
-use crate::net::{CloseReason, ConnId, Io};
+use crate::net::{ConnId, Io};
 use crate::proto::ErrorCode;
 use crate::protocol::server;
 use crate::protocol::table;
@@ -41,7 +41,7 @@ impl GatewayService {
             Ok(command) => command,
             Err(problem) => {
                 let refused = Refused::mild(ErrorCode::ErrorInvalidArgument, problem, 0);
-                return ("LINE", sequence, self.charge_line(conn, 1).and(Err(refused)));
+                return ("LINE", sequence, Err(refused));
             }
         };
         let kind = match &command {
@@ -98,7 +98,7 @@ impl GatewayService {
     fn say(&mut self, io: &mut Io<'_>, conn: ConnId, lines: &str) -> Result<(), Refused> {
         if let Some(client) = self.conn(conn) {
             client.pending.extend_from_slice(lines.as_bytes());
-            flush(io, client);
+            self.write_soon(io, conn);
         }
         Ok(())
     }
@@ -125,7 +125,7 @@ impl GatewayService {
             }
             None => self.say(io, conn, text::NO_SERVERS)?,
         }
-        io.close(conn, CloseReason::Service);
+        self.close(io, conn);
         Ok(())
     }
 }

@@ -17,10 +17,12 @@ mod holding;
 mod inbound;
 mod introduce;
 mod lines;
+mod newest;
 mod outlet;
 mod pace;
 mod post;
 mod questions;
+mod refusals;
 mod resume;
 mod session;
 mod sessions;
@@ -52,6 +54,7 @@ use crate::world::content::Content;
 use drain::Drain;
 use entry::{Asked, Found};
 use introduce::Certainty;
+use newest::Newest;
 use post::Post;
 use questions::Question;
 use sessions::{Delivery, Sessions};
@@ -122,6 +125,7 @@ struct Gateway {
     post: Post,
     sessions: Sessions,
     questions: Pending<Question>,
+    newest: Newest,
     watching: Watching,
     /// Sessions whose players wait for their turn to be brought in.
     absent: VecDeque<SessionKey>,
@@ -189,6 +193,7 @@ impl Gateway {
             store,
             sessions: Sessions::default(),
             questions: Pending::new(QUESTIONS),
+            newest: Newest::default(),
             absent: VecDeque::new(),
             certainty: Certainty::new(now()),
             found,
@@ -283,6 +288,7 @@ impl Gateway {
     /// Once a second: ends what waited too long, watches what is seen, counts.
     fn sweep(&mut self, now: Instant) {
         self.expire_questions(now);
+        self.newest.forget(now);
         self.end_overdue(now);
         self.tend_absent(now);
         self.tend_zones(now);

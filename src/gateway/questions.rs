@@ -68,6 +68,11 @@ impl Gateway {
         if let Some(Question { conn, sequence, registers: false, .. }) =
             self.questions.answered(request)
         {
+            if let LoginDecision::Accepted { player, .. } = decision
+                && let Some(older) = self.newest.note(player, conn, now())
+            {
+                self.tell_conn(older, ToShard::Outnumbered { conn: older.conn });
+            }
             self.tell_conn(conn, ToShard::LoginDecided { conn: conn.conn, sequence, decision });
         }
     }

@@ -3,7 +3,7 @@
 //! Grouped by lifetime: [`Conn`] lives as long as the socket, [`Playing`] as long as the player is
 //! in the world through it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -11,7 +11,7 @@ use super::outlet::Outlet;
 use super::pace::{ByteBudget, Strikes};
 use crate::geometry::Point;
 use crate::ids::{PlayerId, SessionKey, ZoneId};
-use crate::net::rate::RateGate;
+use crate::net::rate::{RateGate, Withheld};
 use crate::net::{ConnId, Peer};
 use crate::protocol::table::ClientState;
 use crate::tick::Tick;
@@ -38,14 +38,19 @@ pub(super) struct Conn {
     pub peer: Peer,
     pub opened: Instant,
     pub heard: Instant,
+    /// When it first logged in; none: it has not.
+    pub logged_in: Option<Instant>,
     /// Packets read so far: the next one's sequence is one more.
     pub received: u64,
     pub strikes: Strikes,
     pub rates: RateGate,
+    pub withheld: Withheld,
     pub state: State,
     pub outlet: Outlet,
     /// Packets made and not yet written, in order.
     pub pending: Vec<u8>,
+    /// It is written to at the end of this turn.
+    pub answered: bool,
 }
 
 /// A player in the world through a connection.
@@ -80,6 +85,15 @@ impl Conn {
                 ClientState::Authenticated
             }
             State::InWorld(_) => ClientState::InWorld,
+        }
+    }
+
+    /// The shard has stood still for so long: that was not this client's silence.
+    pub(super) fn forgive(&mut self, lost: Duration) {
+        self.opened += lost;
+        self.heard += lost;
+        if let Some(at) = &mut self.logged_in {
+            *at += lost;
         }
     }
 

@@ -25,16 +25,22 @@ use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
 use crate::msg::Outgoing;
 use crate::msg::login::{GameServer, LoginDecision};
-use crate::net::rate::RateGate;
+use crate::net::rate::{RateGate, Withheld};
 use crate::net::{CloseReason, ConnId, FrameFault, Framing, Io, Peer, Service, Written};
 use crate::proto::{DisconnectReason, ErrorCode};
+use crate::protocol::client::Rejected;
 use crate::protocol::text::TextView;
 use crate::protocol::{server, table};
+
+/// Packets that wait for the end of a turn or for a tick are written at once beyond so many bytes.
+const PENDING_MUCH: usize = limits::COMPRESS_OVER * 16;
 
 /// One shard's connections and sessions.
 pub struct GatewayService {
     pub(super) index: usize,
     pub(super) shared: Shared,
+    /// Connections with something to be written at the end of this turn; empty between turns.
+    answered: Vec<ConnId>,
     /// By [`ConnId::place`].
     pub(super) conns: Vec<Option<Box<Conn>>>,
     pub(super) by_session: HashMap<SessionKey, usize, RandomState>,
@@ -66,6 +72,7 @@ impl GatewayService {
         Self {
             index,
             shared,
+            answered: Vec::new(),
             conns: Vec::new(),
             by_session: HashMap::default(),
             feeds: BTreeMap::new(),
@@ -115,12 +122,40 @@ impl GatewayService {
         }
     }
 
-    /// Sends a packet at once, behind what waits for the next tick.
+    /// Sends a packet with the end of this turn, behind what waits for the next tick.
     pub(super) fn send_now(&mut self, io: &mut Io<'_>, conn: ConnId, packet: &Outgoing) {
-        self.traffic.told(packet);
-        let Some(conn) = self.conn(conn) else { return };
-        conn.outlet.emit_packet(&mut conn.pending, packet);
-        flush(io, conn);
+        if let Some(conn) = find(&mut self.conns, conn) {
+            conn.outlet.emit_packet(&mut conn.pending, packet);
+        }
+        self.write_soon(io, conn);
+    }
+
+    /// What waits for a connection is written with the end of this turn; much of it at once.
+    pub(super) fn write_soon(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        let Some(conn) = find(&mut self.conns, conn) else { return };
+        if conn.pending.len() > PENDING_MUCH {
+            flush(io, conn);
+        } else if !std::mem::replace(&mut conn.answered, true) {
+            self.answered.push(conn.id);
+        }
+    }
+
+    /// Writes all that this turn has made.
+    fn write_answers(&mut self, io: &mut Io<'_>) {
+        for id in self.answered.drain(..) {
+            if let Some(conn) = find(&mut self.conns, id) {
+                conn.answered = false;
+                flush(io, conn);
+            }
+        }
+    }
+
+    /// Ends a connection, after what waits for it.
+    pub(super) fn close(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        if let Some(conn) = self.conn(conn) {
+            flush(io, conn);
+        }
+        io.close(conn, CloseReason::Service);
     }
 
     /// Sends a packet with the next tick; at once where no tick will come.
@@ -134,7 +169,7 @@ impl GatewayService {
             return;
         };
         conn.outlet.emit_packet(&mut conn.pending, packet);
-        if conn.pending.len() > limits::COMPRESS_OVER * 16 {
+        if conn.pending.len() > PENDING_MUCH {
             flush(io, conn);
         }
     }
@@ -157,7 +192,7 @@ impl GatewayService {
         let playing = self.conn(conn).is_some_and(|conn| conn.playing().is_some());
         let notice = server::disconnect_notice(reason, message, resumable && playing);
         self.send_now(io, conn, &notice);
-        io.close(conn, CloseReason::Service);
+        self.close(io, conn);
     }
 
     /// A client's log-in was decided: a text client, which knows no tickets, enters at once.
@@ -175,7 +210,7 @@ impl GatewayService {
         let accepted = matches!(decision, LoginDecision::Accepted { .. });
         client.state = if accepted { State::Authenticated } else { State::Fresh };
         if accepted {
-            io.authenticated(conn);
+            client.logged_in.get_or_insert(io.now());
         }
         match decision {
             LoginDecision::Accepted { ticket, .. } if client.outlet.is_text() => {
@@ -191,6 +226,7 @@ impl GatewayService {
         {
             client.state = if authenticated { State::Authenticated } else { State::Fresh };
         }
+        self.traffic.told(packet);
         self.send_now(io, conn, packet);
     }
 
@@ -212,6 +248,7 @@ impl GatewayService {
             ToShard::LoginDecided { conn, sequence, decision } => {
                 self.on_login_decided(io, conn, sequence, &decision);
             }
+            ToShard::Outnumbered { conn } => self.on_outnumbered(io, conn),
             ToShard::LoginQueued { conn, place } => {
                 self.send_now(io, conn, &server::login_queue(place));
             }
@@ -245,30 +282,6 @@ impl GatewayService {
             }
             ToShard::Servers(servers) => self.servers = servers,
         }
-    }
-
-    /// Connections that waited too long for something, with what to tell them.
-    fn overdue(&self, now: Instant) -> Vec<(ConnId, DisconnectReason, &'static str)> {
-        let config = &self.shared.config;
-        let auth = Duration::from_secs(config.auth_seconds);
-        let overdue = |conn: &Conn| {
-            let idle = match conn.peer.framing {
-                Framing::Length => Duration::from_secs(config.dead_seconds),
-                Framing::Lines => Duration::from_secs(config.text_idle_seconds),
-            };
-            let reason = DisconnectReason::DisconnectTimeout;
-            match conn.state {
-                State::Fresh if now.saturating_duration_since(conn.opened) > auth => {
-                    Some((conn.id, reason, "log in sooner after connecting"))
-                }
-                State::Closing => None,
-                _ if now.saturating_duration_since(conn.heard) > idle => {
-                    Some((conn.id, reason, "nothing was heard from you for too long"))
-                }
-                _ => None,
-            }
-        };
-        self.conns.iter().flatten().filter_map(|conn| overdue(conn)).collect()
     }
 
     fn publish_metrics(&mut self) {
@@ -319,12 +332,15 @@ impl Service for GatewayService {
             peer,
             opened: io.now(),
             heard: io.now(),
+            logged_in: None,
             received: 0,
             strikes: Strikes::default(),
             rates: RateGate::new(io.now()),
+            withheld: Withheld::default(),
             state: State::Fresh,
             outlet: Outlet::new(text, config.resume_packets, config.compress, self.shelf.clone()),
             pending: Vec::new(),
+            answered: false,
         });
         if self.conns.len() <= id.place() {
             self.conns.resize_with(id.place() + 1, || None);
@@ -342,7 +358,21 @@ impl Service for GatewayService {
             FrameFault::TooLong { .. } => ErrorCode::ErrorTooLarge,
             FrameFault::Empty | FrameFault::NotUtf8 => ErrorCode::ErrorMalformed,
         };
-        self.send_now(io, conn, &server::error(code, &fault.to_string(), 0, 0));
+        self.send_error(io, conn, &Rejected::new(code, fault.to_string()), (0, 0));
+        // The connection closes now.
+        self.write_answers(io);
+    }
+
+    fn on_turn(&mut self, io: &mut Io<'_>) {
+        self.write_answers(io);
+    }
+
+    fn on_paused(&mut self, io: &mut Io<'_>, conn: ConnId, waiting: usize) {
+        self.on_held_back(io, conn, waiting);
+    }
+
+    fn on_stall(&mut self, lost: Duration) {
+        self.conns.iter_mut().flatten().for_each(|conn| conn.forgive(lost));
     }
 
     fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
@@ -381,15 +411,16 @@ impl Service for GatewayService {
                 message => self.on_message(io, message),
             }
         }
+        self.write_answers(io);
     }
 
     fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant) {
         self.shelf.set_clock(io.now());
-        for (conn, reason, message) in self.overdue(now) {
-            self.send_away(io, conn, reason, message);
-        }
+        self.end_overdue(io, now);
+        self.answered.clear();
         // Whoever's zone is silent still gets what waits.
         for conn in self.conns.iter_mut().flatten() {
+            conn.answered = false;
             flush(io, conn);
         }
         self.report_again();

@@ -51,6 +51,11 @@ pub enum ToShard {
         /// The end.
         decision: LoginDecision,
     },
+    /// The account has logged in on newer connections, and has not entered on this one.
+    Outnumbered {
+        /// Which.
+        conn: ConnId,
+    },
     /// A log-in's place in the queue.
     LoginQueued {
         /// Who asked.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metrics::{Gauge, Histogram, counter, gauge, histogram};
-use prost::Message;
 
 use crate::msg::Outgoing;
-use crate::proto::{Error, ErrorCode, PacketType};
+use crate::proto::{ErrorCode, PacketType};
+use crate::protocol::server;
 use crate::tick::now;
 
 /// One packet of so many is timed: reading the clock twice costs as much as the rest of a move.
@@ -84,13 +84,10 @@ impl Traffic {
         }
     }
 
-    /// A packet goes out: an ERROR is counted, whichever role it comes from. They are rare enough
-    /// to look into.
+    /// A packet that another role has made goes out: an ERROR is counted by its code.
     pub(super) fn told(&mut self, packet: &Outgoing) {
-        if packet.kind == PacketType::Error
-            && let Ok(error) = Error::decode(packet.payload.clone())
-        {
-            self.refused(error.code());
+        if packet.kind == PacketType::Error {
+            self.refused(server::code_of(&packet.payload));
         }
     }
 

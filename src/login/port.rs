@@ -8,17 +8,20 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
 use super::LoginConfig;
 use super::worker::Gone;
-use crate::limits;
+use crate::ids::PlayerId;
+use crate::limits::{self, LOGGED_IN_MAX};
 use crate::msg::Outgoing;
 use crate::msg::login::{Credentials, LoginDecision, QueuePlace, RegisterDecision};
+use crate::net::rate::{Class, RateGate, RateLimits, Withheld};
 use crate::net::{CloseReason, ConnId, FrameFault, Io, Peer, Service, Written};
 use crate::proto::{DisconnectReason, ErrorCode};
 use crate::protocol::client::{self, ClientPacket, Rejected, version_supported};
-use crate::protocol::packet::{self, PacketError};
+use crate::protocol::packet;
 use crate::protocol::server;
 use crate::protocol::table::{self, ClientState};
 use crate::tick;
@@ -27,14 +30,10 @@ use crate::tick;
 pub const REQUESTS_WAITING: usize = 1_024;
 /// Time to authenticate. It does not run while the server has something to decide.
 const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
-/// A client that has its ticket has no business here once that is worth nothing.
-const STAY_AFTER_LOGIN: Duration = Duration::from_secs(60);
 /// Strikes within [`STRIKE_WINDOW`] that end a connection.
 const STRIKES: usize = 3;
 /// See [`STRIKES`].
 const STRIKE_WINDOW: Duration = Duration::from_secs(10);
-/// Packets a client may send between two sweeps, which are a second apart.
-const PACKETS_PER_SECOND: u32 = 60;
 
 /// What a client of the port wants from the login task.
 #[derive(Debug)]
@@ -98,10 +97,13 @@ pub enum PortMsg {
 pub struct LoginPort {
     shard: usize,
     minimum_version: (u32, u32, u32),
+    rates: RateLimits,
     requests: mpsc::Sender<PortRequest>,
     clients: HashMap<ConnId, Client>,
-    /// Reused for every frame written.
-    frame: Vec<u8>,
+    /// On which connections each account is logged in, the oldest first.
+    accounts: HashMap<PlayerId, SmallVec<[ConnId; LOGGED_IN_MAX]>>,
+    /// Connections with something to be written at the end of this turn; empty between turns.
+    answered: Vec<ConnId>,
 }
 
 /// One connection.
@@ -117,51 +119,94 @@ struct Client {
     sent: u64,
     /// Its last wrong packets.
     strikes: Vec<Instant>,
-    /// Packets since the last sweep.
-    packets: u32,
+    rates: RateGate,
+    withheld: Withheld,
+    /// Who it is.
+    player: Option<PlayerId>,
+    /// Answers that are written with the end of the turn.
+    pending: Vec<u8>,
     /// When it is sent away, unless the login task has it.
     deadline: Instant,
 }
 
 impl LoginPort {
     /// The service of shard number `shard`.
-    pub fn new(config: &LoginConfig, shard: usize, requests: mpsc::Sender<PortRequest>) -> Self {
+    pub fn new(
+        config: &LoginConfig,
+        rates: &RateLimits,
+        shard: usize,
+        requests: mpsc::Sender<PortRequest>,
+    ) -> Self {
         Self {
             shard,
             minimum_version: config.minimum_version().unwrap_or_default(),
+            rates: rates.clone(),
             requests,
             clients: HashMap::new(),
-            frame: Vec::new(),
+            accounts: HashMap::new(),
+            answered: Vec::new(),
         }
     }
 
-    fn send(&mut self, io: &mut Io<'_>, conn: ConnId, packet: &Outgoing) {
+    /// Sends a packet with the end of this turn.
+    fn send(&mut self, conn: ConnId, packet: &Outgoing) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.sent += 1;
-        self.frame.clear();
+        if client.pending.is_empty() {
+            self.answered.push(conn);
+        }
         let now = tick::unix_millis();
-        packet::append(&mut self.frame, packet.kind, client.sent, now, &[&packet.payload]);
-        if io.write(conn, &self.frame) == Written::Refused {
+        packet::append(&mut client.pending, packet.kind, client.sent, now, &[&packet.payload]);
+    }
+
+    /// Writes what waits for a connection.
+    fn flush(&mut self, io: &mut Io<'_>, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        let pending = std::mem::take(&mut client.pending);
+        if !pending.is_empty() && io.write(conn, &pending) == Written::Refused {
             io.close(conn, CloseReason::TooSlow);
+        }
+    }
+
+    /// Writes all that this turn has made.
+    fn write_answers(&mut self, io: &mut Io<'_>) {
+        for conn in std::mem::take(&mut self.answered) {
+            self.flush(io, conn);
         }
     }
 
     fn send_error(
         &mut self,
-        io: &mut Io<'_>,
         conn: ConnId,
         sequence: u64,
         code: ErrorCode,
         (message, retry_after_ms): (&str, u32),
     ) {
         metrics::counter!("throng_errors_total", "code" => code.as_str_name()).increment(1);
-        self.send(io, conn, &server::error(code, message, sequence, retry_after_ms));
+        self.send(conn, &server::error(code, message, sequence, retry_after_ms));
+    }
+
+    /// Counts a packet that came, as far as its price is known.
+    fn charge(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, cost: u32) -> bool {
+        let now = io.now();
+        let Some(client) = self.clients.get_mut(&conn) else { return false };
+        let paid = match cost {
+            0 => client.rates.packet(&self.rates, now),
+            cost => client.rates.price(&self.rates, cost, now),
+        };
+        let Err(wait) = paid else { return true };
+        io.pause(conn, client.rates.refilled(&self.rates, now));
+        if client.withheld.refuse(Class::General, now).is_some() {
+            let code = ErrorCode::ErrorRateLimited;
+            self.send_error(conn, sequence, code, ("too many packets", wait.0));
+        }
+        false
     }
 
     /// A packet that is not taken: ERROR. What a person may have typed wrong is no fault of the
     /// program; who sends the third of the others is sent away.
     fn reject(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, rejected: &Rejected) {
-        self.send_error(io, conn, sequence, rejected.code, (&rejected.message, 0));
+        self.send_error(conn, sequence, rejected.code, (&rejected.message, 0));
         let typed = [ErrorCode::ErrorInvalidArgument, ErrorCode::ErrorInvalidName];
         if typed.contains(&rejected.code) {
             return;
@@ -176,38 +221,43 @@ impl LoginPort {
     }
 
     fn dismiss(&mut self, io: &mut Io<'_>, conn: ConnId, reason: DisconnectReason, words: &str) {
-        self.send(io, conn, &server::disconnect_notice(reason, words, false));
+        self.send(conn, &server::disconnect_notice(reason, words, false));
+        self.flush(io, conn);
         io.close(conn, CloseReason::Service);
         self.forget(conn);
     }
 
     fn forget(&mut self, conn: ConnId) {
-        if let Some(gone) = self.clients.remove(&conn).and_then(|client| client.asking) {
+        let Some(client) = self.clients.remove(&conn) else { return };
+        if let Some(gone) = client.asking {
             gone.set();
+        }
+        if let Some(player) = client.player
+            && let Some(conns) = self.accounts.get_mut(&player)
+        {
+            conns.retain(|one| *one != conn);
+            if conns.is_empty() {
+                self.accounts.remove(&player);
+            }
         }
     }
 
     /// Reads a frame's body as far as a packet of this port that came in its turn.
-    fn read(&mut self, conn: ConnId, body: &[u8]) -> Result<(u64, ClientPacket), (u64, Rejected)> {
+    fn read(&mut self, conn: ConnId, body: &[u8]) -> Result<(u64, u32, ClientPacket), Unread> {
         let unknown = || (0, Rejected::new(ErrorCode::ErrorInternal, "unknown connection"));
         let client = self.clients.get_mut(&conn).ok_or_else(unknown)?;
         let most = limits::CLIENT_FRAME_MAX_BEFORE_LOGIN;
-        let (header, payload) = packet::decode(body, most).map_err(|error| (0, broken(&error)))?;
+        let (header, payload) = packet::decode(body, most).map_err(|error| (0, error.into()))?;
         let sequence = header.sequence;
         if sequence != client.expected {
             let message = format!("header.sequence is {sequence}, not {}", client.expected);
             return Err((sequence, Rejected::new(ErrorCode::ErrorBadSequence, message)));
         }
         client.expected += 1;
-        client.packets += 1;
-        if client.packets > PACKETS_PER_SECOND {
-            let words = "too many packets within a second";
-            return Err((sequence, Rejected::new(ErrorCode::ErrorRateLimited, words)));
-        }
         let with_sequence = |rejected| (sequence, rejected);
         let rule = table::admit(header.kind, payload.len(), client.state).map_err(with_sequence)?;
         let packet = client::decode(rule.kind, &payload).map_err(with_sequence)?;
-        Ok((sequence, packet))
+        Ok((sequence, rule.cost, packet))
     }
 
     fn on_packet(&mut self, io: &mut Io<'_>, conn: ConnId, sequence: u64, packet: ClientPacket) {
@@ -222,10 +272,11 @@ impl LoginPort {
             }
             ClientPacket::Heartbeat { client_time } => {
                 let answer = server::heartbeat_response(client_time, tick::unix_millis());
-                self.send(io, conn, &answer);
+                self.send(conn, &answer);
             }
             ClientPacket::Logout => {
-                self.send(io, conn, &server::logout_response());
+                self.send(conn, &server::logout_response());
+                self.flush(io, conn);
                 io.close(conn, CloseReason::Service);
             }
             _ => {
@@ -247,7 +298,7 @@ impl LoginPort {
     ) {
         if self.clients.get(&conn).is_none_or(|client| client.asking.is_some()) {
             let words = ("one request at a time: the last one is not decided yet", 1_000);
-            return self.send_error(io, conn, sequence, ErrorCode::ErrorRateLimited, words);
+            return self.send_error(conn, sequence, ErrorCode::ErrorRateLimited, words);
         }
         match version_supported(client_version, self.minimum_version) {
             Ok(true) => {}
@@ -256,7 +307,7 @@ impl LoginPort {
                 let message =
                     format!("this server needs client version {major}.{minor}.{patch} or newer");
                 let code = ErrorCode::ErrorVersionTooOld;
-                return self.send_error(io, conn, sequence, code, (&message, 0));
+                return self.send_error(conn, sequence, code, (&message, 0));
             }
             Err(rejected) => return self.reject(io, conn, sequence, &rejected),
         }
@@ -267,7 +318,7 @@ impl LoginPort {
             Ok(()) => client.asking = Some(gone),
             Err(_) => {
                 let words = ("too many want to log in; try again soon", 1_000);
-                self.send_error(io, conn, sequence, ErrorCode::ErrorUnavailable, words);
+                self.send_error(conn, sequence, ErrorCode::ErrorUnavailable, words);
             }
         }
     }
@@ -276,33 +327,44 @@ impl LoginPort {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.asking = None;
         match decision {
-            LoginDecision::Accepted { .. } => {
+            LoginDecision::Accepted { player, .. } => {
                 client.state = ClientState::Authenticated;
-                client.deadline = io.now() + STAY_AFTER_LOGIN;
-                io.authenticated(conn);
+                // It has no business here once its ticket is worth nothing.
+                client.deadline = io.now() + limits::ENTER_WITHIN;
+                self.on_logged_in(io, conn, *player);
             }
             LoginDecision::Refused(_) => {
                 client.deadline = io.now() + AUTHENTICATE_WITHIN;
             }
         }
-        self.send(io, conn, &server::login_response(decision));
+        self.send(conn, &server::login_response(decision));
+    }
+
+    /// An account has logged in on a connection: of those that it has, the newest stay.
+    fn on_logged_in(&mut self, io: &mut Io<'_>, conn: ConnId, player: PlayerId) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.player.replace(player) == Some(player) {
+            return;
+        }
+        let conns = self.accounts.entry(player).or_default();
+        conns.push(conn);
+        if conns.len() > LOGGED_IN_MAX {
+            let oldest = conns.remove(0);
+            let words = "the account has logged in on newer connections";
+            self.dismiss(io, oldest, DisconnectReason::DisconnectLoggedInElsewhere, words);
+        }
     }
 
     fn on_registered(&mut self, io: &mut Io<'_>, conn: ConnId, decision: &RegisterDecision) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.asking = None;
         client.deadline = io.now() + AUTHENTICATE_WITHIN;
-        self.send(io, conn, &server::register_response(decision));
+        self.send(conn, &server::register_response(decision));
     }
 }
 
-fn broken(error: &PacketError) -> Rejected {
-    let code = match error {
-        PacketError::TooLarge { .. } | PacketError::FrameLength { .. } => ErrorCode::ErrorTooLarge,
-        _ => ErrorCode::ErrorMalformed,
-    };
-    Rejected::new(code, error.to_string())
-}
+/// Why a frame is no packet of this port, with its sequence as far as that is known.
+type Unread = (u64, Rejected);
 
 impl Service for LoginPort {
     type Msg = PortMsg;
@@ -315,17 +377,47 @@ impl Service for LoginPort {
             expected: 1,
             sent: 0,
             strikes: Vec::new(),
-            packets: 0,
+            rates: RateGate::new(io.now()),
+            withheld: Withheld::default(),
+            player: None,
+            pending: Vec::new(),
             deadline: io.now() + AUTHENTICATE_WITHIN,
         };
         self.clients.insert(conn, client);
     }
 
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
+        let expected = self.clients.get(&conn).map_or(0, |client| client.expected);
+        if !self.charge(io, conn, expected, 0) {
+            // It was a packet to its sender, which counts on.
+            if let Some(client) = self.clients.get_mut(&conn) {
+                client.expected += 1;
+            }
+            return;
+        }
         match self.read(conn, body) {
-            Ok((sequence, packet)) => self.on_packet(io, conn, sequence, packet),
+            Ok((sequence, cost, packet)) if self.charge(io, conn, sequence, cost) => {
+                self.on_packet(io, conn, sequence, packet);
+            }
+            Ok(_) => {}
             Err((sequence, rejected)) => self.reject(io, conn, sequence, &rejected),
         }
+    }
+
+    fn on_turn(&mut self, io: &mut Io<'_>) {
+        self.write_answers(io);
+    }
+
+    fn on_paused(&mut self, io: &mut Io<'_>, conn: ConnId, waiting: usize) {
+        if self.rates.is_flood(waiting) {
+            metrics::counter!("throng_floods_closed_total").increment(1);
+            let words = "more than ten times as many packets as are allowed";
+            self.dismiss(io, conn, DisconnectReason::DisconnectProtocol, words);
+        }
+    }
+
+    fn on_stall(&mut self, lost: Duration) {
+        self.clients.values_mut().for_each(|client| client.deadline += lost);
     }
 
     fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault) {
@@ -333,7 +425,9 @@ impl Service for LoginPort {
             FrameFault::TooLong { .. } => ErrorCode::ErrorTooLarge,
             FrameFault::Empty | FrameFault::NotUtf8 => ErrorCode::ErrorMalformed,
         };
-        self.send_error(io, conn, 0, code, (&fault.to_string(), 0));
+        self.send_error(conn, 0, code, (&fault.to_string(), 0));
+        // The connection closes now.
+        self.flush(io, conn);
     }
 
     fn on_close(&mut self, _: &mut Io<'_>, conn: ConnId, _: CloseReason) {
@@ -352,16 +446,16 @@ impl Service for LoginPort {
                     self.on_registered(io, conn, &decision);
                 }
                 PortMsg::Queued { conn, place } => {
-                    self.send(io, conn, &server::login_queue(place));
+                    self.send(conn, &server::login_queue(place));
                 }
             }
         }
+        self.write_answers(io);
     }
 
     fn on_sweep(&mut self, io: &mut Io<'_>, now: Instant) {
         let mut late = Vec::new();
-        for (conn, client) in &mut self.clients {
-            client.packets = 0;
+        for (conn, client) in &self.clients {
             if client.asking.is_none() && client.deadline <= now {
                 late.push(*conn);
             }

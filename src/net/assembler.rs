@@ -8,6 +8,10 @@ use super::{FrameFault, Framing};
 
 /// Bytes of the length before each frame.
 const PREFIX: usize = 4;
+/// Least and most bytes of one read.
+const READ_MIN: usize = 4_096;
+/// See [`READ_MIN`].
+pub(super) const READ_MAX: usize = 16_384;
 
 /// Cuts one connection's input into frames.
 #[derive(Debug)]
@@ -145,6 +149,28 @@ impl Assembler {
         Ok(Some(body))
     }
 
+    /// How many whole frames lie in input that begins with a frame's start.
+    pub fn count(&self, input: &[u8]) -> usize {
+        match self.framing {
+            Framing::Lines => input.iter().filter(|byte| **byte == b'\n').count(),
+            Framing::Length => {
+                let (mut count, mut rest) = (0, input);
+                while let Some((prefix, body)) = rest.split_first_chunk::<PREFIX>() {
+                    let length = u32::from_le_bytes(*prefix) as usize;
+                    let Some(next) = body.get(length..) else { break };
+                    (count, rest) = (count + 1, next);
+                }
+                count
+            }
+        }
+    }
+
+    /// Bytes that one read of it may bring: some frames, so that what waits for its turn stays
+    /// small.
+    pub fn read_size(&self) -> usize {
+        (4 * self.limit).clamp(READ_MIN, READ_MAX)
+    }
+
     /// Moves up to `most` bytes from the input to the partial frame.
     fn keep(&mut self, input: &mut &[u8], most: usize) {
         let (kept, rest) = input.split_at(most.min(input.len()));
@@ -236,6 +262,16 @@ mod tests {
         let (lines, fault, partial) = cut(Framing::Lines, 32, &[b"LOGIN\r\n\nPI", b"NG\r", b"\nx"]);
         assert_eq!(lines, [&b"LOGIN"[..], b"", b"PING"]);
         assert_eq!((fault, partial), (None, true));
+    }
+
+    #[test]
+    fn whole_frames_are_counted_where_they_lie() {
+        let count = |framing, bytes: &[u8]| Assembler::new(framing, 16).count(bytes);
+        assert_eq!(count(Framing::Lines, b"y\ny\n\nhalf"), 3);
+        assert_eq!(count(Framing::Length, &framed(&[b"one", b"two"])), 2);
+        assert_eq!(count(Framing::Length, &framed(&[b"one", b"two"])[..13]), 1);
+        assert_eq!(count(Framing::Length, &[255; 9]), 0);
+        assert_eq!(count(Framing::Length, b""), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use rustls::ServerConnection;
 
 use super::assembler::Assembler;
@@ -36,6 +37,11 @@ pub(super) struct Connection {
     pub tls: Option<Box<ServerConnection>>,
     /// From the client.
     pub assembler: Assembler,
+    /// Plain input that was read and waits for its turn; it begins with a frame's start, and is at
+    /// most what one read brings.
+    pub rest: BytesMut,
+    /// Nothing more of its input is handled until then.
+    pub paused_until: Option<Instant>,
     /// Since when a frame is unfinished.
     pub frame_since: Option<Instant>,
     /// What waits for the socket; encrypted where TLS is spoken.
@@ -66,6 +72,8 @@ impl Connection {
             wire,
             tls,
             assembler,
+            rest: BytesMut::new(),
+            paused_until: None,
             frame_since: None,
             outbound: Outbound::default(),
             closing: None,
@@ -103,6 +111,17 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    /// The shard has stood still for so long: that was nobody's silence.
+    pub fn forgive(&mut self, lost: Duration) {
+        self.outbound.forgive(lost);
+        if let Some(since) = &mut self.frame_since {
+            *since += lost;
+        }
+        if let Some(closing) = &mut self.closing {
+            closing.until += lost;
+        }
     }
 
     /// Which time-out of an open connection has passed.

@@ -5,17 +5,42 @@
 //! nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
+use bytes::{Buf as _, BytesMut};
 use metrics::counter;
 use tracing::error;
 
+use super::assembler::READ_MAX;
 use super::table::{Event, Next, Table, What};
 use super::{CloseReason, ConnId, Io, Peer, Service};
 
 /// Bytes read at once, and decrypted at once; the buffers are the shard's, not a connection's.
-const BUFFER: usize = 64 * 1_024;
+const BUFFER: usize = READ_MAX;
 /// Reads of one connection before the others get their turn.
 const READS_IN_A_ROW: usize = 4;
+/// Frames of one connection before the others get their turn.
+const FRAMES_IN_A_ROW: usize = 64;
+
+/// What one connection's turn has come to.
+#[derive(Default)]
+struct Turn {
+    /// Whose it is, once a frame of it was handled.
+    conn: Option<ConnId>,
+    /// Frames handled, and their bytes with what is between them.
+    frames: usize,
+    bytes: usize,
+    /// The service has paused it.
+    paused: bool,
+    /// Some of what was read waits for the next turn.
+    left_over: bool,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.paused || self.left_over || self.frames >= FRAMES_IN_A_ROW
+    }
+}
 
 /// A shard's service and its connections.
 pub(super) struct Dispatch<S> {
@@ -71,8 +96,10 @@ impl<S: Service> Dispatch<S> {
         self.settle();
         if sealed {
             // The last flight of the handshake may have brought the first frames.
-            self.on_sealed(conn, &[]);
+            let mut turn = Turn::default();
+            self.on_sealed(&mut turn, conn, &[]);
             self.settle();
+            self.end_turn(conn.place(), &turn, false);
         }
     }
 
@@ -84,6 +111,12 @@ impl<S: Service> Dispatch<S> {
         self.call(None, |service, io| service.on_msgs(io, batch));
         batch.clear();
         self.settle();
+    }
+
+    /// The shard has stood still for so long: nobody was silent meanwhile.
+    pub fn on_stall(&mut self, lost: Duration) {
+        self.table.forgive(lost);
+        self.call(None, |service, _| service.on_stall(lost));
     }
 
     /// Once a second: time-outs.
@@ -105,27 +138,49 @@ impl<S: Service> Dispatch<S> {
         }
     }
 
-    /// Something is at a place: reads and handles it. With more than its share the place stands in
-    /// line for the rest.
-    pub fn on_readable(&mut self, place: usize) {
+    /// Something is at a place: reads and handles it, and tells how many frames that were. With more
+    /// than its share the place stands in line for the rest; while it is paused nothing is read.
+    pub fn on_readable(&mut self, place: usize) -> usize {
+        let Ok(rest) = self.table.take_rest(place) else { return 0 };
+        let mut turn = Turn::default();
+        if let Some((conn, rest)) = rest {
+            self.on_rest(&mut turn, conn, rest);
+            self.settle();
+        }
         let mut raw = std::mem::take(&mut self.raw);
         let mut more = true;
         for _ in 0..READS_IN_A_ROW {
+            if turn.is_over() || !more {
+                break;
+            }
             let arrival = self.table.read(place, &mut raw);
             match arrival.what {
-                What::Plain(conn, count) => self.on_plain(conn, &raw[..count]),
-                What::Sealed(conn, count) => self.on_sealed(conn, &raw[..count]),
-                What::Body(conn, body) => self.on_body(conn, &body),
+                What::Plain(conn, count) => self.on_input(&mut turn, conn, &raw[..count]),
+                What::Sealed(conn, count) => self.on_sealed(&mut turn, conn, &raw[..count]),
+                What::Body(conn, body) => self.on_body(&mut turn, conn, &body),
                 What::Nothing => {}
             }
             self.settle();
             more = arrival.more;
-            if !more {
-                break;
-            }
         }
         self.raw = raw;
-        if more {
+        self.end_turn(place, &turn, more);
+        turn.frames
+    }
+
+    /// A connection's turn is over: the service writes what it has to say, and hears how much more
+    /// there is of one that it has paused. `more`: there may be more to read.
+    fn end_turn(&mut self, place: usize, turn: &Turn, more: bool) {
+        if let Some(conn) = turn.conn {
+            self.call(Some(conn), |service, io| service.on_turn(io));
+            if turn.paused {
+                let waiting = self.table.waiting_frames(conn, turn.frames, turn.bytes);
+                self.call(Some(conn), |service, io| service.on_paused(io, conn, waiting));
+            }
+            self.settle();
+        }
+        // Whoever is paused has its turn when the pause ends.
+        if (more || turn.left_over) && !turn.paused {
             self.table.stand_in_line(place);
         }
     }
@@ -142,22 +197,47 @@ impl<S: Service> Dispatch<S> {
         }
     }
 
-    fn on_plain(&mut self, conn: ConnId, mut input: &[u8]) {
-        while !input.is_empty() {
-            let next = self.table.next_frame(conn, &mut input);
-            if !self.on_next(conn, &next) {
-                return;
-            }
+    /// Handles what an earlier turn has left over.
+    fn on_rest(&mut self, turn: &mut Turn, conn: ConnId, mut rest: BytesMut) {
+        let left = self.on_plain(turn, conn, &rest);
+        if left > 0 {
+            rest.advance(rest.len() - left);
+            self.table.keep_rest(conn, rest);
         }
     }
 
-    fn on_sealed(&mut self, conn: ConnId, mut bytes: &[u8]) {
+    /// Handles plain input, and keeps what the turn is too short for.
+    fn on_input(&mut self, turn: &mut Turn, conn: ConnId, input: &[u8]) {
+        let left = self.on_plain(turn, conn, input);
+        if left > 0 {
+            self.table.add_to_rest(conn, &input[input.len() - left..]);
+        }
+    }
+
+    /// Handles plain input as far as the turn goes; tells how many bytes are left for the next one.
+    fn on_plain(&mut self, turn: &mut Turn, conn: ConnId, mut input: &[u8]) -> usize {
+        while !input.is_empty() {
+            if turn.is_over() {
+                turn.left_over = true;
+                return input.len();
+            }
+            let before = input.len();
+            let next = self.table.next_frame(conn, &mut input);
+            turn.bytes += before - input.len();
+            if !self.on_next(turn, conn, &next) {
+                return 0;
+            }
+        }
+        0
+    }
+
+    fn on_sealed(&mut self, turn: &mut Turn, conn: ConnId, mut bytes: &[u8]) {
         let mut plain = std::mem::take(&mut self.plain);
         plain.resize(BUFFER, 0);
         loop {
             match self.table.decrypt(conn, &mut bytes, &mut plain) {
                 Ok(0) => break,
-                Ok(count) => self.on_plain(conn, &plain[..count]),
+                Ok(count) => self.on_input(turn, conn, &plain[..count]),
                 Err(_) => {
                     self.table.ended(conn);
                     break;
@@ -167,16 +247,20 @@ impl<S: Service> Dispatch<S> {
         self.plain = plain;
     }
 
-    fn on_body(&mut self, conn: ConnId, body: &[u8]) {
+    fn on_body(&mut self, turn: &mut Turn, conn: ConnId, body: &[u8]) {
+        turn.bytes += body.len();
         let next = self.table.next_body(conn, body);
-        self.on_next(conn, &next);
+        self.on_next(turn, conn, &next);
     }
 
     /// Hands a frame to the service; false if there is none to follow.
-    fn on_next(&mut self, conn: ConnId, next: &Next<'_>) -> bool {
+    fn on_next(&mut self, turn: &mut Turn, conn: ConnId, next: &Next<'_>) -> bool {
         match next {
             Next::Frame(body) => {
+                turn.conn = Some(conn);
+                turn.frames += 1;
                 self.call(Some(conn), |service, io| service.on_frame(io, conn, body.bytes()));
+                turn.paused = self.table.is_paused(conn);
                 true
             }
             Next::Fault(fault) => {

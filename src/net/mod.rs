@@ -30,7 +30,7 @@ pub mod websocket;
 mod worker;
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use config::{ConnectionLimits, NetConfig};
 pub use gate::Gate;
@@ -122,6 +122,16 @@ pub trait Service: 'static {
     /// One whole frame's body, or one line without its end.
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]);
 
+    /// A connection's turn is over, of at most 64 frames: write what it is to be answered.
+    fn on_turn(&mut self, io: &mut Io<'_>);
+
+    /// After the turn in which [`Io::pause`] was called: about so many more frames of the
+    /// connection wait already.
+    fn on_paused(&mut self, io: &mut Io<'_>, conn: ConnId, waiting: usize);
+
+    /// The shard has stood still for so long: what counts clients' silence does not count that.
+    fn on_stall(&mut self, lost: Duration);
+
     /// A frame that is not allowed; the connection closes after what is written here.
     fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault);
 
@@ -176,7 +186,13 @@ impl Io<'_> {
         self.table.limit_frames(conn, most);
     }
 
-    /// The client has proven who it is: it no longer counts against the connections that its
+    /// Handles nothing more of a connection until then, and reads nothing, so that the client's own
+    /// system holds it back. Frames that were read already wait. A pause under way stays as it is.
+    pub fn pause(&mut self, conn: ConnId, until: Instant) {
+        self.table.pause(conn, until);
+    }
+
+    /// The client plays, or has the same right to stay: it no longer counts against the connections that its
     /// address may hold before that.
     pub fn authenticated(&mut self, conn: ConnId) {
         if let Some(connection) = self.table.get(conn) {

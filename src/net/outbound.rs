@@ -3,7 +3,7 @@
 //! Filled by the connection table when a socket takes less than was written, emptied by the
 //! shard's worker when the socket has room. Empty, which is nearly always, it owns no memory.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 
@@ -65,6 +65,13 @@ impl Outbound {
         }
     }
 
+    /// So much of the time that it has waited does not count.
+    pub fn forgive(&mut self, lost: Duration) {
+        for at in self.since.iter_mut().chain(self.mark.iter_mut().map(|(_, at)| at)) {
+            *at += lost;
+        }
+    }
+
     /// Takes all that waits.
     pub fn take(&mut self) -> BytesMut {
         std::mem::take(self).bytes
@@ -73,8 +80,6 @@ impl Outbound {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -92,6 +97,19 @@ mod tests {
         assert_eq!(outbound.bytes(), b"bbcc");
         outbound.taken(3);
         assert_eq!((outbound.since(), outbound.len()), (Some(at(2)), 1));
+    }
+
+    #[test]
+    fn time_that_does_not_count_makes_it_younger() {
+        let start = crate::tick::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut outbound = Outbound::default();
+        outbound.push(b"aa", at(0));
+        outbound.push(b"bb", at(1));
+        outbound.forgive(Duration::from_secs(30));
+        assert_eq!(outbound.since(), Some(at(30)));
+        outbound.taken(2);
+        assert_eq!(outbound.since(), Some(at(31)));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! How much one connection may send.
 //!
-//! Gateways keep a [`RateGate`] per connection and ask it before each packet. It is told the time,
-//! so that a shard's one clock reading serves a whole round, and never waits or locks.
+//! Gateways and the login port keep a [`RateGate`] per connection: [`RateGate::packet`] is asked
+//! before anything is made of a packet's bytes, the others once it is known what it is. It is told the time, so that a shard's one clock reading serves a whole round, and never waits or locks.
+//! [`Withheld`] keeps refusals from costing more than what they refuse.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use metrics::counter;
 use serde::{Deserialize, Serialize};
 
 /// What one connection may send: `[net.rate]`.
@@ -79,6 +81,19 @@ pub enum Class {
     Login,
 }
 
+impl Class {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::General => "general",
+            Class::Move => "move",
+            Class::Ability => "ability",
+            Class::Chat => "chat",
+            Class::Login => "login",
+        }
+    }
+}
+
 /// Not now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too much at once; try again in {0} ms")]
@@ -139,9 +154,35 @@ impl RateGate {
         }
     }
 
-    /// Lets a packet through, or tells when to try again. `cost` is its price in packets; one
-    /// dearer than the burst costs the burst. What is refused for its class has still been paid
-    /// as a packet.
+    /// Counts a packet of which nothing is known yet.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn packet(&mut self, limits: &RateLimits, now: Instant) -> Result<(), RetryAfter> {
+        self.take(limits, 1, now)
+    }
+
+    fn take(&mut self, limits: &RateLimits, cost: u32, now: Instant) -> Result<(), RetryAfter> {
+        let &RateLimits { packets_per_second, packet_burst, .. } = limits;
+        let at = self.at(now);
+        self.packets.take(at, cost, packets_per_second, packet_burst).map_err(retry_after)
+    }
+
+    /// The price of a packet that [`Self::packet`] has counted, in packets; one dearer than the
+    /// burst costs the burst. What is refused here has still been paid as a packet.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn price(
+        &mut self,
+        limits: &RateLimits,
+        cost: u32,
+        now: Instant,
+    ) -> Result<(), RetryAfter> {
+        if cost > 1 { self.take(limits, cost.min(limits.packet_burst) - 1, now) } else { Ok(()) }
+    }
+
+    /// Lets a packet of a class through, or tells when to try again.
     ///
     /// # Errors
     /// How long to wait.
@@ -149,12 +190,9 @@ impl RateGate {
         &mut self,
         limits: &RateLimits,
         class: Class,
-        cost: u32,
         now: Instant,
     ) -> Result<(), RetryAfter> {
-        let at = now.saturating_duration_since(self.since).as_micros() as u64;
-        let &RateLimits { packets_per_second, packet_burst, .. } = limits;
-        self.packets.take(at, cost, packets_per_second, packet_burst).map_err(retry_after)?;
+        let at = self.at(now);
         let (moves, abilities) = (limits.moves_per_second, limits.abilities_per_second);
         match class {
             Class::General | Class::Login => Ok(()),
@@ -162,6 +200,72 @@ impl RateGate {
             Class::Ability => self.abilities.take(at, 1, abilities, abilities).map_err(retry_after),
             Class::Chat => self.chat.get_or_insert_default().take(limits, at).map_err(retry_after),
         }
+    }
+
+    /// When a quarter of the burst may be sent again by whoever has used all of it up: a pause long
+    /// enough that waking up for it costs nothing, and short enough that nobody is taken for dead.
+    pub fn refilled(&self, limits: &RateLimits, now: Instant) -> Instant {
+        let each = MICROS / u64::from(limits.packets_per_second.max(1));
+        let packets = u64::from(limits.packet_burst / 4).max(1);
+        let depth = each * u64::from(limits.packet_burst.max(1));
+        let ready = (self.packets.paid_until + each * packets).saturating_sub(depth);
+        let wait = Duration::from_micros(ready.saturating_sub(self.at(now)));
+        now + wait.clamp(PAUSE_MIN, PAUSE_MAX)
+    }
+
+    /// Microseconds since the gate was made.
+    fn at(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_micros() as u64
+    }
+}
+
+/// Shortest and longest pause in reading from a connection that has used up its rate.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// See [`PAUSE_MIN`].
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How many times its burst a connection may have waiting before it is not borne any more.
+const FLOOD_BURSTS: usize = 10;
+
+impl RateLimits {
+    /// Whether a connection that has used up its rate, and has so many more packets waiting, sends
+    /// ten times what it may: no stall of an honest client's line ends in as many.
+    pub fn is_flood(&self, waiting: usize) -> bool {
+        waiting >= FLOOD_BURSTS * self.packet_burst as usize
+    }
+}
+
+/// Between two answers that a packet was one too many of its class.
+const ANSWER_EVERY: Duration = Duration::from_secs(1);
+
+/// Which refusals for the rate a connection is told: one a second of each class. The others are
+/// counted, and the next answer says how many they were.
+#[derive(Debug, Clone, Default)]
+pub struct Withheld {
+    /// Made with the first refusal, so that an honest connection stays small.
+    classes: Option<Box<[Refusals; CLASSES]>>,
+}
+
+const CLASSES: usize = 5;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Refusals {
+    told: Option<Instant>,
+    withheld: u32,
+}
+
+impl Withheld {
+    /// A packet of a class was refused. Gives how many were withheld since the last answer if this
+    /// one is to be answered.
+    pub fn refuse(&mut self, class: Class, now: Instant) -> Option<u32> {
+        let refusals = &mut self.classes.get_or_insert_default()[class as usize];
+        if refusals.told.is_some_and(|told| now.saturating_duration_since(told) < ANSWER_EVERY) {
+            refusals.withheld += 1;
+            counter!("throng_refusals_withheld_total", "class" => class.as_str()).increment(1);
+            return None;
+        }
+        refusals.told = Some(now);
+        Some(std::mem::take(&mut refusals.withheld))
     }
 }
 
@@ -205,8 +309,6 @@ impl ChatGate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     struct Sender {
@@ -223,8 +325,46 @@ mod tests {
 
         fn send(&mut self, class: Class, cost: u32, millis: u64) -> Result<(), RetryAfter> {
             let now = self.start + Duration::from_millis(millis);
-            self.gate.check(&self.limits, class, cost, now)
+            self.gate.packet(&self.limits, now)?;
+            self.gate.price(&self.limits, cost, now)?;
+            self.gate.check(&self.limits, class, now)
         }
+    }
+
+    #[test]
+    fn reading_goes_on_when_a_quarter_of_the_burst_is_there_again() {
+        let mut sender = Sender::new();
+        while sender.send(Class::General, 1, 0).is_ok() {}
+        let pause = sender.gate.refilled(&sender.limits, sender.start) - sender.start;
+        assert!((490..=510).contains(&pause.as_millis()), "{pause:?}");
+        let later = pause.as_millis() as u64 + 1;
+        let passed = (0..200).filter(|_| sender.send(Class::General, 1, later).is_ok()).count();
+        assert!((29..=31).contains(&passed), "{passed}");
+        let small = RateLimits { packets_per_second: 1, packet_burst: 1, ..RateLimits::default() };
+        let mut gate = RateGate::new(sender.start);
+        assert!(gate.packet(&small, sender.start).is_ok());
+        assert_eq!(gate.refilled(&small, sender.start) - sender.start, PAUSE_MAX);
+    }
+
+    #[test]
+    fn ten_bursts_at_once_are_a_flood() {
+        let limits = RateLimits::default();
+        assert!(!limits.is_flood(1_199));
+        assert!(limits.is_flood(1_200));
+    }
+
+    #[test]
+    fn a_refusal_of_each_class_is_answered_once_a_second() {
+        let start = crate::tick::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut withheld = Withheld::default();
+        assert_eq!(withheld.refuse(Class::Move, at(0)), Some(0));
+        assert_eq!(withheld.refuse(Class::Chat, at(0)), Some(0), "each has its own");
+        for millis in [1, 500, 999] {
+            assert_eq!(withheld.refuse(Class::Move, at(millis)), None);
+        }
+        assert_eq!(withheld.refuse(Class::Move, at(1_000)), Some(3));
+        assert_eq!(withheld.refuse(Class::Move, at(2_000)), Some(0));
     }
 
     #[test]
@@ -245,6 +385,10 @@ mod tests {
         let passed = (0..50).filter(|_| sender.send(Class::General, 10, 0).is_ok()).count();
         assert_eq!(passed, 12);
         assert!(Sender::new().send(Class::General, 1_000, 0).is_ok());
+        let mut sender = Sender::new();
+        let passed = (0..50).filter(|_| sender.send(Class::General, 50, 0).is_ok()).count();
+        assert_eq!(passed, 2);
+        assert!(sender.send(Class::General, 1, 0).is_err(), "those refused were packets all the same");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 mod reading;
 mod sealed;
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -76,7 +78,9 @@ pub(super) struct Table {
     to_flush: Vec<usize>,
     finished: Vec<ConnId>,
     /// Places that are read without an event, in turn; each is in it at most once.
-    line: Vec<usize>,
+    line: VecDeque<usize>,
+    /// When pauses end, the next first; of each connection at most one.
+    pauses: BinaryHeap<Reverse<(Instant, ConnId)>>,
     /// TLS records on their way from rustls to a socket; empty between calls.
     sealed: Vec<u8>,
     /// When the current round began.
@@ -96,7 +100,8 @@ impl Table {
             limits,
             to_flush: Vec::new(),
             finished: Vec::new(),
-            line: Vec::new(),
+            line: VecDeque::new(),
+            pauses: BinaryHeap::new(),
             sealed: Vec::new(),
             now: crate::tick::now(),
             tally: Tally::new(),
@@ -294,7 +299,7 @@ impl Table {
         let place = conn.place();
         let slot = &mut self.slots[place];
         let Entry::Open(connection) = std::mem::take(&mut slot.entry) else { return None };
-        let Connection { mut wire, closing, held, .. } = connection;
+        let Connection { mut wire, closing, held, paused_until, .. } = connection;
         self.live -= 1;
         let reason = closing.map_or(CloseReason::Peer, |closing| closing.reason);
         wire.end(&reason);
@@ -309,9 +314,24 @@ impl Table {
                 let lingering = Lingering { wire, until, left: LINGER_BYTES, _held: held };
                 slot.entry = Entry::Lingering(lingering);
                 self.lingering += 1;
+                if paused_until.is_some() {
+                    // What it has sent is thrown away, and no event tells of it any more.
+                    self.stand_in_line(place);
+                }
             }
         }
         Some(reason)
+    }
+
+    /// The shard has stood still for so long; no time-out counts that.
+    pub fn forgive(&mut self, lost: Duration) {
+        for slot in &mut self.slots {
+            match &mut slot.entry {
+                Entry::Vacant => {}
+                Entry::Open(connection) => connection.forgive(lost),
+                Entry::Lingering(lingering) => lingering.until += lost,
+            }
+        }
     }
 
     /// Enforces the time-outs.

@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub bytes_out: u64,
     /// Clients cut because they read too slowly.
     pub slow: u64,
+    /// Times that reading from a client stopped.
+    pub pauses: u64,
     /// Waiting bytes as last told.
     waiting: usize,
     handles: Handles,
@@ -21,6 +23,7 @@ struct Handles {
     bytes_in: Counter,
     bytes_out: Counter,
     slow: Counter,
+    pauses: Counter,
     waiting: Gauge,
 }
 
@@ -31,9 +34,10 @@ impl Tally {
             bytes_in: counter!("throng_bytes_total", "direction" => "in"),
             bytes_out: counter!("throng_bytes_total", "direction" => "out"),
             slow: counter!("throng_slow_clients_cut_total"),
+            pauses: counter!("throng_reads_paused_total"),
             waiting: gauge!("throng_outbound_queue_bytes"),
         };
-        Self { bytes_in: 0, bytes_out: 0, slow: 0, waiting: 0, handles }
+        Self { bytes_in: 0, bytes_out: 0, slow: 0, pauses: 0, waiting: 0, handles }
     }
 
     /// Tells the metrics; `waiting` bytes wait in this shard now.
@@ -41,6 +45,7 @@ impl Tally {
         self.handles.bytes_in.increment(std::mem::take(&mut self.bytes_in));
         self.handles.bytes_out.increment(std::mem::take(&mut self.bytes_out));
         self.handles.slow.increment(std::mem::take(&mut self.slow));
+        self.handles.pauses.increment(std::mem::take(&mut self.pauses));
         // The gauge is the sum over all shards, so each adds its own change.
         self.handles.waiting.increment(waiting as f64 - self.waiting as f64);
         self.waiting = waiting;
@@ -68,6 +73,10 @@ pub fn describe_metrics() {
     describe_counter!(
         "throng_slow_clients_cut_total",
         "Connections ended because the client read too slowly."
+    );
+    describe_counter!(
+        "throng_reads_paused_total",
+        "Times that nothing more was read of a client for a while: it had used up its rate."
     );
     describe_counter!(
         "throng_service_panics_total",

@@ -189,6 +189,18 @@ impl Wire {
         }
     }
 
+    /// About how many bytes the client has sent that nobody has read.
+    pub fn unread(&self) -> usize {
+        match self {
+            #[cfg(unix)]
+            Wire::Socket(socket) => rustix::io::ioctl_fionread(socket).unwrap_or(0) as usize,
+            #[cfg(not(unix))]
+            Wire::Socket(_) => 0,
+            // What a bridge's client sends is counted at its other end.
+            Wire::Bridge(_) => 0,
+        }
+    }
+
     /// Whether it must be asked until it has nothing, or takes nothing, before it tells when that
     /// has changed. A socket's event queue mostly knows.
     pub fn must_be_asked(&self) -> bool {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Token};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::assembler::Assembler;
 use super::connection::Held;
@@ -28,6 +28,11 @@ const INBOX_BATCH: usize = 256;
 const INBOX_BATCHES: usize = 2;
 /// Connections taken in in one round.
 const NEWCOMERS_BATCH: usize = 64;
+/// Frames of those who stand in line, handled between two looks at the sockets: who pours waits
+/// behind who says a word.
+const LINE_FRAMES: usize = 256;
+/// Time that the shard wakes late, or works in one go, before that counts as standing still.
+const STALL: Duration = Duration::from_millis(500);
 /// Events taken at once.
 const EVENTS: usize = 1_024;
 /// The doorbell's token: no place in a table is as large.
@@ -90,7 +95,6 @@ pub(super) fn run<S: Service>(
         dispatch: Dispatch::new(service, Table::new(limits)),
         bell: Waker::from(watch.doorbell.clone()),
         watch,
-        line: Vec::new(),
         rung: Vec::new(),
         inbox,
         inbox_open: true,
@@ -109,8 +113,6 @@ struct Worker<S: Service> {
     watch: Watch,
     /// Wakes the shard.
     bell: Waker,
-    /// Those that are read without an event this round; empty between rounds.
-    line: Vec<usize>,
     /// Bridges that have rung; empty between rounds.
     rung: Vec<Arc<BridgeBell>>,
     inbox: mpsc::Receiver<S::Msg>,
@@ -170,19 +172,26 @@ impl<S: Service> Worker<S> {
     /// about and who stands in line. Tells whether somebody has rung.
     fn turn(&mut self, until: Option<Instant>) -> io::Result<bool> {
         let table = &mut self.dispatch.table;
-        let until = until.filter(|_| table.is_line_empty());
+        let pause = table.next_pause();
+        let until = until.filter(|_| table.line_len() == 0);
+        let until = until.map(|at| pause.map_or(at, |pause| pause.min(at)));
         let most = until.map_or(Duration::ZERO, |at| at.saturating_duration_since(table.now));
         let rung = self.watch.wait(most)?;
-        table.now = crate::tick::now();
-        // Before the events, so that who has too much to read now stands in the next round's line.
-        table.take_line(&mut self.line);
+        let now = crate::tick::now();
+        let late = now.saturating_duration_since(table.now + most);
+        table.now = now;
+        if late > STALL {
+            warn!(late_ms = late.as_millis() as u64, "an I/O shard has stood still");
+            self.dispatch.on_stall(late);
+        }
+        self.dispatch.table.end_pauses();
+        // Counted before the events, so that who has too much to read now stands in the next
+        // round's line.
+        let in_line = self.dispatch.table.line_len();
         for event in &self.watch.events {
             self.dispatch.on_event(event);
         }
-        for place in self.line.drain(..) {
-            self.dispatch.table.step_out(place);
-            self.dispatch.on_readable(place);
-        }
+        self.serve_line(in_line);
         if rung {
             self.watch.doorbell.take_bridges(&mut self.rung);
             for bell in self.rung.drain(..) {
@@ -192,6 +201,17 @@ impl<S: Service> Worker<S> {
             }
         }
         Ok(rung)
+    }
+
+    /// Gives those their turn who stand in line, as many as were there, until the round has enough.
+    fn serve_line(&mut self, mut count: usize) {
+        let mut frames = 0;
+        while count > 0 && frames < LINE_FRAMES {
+            let Some(place) = self.dispatch.table.step_out() else { return };
+            // A turn without a frame costs a read.
+            frames += self.dispatch.on_readable(place).max(1);
+            count -= 1;
+        }
     }
 
     /// Takes newcomers in; true: there may be more now.

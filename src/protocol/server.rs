@@ -24,7 +24,7 @@ pub use room::{
     room_members, system_message, who,
 };
 pub use session::{
-    disconnect_notice, enter_world_refused, enter_world_response, error, heartbeat_response,
+    code_of, disconnect_notice, enter_world_refused, enter_world_response, error, heartbeat_response,
     login_queue, login_refused, login_response, logout_response, redirect, refusal,
     register_refused, register_response, resume_refused, resume_response,
 };

@@ -95,8 +95,8 @@ impl Process {
         let (login_requests, requests) = mpsc::channel(login::REQUESTS_WAITING);
         let limits = self.config.net.connection_limits();
         let shards = spawn_shards(1, limits::SHARD_INBOX, limits, self.stops.shards.clone(), {
-            let config = self.config.login.clone();
-            move |index| LoginPort::new(&config, index, login_requests.clone())
+            let (config, rates) = (self.config.login.clone(), self.config.net.rate.clone());
+            move |index| LoginPort::new(&config, &rates, index, login_requests.clone())
         });
         LoginSide { requests, shards, signer }
     }

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::super::port::LoginPort;
 use super::*;
 use crate::limits;
+use crate::net::rate::RateLimits;
 use crate::net::{ConnectionLimits, Framing, Gate, ListenConfig, NetConfig, listen, spawn_shards};
 use crate::proto::{self, PacketType};
 use crate::protocol::client::password_hash;
@@ -17,7 +18,7 @@ use crate::protocol::packet;
 /// Opens the port of a running role.
 fn open(role: &mut Role) -> SocketAddr {
     let requests = role.requests.clone();
-    let make = move |shard| LoginPort::new(&tiny(), shard, requests.clone());
+    let make = move |shard| LoginPort::new(&tiny(), &RateLimits::default(), shard, requests.clone());
     let net = ConnectionLimits { sweep: Duration::from_millis(20), ..ConnectionLimits::default() };
     let shards = spawn_shards(2, 64, net, role.stop.clone(), make);
     let local = "127.0.0.1:0".parse().unwrap();

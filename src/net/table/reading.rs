@@ -1,15 +1,26 @@
 //! The table's reading half: from a ready socket to frames.
 //!
-//! The worker reads a place until it has nothing more, and asks for the frames one by one, since
-//! the service's answer to one may end the connection before the next.
+//! The worker reads a place until it has nothing more, or its turn is over, and asks for the frames
+//! one by one, since the service's answer to one may end the connection before the next. Whoever
+//! has more than a turn's frames stands in line; whoever is paused is not read at all until then.
 
-use bytes::Bytes;
+use std::cmp::Reverse;
+use std::time::Instant;
 
-use super::{Entry, Lingering, Table, conn_id};
+use bytes::{Bytes, BytesMut};
+
+use super::{Entry, Lingering, Table, conn_id, find};
 use crate::net::assembler::Body;
 use crate::net::connection::Connection;
 use crate::net::transport::{PART_TELLS, Read};
 use crate::net::{ConnId, FrameFault};
+
+/// Most bytes that a TLS record adds to what a client sends in it.
+const TLS_RECORD_HEAD: usize = 22;
+
+/// A place of which nothing is to be read now.
+#[derive(Debug)]
+pub(in crate::net) struct Paused;
 
 /// What reading a place has come to.
 #[derive(Debug)]
@@ -57,25 +68,97 @@ impl Table {
         if let Some(slot) = self.slots.get_mut(place)
             && !std::mem::replace(&mut slot.in_line, true)
         {
-            self.line.push(place);
+            self.line.push_back(place);
         }
     }
 
-    /// Whether nobody stands in line.
-    pub fn is_line_empty(&self) -> bool {
-        self.line.is_empty()
+    /// How many stand in line.
+    pub fn line_len(&self) -> usize {
+        self.line.len()
     }
 
-    /// Swaps the line for `empty`; see [`Self::step_out`].
-    pub fn take_line(&mut self, empty: &mut Vec<usize>) {
-        std::mem::swap(&mut self.line, empty);
-    }
-
-    /// It is the turn of one who stood in line.
-    pub fn step_out(&mut self, place: usize) {
+    /// The first in line, whose turn it is.
+    pub fn step_out(&mut self) -> Option<usize> {
+        let place = self.line.pop_front()?;
         if let Some(slot) = self.slots.get_mut(place) {
             slot.in_line = false;
         }
+        Some(place)
+    }
+
+    /// See `Io::pause`.
+    pub fn pause(&mut self, conn: ConnId, until: Instant) {
+        if let Some(connection) = self.open(conn)
+            && connection.paused_until.is_none()
+        {
+            connection.paused_until = Some(until);
+            self.pauses.push(Reverse((until, conn)));
+            self.tally.pauses += 1;
+        }
+    }
+
+    /// When the next pause ends.
+    pub fn next_pause(&self) -> Option<Instant> {
+        self.pauses.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Whoever's pause is over stands in line again: an event that came meanwhile comes no second
+    /// time.
+    pub fn end_pauses(&mut self) {
+        while let Some(Reverse((until, conn))) = self.pauses.peek().copied()
+            && until <= self.now
+        {
+            self.pauses.pop();
+            if let Some(connection) = find(&mut self.slots, conn) {
+                connection.paused_until = None;
+                self.stand_in_line(conn.place());
+            }
+        }
+    }
+
+    /// Whether a connection is paused.
+    pub fn is_paused(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|connection| connection.paused_until.is_some())
+    }
+
+    /// Takes what an earlier turn has left of a place's input, if it may be handled now.
+    ///
+    /// # Errors
+    /// The place is paused, and nothing of it is to be read.
+    pub fn take_rest(&mut self, place: usize) -> Result<Option<(ConnId, BytesMut)>, Paused> {
+        let Some(slot) = self.slots.get_mut(place) else { return Ok(None) };
+        let conn = conn_id(slot, place);
+        match &mut slot.entry {
+            Entry::Open(Connection { paused_until: Some(_), closing: None, .. }) => Err(Paused),
+            Entry::Open(Connection { rest, closing: None, .. }) if !rest.is_empty() => {
+                Ok(Some((conn, std::mem::take(rest))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps what is left of what [`Self::take_rest`] gave.
+    pub fn keep_rest(&mut self, conn: ConnId, rest: BytesMut) {
+        if let Some(connection) = self.open(conn) {
+            connection.rest = rest;
+        }
+    }
+
+    /// Keeps plain input for the connection's next turn, behind what is kept already.
+    pub fn add_to_rest(&mut self, conn: ConnId, input: &[u8]) {
+        if let Some(connection) = self.open(conn) {
+            connection.rest.extend_from_slice(input);
+        }
+    }
+
+    /// About how many frames wait of a connection that had `frames` in the last `bytes`: those that
+    /// were read, counted, and what the kernel holds, by its size.
+    pub fn waiting_frames(&self, conn: ConnId, frames: usize, bytes: usize) -> usize {
+        let Some(connection) = self.get(conn) else { return 0 };
+        let read = connection.assembler.count(&connection.rest);
+        let (frames, bytes) = (frames + read, bytes + connection.rest.len());
+        let overhead = if connection.tls.is_some() { TLS_RECORD_HEAD * frames } else { 0 };
+        read + connection.wire.unread() * frames / (bytes + overhead).max(1)
     }
 
     /// Reads what is at a place, raw bytes into `buffer`.
@@ -83,6 +166,11 @@ impl Table {
         const NOTHING: Arrival = Arrival { what: What::Nothing, more: false };
         let Some(slot) = self.slots.get_mut(place) else { return NOTHING };
         let conn = conn_id(slot, place);
+        let most = match &slot.entry {
+            Entry::Open(connection) => connection.assembler.read_size().min(buffer.len()),
+            _ => buffer.len(),
+        };
+        let buffer = &mut buffer[..most];
         let wire = match &mut slot.entry {
             Entry::Open(connection) => &mut connection.wire,
             Entry::Lingering(lingering) => &mut lingering.wire,

@@ -2,13 +2,14 @@
 //! events, which tests await instead of sleeping.
 
 mod limits;
+mod pouring;
 mod slow;
 mod tcp;
 mod tls;
 mod websocket;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,6 +24,9 @@ use super::*;
 /// A test that waits longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long the service pauses who asks for it.
+pub(super) const PAUSE: Duration = Duration::from_millis(60);
+
 /// What the service saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -30,6 +34,7 @@ pub(super) enum Seen {
     Closed(ConnId, CloseReason),
     Drained(ConnId),
     Said(Written),
+    Paused(ConnId, usize),
 }
 
 /// What tests tell the service.
@@ -43,12 +48,18 @@ pub(super) enum Tell {
     Close(ConnId),
     /// Panic between connections.
     Panic,
+    /// Stand still until the test is there too, twice.
+    Stand(Arc<Barrier>),
 }
 
 /// Echoes frames; a few words mean more.
 struct Echo {
     seen: mpsc::Sender<Seen>,
     connections: Vec<(ConnId, Framing)>,
+    /// Frames since the last turn.
+    frames: usize,
+    /// Frames echoed.
+    handled: usize,
 }
 
 impl Echo {
@@ -89,9 +100,26 @@ impl Service for Echo {
                 assert_eq!(io.write(conn, b"after the end"), Written::Refused);
                 return;
             }
+            b"how many" => return self.reply(io, conn, self.handled.to_string().as_bytes()),
+            b"pause" => io.pause(conn, io.now() + PAUSE),
             _ => {}
         }
+        self.frames += 1;
+        self.handled += 1;
         self.reply(io, conn, body);
+    }
+
+    fn on_turn(&mut self, _io: &mut Io<'_>) {
+        let frames = std::mem::take(&mut self.frames);
+        assert!(frames <= 64, "{frames} frames in a turn");
+    }
+
+    fn on_paused(&mut self, _io: &mut Io<'_>, conn: ConnId, waiting: usize) {
+        self.see(Seen::Paused(conn, waiting));
+    }
+
+    fn on_stall(&mut self, lost: Duration) {
+        assert!(!lost.is_zero());
     }
 
     fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault) {
@@ -125,6 +153,10 @@ impl Service for Echo {
                 }
                 Tell::Close(conn) => io.close(conn, CloseReason::Service),
                 Tell::Panic => panic!("as the test wants"),
+                Tell::Stand(barrier) => {
+                    barrier.wait();
+                    barrier.wait();
+                }
             }
         }
     }
@@ -156,7 +188,7 @@ impl Server {
     pub fn start_with(shards: usize, limits: ConnectionLimits, gate: Arc<Gate>) -> Self {
         let stop = CancellationToken::new();
         let (sender, seen) = mpsc::channel(10_000);
-        let make = move |_| Echo { seen: sender.clone(), connections: Vec::new() };
+        let make = move |_| Echo { seen: sender.clone(), connections: Vec::new(), frames: 0, handled: 0 };
         let shards = spawn_shards(shards, 1_024, limits, stop.clone(), make);
         Self { shards, gate, stop, seen }
     }

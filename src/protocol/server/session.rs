@@ -19,6 +19,16 @@ pub fn error(code: ErrorCode, message: &str, in_reply_to: u64, retry_after_ms: u
     outgoing(PacketType::Error, &it)
 }
 
+/// The code of an ERROR's payload, without looking at the rest: it is the first field there.
+pub fn code_of(payload: &[u8]) -> ErrorCode {
+    const CODE_TAG: u8 = 1 << 3;
+    let code = match payload {
+        [CODE_TAG, rest @ ..] => prost::decode_length_delimiter(rest).unwrap_or(0),
+        _ => 0,
+    };
+    i32::try_from(code).ok().and_then(|code| ErrorCode::try_from(code).ok()).unwrap_or_default()
+}
+
 /// ERROR for an action that the world refused.
 pub fn refusal(refusal: &Refusal, request: u64) -> Outgoing {
     let wait = if let Refusal::Cooldown(millis) = refusal { *millis } else { 0 };
