@@ -131,6 +131,8 @@ pub struct FrameDelta {
     pub tick: Tick,
     /// The zone's bounds.
     pub bounds: Rect,
+    /// How fast the zone's time runs, percent of real time: 1 to 100.
+    pub dilation_percent: u8,
     /// The tick of the frame this builds on; none: it holds everything.
     pub base: Option<Tick>,
     /// Positions that changed or entered.
@@ -143,6 +145,8 @@ pub struct FrameDelta {
     pub described: Vec<(Handle, bool, Bytes)>,
     /// Events.
     pub events: Vec<FrameEvent>,
+    /// Players that were sent on a new way, and where to.
+    pub set_out: Vec<(Handle, Point)>,
 }
 
 impl FrameDelta {
@@ -191,12 +195,14 @@ impl FrameDelta {
             origin: frame.frame.origin,
             tick: frame.frame.tick,
             bounds: frame.frame.bounds,
+            dilation_percent: frame.frame.dilation_percent,
             base,
             moved: Vec::new(),
             entered: Vec::new(),
             left: Vec::new(),
             described: Vec::new(),
             events: frame.events.clone(),
+            set_out: frame.frame.set_out.clone(),
         }
     }
 }

@@ -71,12 +71,14 @@ impl FrameMirror {
             origin,
             tick,
             bounds,
+            dilation_percent,
             base,
             moved,
             entered,
             left,
             described,
             events,
+            set_out,
         } = delta;
         let now = Last { zone, origin, bounds, tick };
         let follows = |at: Tick| self.last == Some(Last { tick: at, ..now });
@@ -99,7 +101,10 @@ impl FrameMirror {
             self.replace(&moved, &entered, described)
         };
         self.last = Some(now);
-        Ok(Arc::new(self.frame(now, news, events)))
+        let mut frame = self.frame(now, news, events);
+        frame.frame.dilation_percent = dilation_percent;
+        frame.frame.set_out = set_out;
+        Ok(Arc::new(frame))
     }
 
     /// Whether a delta speaks of those who are here, and of nobody else.

@@ -14,6 +14,8 @@ use crate::world::handles::Handles;
 
 /// The place of a handle that is not in the frame.
 pub const ABSENT: u32 = u32::MAX;
+/// [`Frame::dilation_percent`] of a zone that keeps up.
+pub const FULL_SPEED: u8 = 100;
 
 /// An entity's handle and pose in 64 bits, as the wire has them: 16 bits of handle, 20 + 20 bits
 /// of centimetres from the zone's lower corner, 8 bits of a 256th of a turn (1.4°).
@@ -63,6 +65,8 @@ pub struct Frame {
     pub tick: Tick,
     /// The zone's part of the plane.
     pub bounds: Rect,
+    /// How fast the zone's time runs, percent of real time: 1 to 100.
+    pub dilation_percent: u8,
     /// The cells over the columns below.
     pub grid: Grid,
     /// Packed positions, in grid order.
@@ -77,6 +81,8 @@ pub struct Frame {
     pub places: Vec<u32>,
     /// By handle: whose it is, or was last.
     pub ids: Vec<EntityId>,
+    /// Players that were sent on a new way since the last frame, by rising handle, and where to.
+    pub set_out: Vec<(Handle, Point)>,
 }
 
 /// A frame and what zones tell besides.
@@ -95,7 +101,8 @@ impl Frame {
         Self::assemble(zone, origin, tick, bounds, &[], Vec::new())
     }
 
-    /// Sorts entities into a frame. `ids` are by handle, with those of the past kept.
+    /// Sorts entities into a frame of a zone that runs at full speed and where nobody sets out.
+    /// `ids` are by handle, with those of the past kept.
     pub fn assemble(
         zone: ZoneId,
         origin: u64,
@@ -113,6 +120,7 @@ impl Frame {
             origin,
             tick,
             bounds,
+            dilation_percent: FULL_SPEED,
             grid,
             packed: vec![PackedPosition::default(); count],
             at: vec![Point::default(); count],
@@ -120,6 +128,7 @@ impl Frame {
             moved: Handles::default(),
             places: vec![ABSENT; ids.len()],
             ids,
+            set_out: Vec::new(),
         };
         frame.moved.clear(frame.ids.len());
         for ((packed, at, changed), place) in entities.iter().zip(order) {

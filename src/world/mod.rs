@@ -57,6 +57,8 @@ pub struct World {
     tick: Tick,
     /// Real time that no step stands for, ms.
     lost_ms: u64,
+    /// How fast its time runs, percent of real time.
+    dilation_percent: u8,
     chance: ChaCha8Rng,
     entities: Entities,
     muster: Muster,
@@ -75,6 +77,8 @@ pub struct World {
     events_made: u64,
     operations_made: u64,
     effects: Vec<Effect>,
+    /// Who was sent on a new way since the last frame; some perhaps twice.
+    set_out: Vec<Handle>,
     /// Whether nobody may leave over a border: the zone is about to move as a whole.
     borders_closed: bool,
 }
@@ -122,6 +126,7 @@ impl World {
             origin,
             tick: Tick(0),
             lost_ms: 0,
+            dilation_percent: frame::FULL_SPEED,
             chance: ChaCha8Rng::seed_from_u64(seed),
             entities: Entities::default(),
             muster: Muster::default(),
@@ -135,6 +140,7 @@ impl World {
             events_made: 0,
             operations_made: 0,
             effects: Vec::new(),
+            set_out: Vec::new(),
             borders_closed: false,
             place,
             content,
@@ -184,6 +190,11 @@ impl World {
         self.lost_ms = self.lost_ms.saturating_add(millis);
     }
 
+    /// Says how fast the zone's time runs from now on, percent of real time (1 to 100): frames tell.
+    pub fn run_at(&mut self, percent: u8) {
+        self.dilation_percent = percent.clamp(1, frame::FULL_SPEED);
+    }
+
     /// The effects since the last call, oldest first.
     pub fn drain_effects(&mut self) -> std::vec::Drain<'_, Effect> {
         self.effects.drain(..)
@@ -191,7 +202,11 @@ impl World {
 
     /// The public state after this step; clears the marks of what has changed.
     pub fn frame(&mut self) -> FrameUpdate {
-        frame::build(&mut self.entities, &self.place, self.origin, self.tick)
+        let set_out = self.take_set_out();
+        let mut update = frame::build(&mut self.entities, &self.place, self.origin, self.tick);
+        update.frame.dilation_percent = self.dilation_percent;
+        update.frame.set_out = set_out;
+        update
     }
 
     /// Steps made so far.

@@ -147,10 +147,21 @@ impl World {
         if !entity.is_alive() {
             return Err(Refusal::Dead);
         }
-        if let Some(player) = entity.player_mut() {
-            player.destination = Some(to);
+        if let Some(player) = entity.player_mut()
+            && player.destination.replace(to) != Some(to)
+        {
+            self.set_out.push(handle);
         }
         Ok(())
+    }
+
+    /// Who was sent on a new way since the last call and is still on it, by rising handle.
+    pub(super) fn take_set_out(&mut self) -> Vec<(Handle, Point)> {
+        let mut handles = std::mem::take(&mut self.set_out);
+        handles.sort_unstable();
+        handles.dedup();
+        let way = |handle| Some((handle, self.entities.get(handle)?.player()?.destination?));
+        handles.into_iter().filter_map(way).collect()
     }
 
     /// Walks every player that has a destination one tick further.

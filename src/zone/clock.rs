@@ -155,6 +155,11 @@ impl Clock {
         millis
     }
 
+    /// How fast the zone's time runs, percent of real time: 1 to 100.
+    pub(super) fn dilation_percent(&self) -> u8 {
+        (self.pace.speed * 100.0).round() as u8
+    }
+
     fn advance(&mut self, length: Duration) {
         self.round += 1;
         if self.round == ROUNDS {

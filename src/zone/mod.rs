@@ -350,6 +350,7 @@ impl ZoneServer {
         self.take_completions();
         self.tend_crossings();
         self.world.lose_time(self.clock.take_lost_ms());
+        self.world.run_at(self.clock.dilation_percent());
         self.world.step();
         self.carry_out_effects();
         self.events.round(&mut self.sync);

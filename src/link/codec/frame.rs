@@ -15,8 +15,20 @@ use crate::world::event::{Audience, Weight};
 use crate::world::frame::PackedPosition;
 
 pub(super) fn put(delta: &FrameDelta) -> wire::Frame {
-    let FrameDelta { zone, origin, tick, bounds, base, moved, entered, left, described, events } =
-        delta;
+    let FrameDelta {
+        zone,
+        origin,
+        tick,
+        bounds,
+        dilation_percent,
+        base,
+        moved,
+        entered,
+        left,
+        described,
+        events,
+        set_out,
+    } = delta;
     let Rect { min_x, min_y, max_x, max_y } = *bounds;
     wire::Frame {
         zone_id: zone.0.into(),
@@ -39,6 +51,11 @@ pub(super) fn put(delta: &FrameDelta) -> wire::Frame {
             })
             .collect(),
         events: events.iter().map(put_event).collect(),
+        dilation_percent: (*dilation_percent).into(),
+        set_out: set_out
+            .iter()
+            .map(|(handle, to)| wire::SetOut { handle: handle.0.into(), to: Some(put_point(*to)) })
+            .collect(),
     }
 }
 
@@ -55,12 +72,15 @@ pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
         left,
         described,
         events,
+        dilation_percent,
+        set_out,
     } = frame;
     Ok(FrameDelta {
         zone: reading::zone(At(NAME, "zone_id"), zone_id)?,
         origin,
         tick: Tick(tick),
         bounds: reading::bounds(At(NAME, "bounds"), bounds)?,
+        dilation_percent: reading::percent(At(NAME, "dilation_percent"), dilation_percent)?,
         base: base.map(Tick),
         moved: each(moved, |bits| {
             let position = PackedPosition(bits);
@@ -77,6 +97,11 @@ pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
             Ok((handle, announced, Bytes::copy_from_slice(&descriptor)))
         })?,
         events: each(events, read_event)?,
+        set_out: each(set_out, |wire::SetOut { handle, to }| {
+            let place = present(At("SetOut", "to"), to)?;
+            let handle = reading::handle(At("SetOut", "handle"), handle)?;
+            Ok((handle, reading::point(At("SetOut", "to"), place)?))
+        })?,
     })
 }
 

@@ -80,6 +80,14 @@ pub(super) fn handle(at: At, handle: u32) -> Result<Handle, DecodeError> {
     }
 }
 
+/// A share that is more than none.
+pub(super) fn percent(at: At, number: u32) -> Result<u8, DecodeError> {
+    match u8::try_from(number) {
+        Ok(percent @ 1..=100) => Ok(percent),
+        _ => Err(at.wrong("not 1 to 100 percent")),
+    }
+}
+
 pub(super) fn finite(at: At, number: f32) -> Result<f32, DecodeError> {
     if number.is_finite() { Ok(number) } else { Err(at.wrong("not finite")) }
 }

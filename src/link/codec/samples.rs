@@ -245,7 +245,8 @@ fn frame_event() -> impl Strategy<Value = FrameEvent> {
 }
 
 pub(super) fn frame_delta() -> impl Strategy<Value = FrameDelta> {
-    let head = (zone_id(), any::<u64>(), any::<u64>(), bounds(), option::of(any::<u64>()));
+    let head =
+        (zone_id(), any::<u64>(), any::<u64>(), bounds(), 1u8..=100, option::of(any::<u64>()));
     let position = (handle(), 0u64..1 << 48)
         .prop_map(|(handle, rest)| PackedPosition(u64::from(handle.0) | rest << 16));
     let described = (handle(), any::<bool>(), payload());
@@ -255,20 +256,23 @@ pub(super) fn frame_delta() -> impl Strategy<Value = FrameDelta> {
         vec(handle(), 0..4),
         vec(described, 0..4),
         vec(frame_event(), 0..4),
+        vec((handle(), point()), 0..4),
     );
-    (head, lists).prop_map(|((zone, origin, tick, bounds, base), lists)| {
-        let (moved, entered, left, described, events) = lists;
+    (head, lists).prop_map(|((zone, origin, tick, bounds, dilation_percent, base), lists)| {
+        let (moved, entered, left, described, events, set_out) = lists;
         FrameDelta {
             zone,
             origin,
             tick: Tick(tick),
             bounds,
+            dilation_percent,
             base: base.map(Tick),
             moved,
             entered,
             left,
             described,
             events,
+            set_out,
         }
     })
 }

@@ -168,7 +168,9 @@ proptest! {
         let mut zone = Zone::new();
         let mut mirror = FrameMirror::default();
         for (index, (deeds, _)) in ticks.iter().enumerate() {
-            let theirs = zone.step(deeds);
+            let mut theirs = zone.step(deeds);
+            theirs.frame.dilation_percent = 100 - index as u8;
+            theirs.frame.set_out = vec![(Handle(index as u16), Point { x: 1.0, y: 2.0 })];
             let ours = mirror.apply(FrameDelta::of(&theirs, index == 0)).unwrap();
             prop_assert_eq!(content(&ours), content(&theirs));
             assert_same_places(&ours, &theirs);
@@ -180,6 +182,8 @@ proptest! {
             }
             prop_assert_eq!(&ours.events, &theirs.events);
             prop_assert_eq!(ours.frame.tick, theirs.frame.tick);
+            prop_assert_eq!(ours.frame.dilation_percent, theirs.frame.dilation_percent);
+            prop_assert_eq!(&ours.frame.set_out, &theirs.frame.set_out);
         }
     }
 
