@@ -1,46 +1,85 @@
 //! The heart of the speed: one frame of a zone to every session that sees some of it.
 //!
-//! For each session and tick: bring its views up to date, put leaves, enters, changed positions
-//! and events in range into one buffer behind what already waited, and write once. Bytes are
-//! copied, never encoded, here; nothing is locked, looked up by name or woken.
+//! For each session and tick, behind what already waited and in one write: who left and who came,
+//! what has happened, whose description has changed, who has moved. Bytes are copied, never encoded,
+//! here; nothing is locked, looked up by name or woken. A shard's service owns one; it knows
+//! sessions by their place only, and a fault in one session's turn ends that session's connection
+//! and nothing else.
+
+mod events;
+mod seeing;
+mod tally;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::config::GatewayConfig;
+use super::containment::count_panic;
 use super::feed::Feed;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
-use super::shard::GatewayService;
-use super::talk::FromShard;
-use crate::geometry::Point;
 use crate::ids::{EntityId, SessionKey, ZoneId};
-use crate::limits::LEAVE_RADIUS;
-use crate::msg::frame::EncodedFrame;
+use crate::msg::frame::{EncodedFrame, FrameEvent};
 use crate::net::{CloseReason, ConnId, Io, Written};
-use crate::proto::PacketType;
-use crate::protocol::server;
 use crate::tick::TICK_MS;
 use crate::world::content::Content;
 use crate::world::entity::Handle;
-use crate::world::event::Audience;
-use crate::world::interest::{Look, View};
+use crate::world::interest::Look;
+use tally::{Meters, Tally};
 
-/// Bytes of one position record.
-const RECORD: usize = 9;
-/// Bytes that an entity's coming into view is reckoned to cost.
-const ENTER_COST: usize = 64;
-/// Entities that may always come into view, however little budget is left.
-const NEWCOMERS_MIN: usize = 8;
 /// Frames after which a session's player that is not in them is looked for: 3 s.
 const ABSENT_TICKS: u32 = 60;
 /// Buffers of waiting packets larger than this are given back once empty: a few packets, for there
 /// is one for each session.
 pub(super) const PENDING_KEPT: usize = 512;
 
+/// What the fan-out needs of its shard's connections; see [`Io`].
+pub(super) trait Sockets {
+    fn waiting(&self, conn: ConnId) -> usize;
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written;
+    fn close(&mut self, conn: ConnId, reason: CloseReason);
+    fn now(&self) -> Instant;
+}
+
+impl Sockets for Io<'_> {
+    fn waiting(&self, conn: ConnId) -> usize {
+        Io::waiting(self, conn)
+    }
+
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
+        Io::write(self, conn, bytes)
+    }
+
+    fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        Io::close(self, conn, reason);
+    }
+
+    fn now(&self) -> Instant {
+        Io::now(self)
+    }
+}
+
+/// A shard's zones, who sees them, and what every turn uses.
+pub(super) struct Fanout {
+    feeds: BTreeMap<ZoneId, Feed>,
+    /// Connections with an interest in a zone, by place.
+    watchers: BTreeMap<ZoneId, Vec<usize>>,
+    scratch: Scratch,
+    tally: Tally,
+    meters: Meters,
+    content: Arc<Content>,
+    /// Ticks between two position lines on the text port.
+    text_period: u64,
+}
+
 /// Buffers that every session uses in turn.
 #[derive(Default)]
-pub(super) struct Scratch {
-    look: Look,
+struct Scratch {
+    /// One for each view of a session.
+    glances: Vec<Glance>,
+    choice: events::Choice,
     header: Vec<u8>,
     records: Vec<u8>,
     out: Vec<u8>,
@@ -52,12 +91,37 @@ pub(super) struct Scratch {
     missing: Vec<SessionKey>,
 }
 
-/// What a shard counts in plain integers and publishes once a second.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub updates_sent: u64,
-    pub updates_shed: u64,
-    pub frames_passed_over: u64,
+/// What one look at one zone has found.
+#[derive(Default)]
+struct Glance {
+    look: Look,
+    /// In view before, and to be described again once what has happened is told.
+    again: Vec<Handle>,
+}
+
+/// A zone's frame as it is handed over: with what had happened in frames that were not.
+#[derive(Clone, Copy)]
+struct News<'a> {
+    missed: &'a [FrameEvent],
+    frame: &'a EncodedFrame,
+}
+
+impl<'a> News<'a> {
+    fn is_empty(self) -> bool {
+        self.missed.is_empty() && self.frame.events.is_empty()
+    }
+
+    /// In the order in which it happened.
+    fn iter(self) -> impl Iterator<Item = &'a FrameEvent> {
+        self.missed.iter().chain(&self.frame.events)
+    }
+
+    fn get(self, place: usize) -> Option<&'a FrameEvent> {
+        match place.checked_sub(self.missed.len()) {
+            None => self.missed.get(place),
+            Some(place) => self.frame.events.get(place),
+        }
+    }
 }
 
 /// What one session's turn needs of its shard.
@@ -66,79 +130,161 @@ struct Turn<'a> {
     content: &'a Content,
     scratch: &'a mut Scratch,
     tally: &'a mut Tally,
-    /// Ticks between two position lines on the text port.
     text_period: u64,
 }
 
-impl GatewayService {
-    /// A zone's tick: each session that follows it has its turn.
-    pub(super) fn on_zone_frame(&mut self, io: &mut Io<'_>, frame: Arc<EncodedFrame>) {
-        let zone = frame.frame.zone;
-        match self.feeds.get_mut(&zone) {
-            Some(feed) => feed.advance(frame, io.now()),
+impl Fanout {
+    /// Nobody sees anything yet.
+    pub(super) fn new(content: Arc<Content>, config: &GatewayConfig) -> Self {
+        Self {
+            feeds: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            scratch: Scratch::default(),
+            tally: Tally::default(),
+            meters: Meters::new(),
+            content,
+            text_period: (1_000 / TICK_MS / config.text_sync_hz.max(1)).max(1),
+        }
+    }
+
+    /// The connection at a place has an interest in a zone.
+    pub(super) fn watch(&mut self, zone: ZoneId, place: usize) {
+        let watchers = self.watchers.entry(zone).or_default();
+        // A view that was closed and opened again since that zone's last frame is there still;
+        // twice there, it would be told everything twice.
+        if !watchers.contains(&place) {
+            watchers.push(place);
+        }
+    }
+
+    /// The connection at a place is gone.
+    pub(super) fn forget(&mut self, place: usize) {
+        for watchers in self.watchers.values_mut() {
+            watchers.retain(|watcher| *watcher != place);
+        }
+    }
+
+    /// A zone's frames come no longer.
+    pub(super) fn unwatch(&mut self, zone: ZoneId) {
+        self.feeds.remove(&zone);
+        self.watchers.remove(&zone);
+    }
+
+    /// How long ago a client that now acts on a view was sent it; see [`Feed::round_trip`].
+    pub(super) fn round_trip(
+        &self,
+        zone: ZoneId,
+        seen: (u64, u32),
+        now: Instant,
+    ) -> Option<Duration> {
+        self.feeds.get(&zone)?.round_trip(seen, now)
+    }
+
+    /// Sessions whose player has not been in its zone for a while, told once.
+    pub(super) fn take_missing(&mut self) -> Vec<SessionKey> {
+        std::mem::take(&mut self.scratch.missing)
+    }
+
+    /// Adds what was counted since the last call to the metrics.
+    pub(super) fn publish(&mut self) {
+        self.meters.add(std::mem::take(&mut self.tally));
+    }
+
+    fn advance(&mut self, frame: &Arc<EncodedFrame>, now: Instant) {
+        match self.feeds.get_mut(&frame.frame.zone) {
+            Some(feed) => feed.advance(frame.clone(), now),
             None => {
-                self.feeds.insert(zone, Feed::new(frame, io.now()));
+                self.feeds.insert(frame.frame.zone, Feed::new(frame.clone(), now));
             }
         }
-        let Some(feed) = self.feeds.get(&zone) else { return };
-        let mut watchers = self.watchers.remove(&zone).unwrap_or_default();
-        let text_hz = self.shared.config.text_sync_hz.max(1);
-        let mut turn = Turn {
-            feeds: &self.feeds,
-            content: &self.shared.content,
-            scratch: &mut self.scratch,
-            tally: &mut self.tally,
-            text_period: (1_000 / TICK_MS / text_hz).max(1),
-        };
-        watchers.retain(|&index| match self.conns.get_mut(index) {
-            Some(Some(conn)) => turn.take(io, feed, index, conn),
-            _ => false,
-        });
-        self.watchers.insert(zone, watchers);
-        for (zone, index) in self.scratch.opened.drain(..) {
-            let watchers = self.watchers.entry(zone).or_default();
-            // A view that was closed and opened again since that zone's last frame is there still;
-            // twice there, it would be told everything twice.
-            if !watchers.contains(&index) {
-                watchers.push(index);
-            }
+    }
+
+    /// A zone's tick: each session that follows it has its turn. `missed` has happened in frames
+    /// that did not come.
+    pub(super) fn frame(
+        &mut self,
+        conns: &mut [Option<Box<Conn>>],
+        io: &mut impl Sockets,
+        frame: &Arc<EncodedFrame>,
+        missed: &[FrameEvent],
+    ) {
+        self.advance(frame, io.now());
+        let Self { feeds, watchers, scratch, tally, content, text_period, .. } = self;
+        let zone = frame.frame.zone;
+        let Some(feed) = feeds.get(&zone) else { return };
+        let mut turn = Turn { feeds, content, scratch, tally, text_period: *text_period };
+        if let Some(watchers) = watchers.get_mut(&zone) {
+            watchers.retain(|&index| match conns.get_mut(index) {
+                Some(Some(conn)) => {
+                    contained(io, conn, |io, conn| turn.take(io, feed, missed, index, conn))
+                }
+                _ => false,
+            });
         }
-        for session in std::mem::take(&mut self.scratch.missing) {
-            self.report(FromShard::Missing { session });
+        while let Some((zone, index)) = self.scratch.opened.pop() {
+            self.watch(zone, index);
+        }
+    }
+
+    /// A frame that a later one of the same zone stands behind already: what happened in it is told
+    /// with that one, and nothing is looked at twice. So a shard that is late catches up.
+    pub(super) fn pass_over(
+        &mut self,
+        conns: &mut [Option<Box<Conn>>],
+        io: &mut impl Sockets,
+        frame: &Arc<EncodedFrame>,
+        missed: &[FrameEvent],
+    ) {
+        let zone = frame.frame.zone;
+        let is_new = !self.feeds.contains_key(&zone);
+        self.advance(frame, io.now());
+        if is_new {
+            return;
+        }
+        let Self { feeds, watchers, scratch, tally, content, text_period, .. } = self;
+        tally.frames_passed_over += 1;
+        let mut turn = Turn { feeds, content, scratch, tally, text_period: *text_period };
+        let news = News { missed, frame };
+        for &index in watchers.get(&zone).into_iter().flatten() {
+            let Some(Some(conn)) = conns.get_mut(index) else { continue };
+            contained(io, conn, |_, conn| {
+                turn.pass_over(news, conn);
+                true
+            });
         }
     }
 }
 
-impl GatewayService {
-    /// A frame that a later one of the same zone stands behind already: what happened in it is told
-    /// with that one, and nothing is looked at twice. So a shard that is late catches up.
-    pub(super) fn pass_over(&mut self, io: &Io<'_>, frame: Arc<EncodedFrame>) {
-        let zone = frame.frame.zone;
-        let Some(feed) = self.feeds.get_mut(&zone) else {
-            self.feeds.insert(zone, Feed::new(frame, io.now()));
-            return;
-        };
-        feed.advance(frame.clone(), io.now());
-        self.tally.frames_passed_over += 1;
-        for &index in self.watchers.get(&zone).into_iter().flatten() {
-            let Some(Some(conn)) = self.conns.get_mut(index) else { continue };
-            let Conn { state: State::InWorld(playing), outlet, pending, .. } = &mut **conn else {
-                continue;
-            };
-            if let Some(view) = playing.views.iter_mut().find(|view| view.zone == zone) {
-                view.pass_over(&frame.frame);
-            }
-            if playing.follows(zone) {
-                emit_events(playing, &frame, outlet, pending);
-            }
+/// One session's turn; gives what it gives. If it panics its connection is closed, and the zone is
+/// no business of it any more.
+fn contained<S: Sockets>(
+    io: &mut S,
+    conn: &mut Conn,
+    turn: impl FnOnce(&mut S, &mut Conn) -> bool,
+) -> bool {
+    let id = conn.id;
+    match catch_unwind(AssertUnwindSafe(|| turn(io, conn))) {
+        Ok(stays) => stays,
+        Err(_) => {
+            count_panic(Some(id));
+            io.close(id, CloseReason::Service);
+            false
         }
     }
 }
 
 impl Turn<'_> {
     /// One session's turn. False: the zone is no business of it any more.
-    fn take(&mut self, io: &mut Io<'_>, feed: &Feed, index: usize, conn: &mut Conn) -> bool {
+    fn take<S: Sockets>(
+        &mut self,
+        io: &mut S,
+        feed: &Feed,
+        missed: &[FrameEvent],
+        index: usize,
+        conn: &mut Conn,
+    ) -> bool {
         let zone = feed.frame.frame.zone;
+        let news = News { missed, frame: &feed.frame };
         let Conn { id, state: State::InWorld(playing), outlet, pending, .. } = conn else {
             return false;
         };
@@ -147,10 +293,8 @@ impl Turn<'_> {
         }
         let waiting = io.waiting(*id) > 0;
         if playing.zone != zone {
-            if !waiting && !playing.reset {
-                self.look_over_border(feed, playing, outlet, pending);
-            }
-            emit_events(playing, &feed.frame, outlet, pending);
+            let looks = !waiting && !playing.reset;
+            self.over_the_border(feed, news, looks, playing, outlet, pending);
             return true;
         }
         let this = (zone, feed.frame.frame.tick);
@@ -163,250 +307,102 @@ impl Turn<'_> {
         if pending.capacity() > PENDING_KEPT {
             *pending = Vec::new();
         }
-        if find_eye(playing, &feed.frame) {
-            playing.absent = 0;
+        self.find_eye(playing, &feed.frame);
+        playing.budgets.events.refill();
+        if waiting {
+            self.tell_events(news, None, playing, outlet, &mut out);
         } else {
-            playing.absent += 1;
-            if playing.absent.is_multiple_of(ABSENT_TICKS) {
-                self.scratch.missing.push(playing.session);
-            }
+            self.tell_all(index, feed, news, playing, outlet, &mut out);
         }
-        if !waiting {
-            self.tell_views(index, feed, playing, outlet, &mut out);
-        }
-        emit_events(playing, &feed.frame, outlet, &mut out);
-        playing.budget.spend(out.len());
+        playing.budgets.view.spend(out.len());
         self.write(io, *id, &out);
         self.scratch.out = out;
         true
     }
 
-    fn write(&self, io: &mut Io<'_>, id: ConnId, out: &[u8]) {
-        if !out.is_empty() && io.write(id, out) == Written::Refused {
-            io.close(id, CloseReason::TooSlow);
-        }
-    }
-
-    /// A neighbouring zone's tick: who comes and goes there is told with the own zone's next tick.
-    fn look_over_border(
-        &mut self,
-        feed: &Feed,
-        playing: &mut Playing,
-        outlet: &mut Outlet,
-        pending: &mut Vec<u8>,
-    ) {
-        let (eye, zone) = (playing.eye, feed.frame.frame.zone);
-        if let Some(view) = playing.views.iter_mut().find(|view| view.zone == zone)
-            && view.follows(&feed.frame.frame)
-        {
-            fold(view, feed, eye, NEWCOMERS_MIN, self.scratch, outlet, pending);
-            self.tell_crossed(&playing.views, outlet, pending);
-        }
-    }
-
-    /// Where a player stands who has crossed, told once more after the zone it left has said that
-    /// it is gone. That zone's words may have come late: then it has taken the player, in the
-    /// client's eyes, back from the zone that shows it.
-    fn tell_crossed(&mut self, views: &[View], outlet: &mut Outlet, out: &mut Vec<u8>) {
-        for crossed in self.scratch.crossed.drain(..) {
-            for view in views {
-                let Some(feed) = self.feeds.get(&view.zone) else { continue };
-                let handle = feed.frame.frame.ids.iter().position(|id| *id == crossed);
-                let handle = handle.map(|index| Handle(index as u16));
-                if let Some(handle) = handle.filter(|handle| view.sees(*handle)) {
-                    emit_enter(feed, handle, outlet, out);
-                }
-            }
-        }
-    }
-
-    /// The own zone's tick: everything in sight.
-    fn tell_views(
+    /// The own zone's tick, in the order that docs/protocol.md promises.
+    fn tell_all(
         &mut self,
         index: usize,
         feed: &Feed,
+        news: News<'_>,
         playing: &mut Playing,
         outlet: &mut Outlet,
         out: &mut Vec<u8>,
     ) {
         self.see_zones(index, feed, playing, outlet, out);
-        let allowed = playing.budget.refill();
+        let allowed = playing.budgets.view.refill();
         let tick = feed.frame.frame.tick;
-        let text = outlet.is_text();
-        let tells = !text || tick.0.is_multiple_of(self.text_period);
-        // Where the bytes do not do for all zones in sight, each is the first in turn.
-        let first = tick.0 as usize % playing.views.len().max(1);
-        let (later, sooner) = playing.views.split_at_mut(first);
-        for view in sooner.iter_mut().chain(later) {
-            let Some(feed) = self.feeds.get(&view.zone) else { continue };
-            let left = allowed.saturating_sub(out.len());
-            let newcomers = (left / ENTER_COST).max(NEWCOMERS_MIN);
-            fold(view, feed, playing.eye, newcomers, self.scratch, outlet, out);
-            if !tells {
-                continue;
-            }
-            let most = allowed.saturating_sub(out.len()) / RECORD;
-            let Scratch { look, records, .. } = &mut *self.scratch;
-            records.clear();
-            let frame = &feed.frame.frame;
-            let shed = view.tell(frame, look, most, |place| {
-                server::append_sync_record(records, frame.packed[place]);
-            });
-            self.tally.updates_shed += shed as u64;
-            if !records.is_empty() {
-                self.tally.updates_sent += (records.len() / RECORD) as u64;
-                let header = &mut self.scratch.header;
-                header.clear();
-                server::append_sync_header(header, view.zone, frame.tick);
-                outlet.emit(out, PacketType::SyncPositions, &[header, &self.scratch.records]);
-            }
+        self.look(tick, allowed, playing, outlet, out);
+        let own = playing.views.iter().position(|view| view.zone == feed.frame.frame.zone);
+        self.tell_events(news, own, playing, outlet, out);
+        for place in 0..playing.views.len() {
+            self.tell_again(place, playing, outlet, out);
         }
-        self.tell_crossed(&playing.views, outlet, out);
+        let most = allowed.max(out.len() + playing.budgets.positions);
+        self.tell_positions(tick, most, playing, outlet, out);
+        self.resolve_doubts(tick, playing, outlet, out);
     }
 
-    /// Opens views of the zones in sight and closes the others. A neighbour that runs anew is told
-    /// anew; a void view of which nobody knows any more whom it showed starts all anew.
-    fn see_zones(
+    /// A neighbouring zone's tick: who comes and goes there, and what happens, goes out with the own
+    /// zone's next tick.
+    fn over_the_border(
         &mut self,
-        index: usize,
         feed: &Feed,
+        news: News<'_>,
+        looks: bool,
         playing: &mut Playing,
         outlet: &mut Outlet,
-        out: &mut Vec<u8>,
+        pending: &mut Vec<u8>,
     ) {
-        let feeds = self.feeds;
-        let own = feed.frame.frame.zone;
-        let void = |view: &View| {
-            feeds.get(&view.zone).is_some_and(|feed| {
-                let anew = view.zone != own && feed.shown_before(view).is_some();
-                !view.follows(&feed.frame.frame) && !anew
-            })
-        };
-        if playing.reset || playing.views.iter().any(void) {
-            playing.reset = false;
-            playing.views.clear();
-            if let Some(zone) = self.content.zone(playing.zone) {
-                outlet.emit_packet(out, &server::zone_enter(zone, true));
-            }
+        let place = looks.then(|| self.look_over_border(feed, playing, outlet, pending)).flatten();
+        self.tell_events(news, place, playing, outlet, pending);
+        if let Some(place) = place {
+            self.tell_again(place, playing, outlet, pending);
         }
-        let own = &feed.frame.frame;
-        let eye = playing.eye;
-        let deep_inside = playing.views.len() == 1
-            && playing.views[0].zone == own.zone
-            && eye.x - own.bounds.min_x > LEAVE_RADIUS
-            && own.bounds.max_x - eye.x > LEAVE_RADIUS
-            && eye.y - own.bounds.min_y > LEAVE_RADIUS
-            && own.bounds.max_y - eye.y > LEAVE_RADIUS;
-        if deep_inside {
+    }
+
+    fn pass_over(&mut self, news: News<'_>, conn: &mut Conn) {
+        let Conn { state: State::InWorld(playing), outlet, pending, .. } = conn else { return };
+        let frame = &news.frame.frame;
+        if let Some(view) = playing.views.iter_mut().find(|view| view.zone == frame.zone) {
+            view.pass_over(frame);
+        }
+        if playing.zone == frame.zone {
+            playing.budgets.events.refill();
+        }
+        if playing.follows(frame.zone) {
+            self.tell_events(news, None, playing, outlet, pending);
+        }
+    }
+
+    fn write<S: Sockets>(&self, io: &mut S, id: ConnId, out: &[u8]) {
+        if !out.is_empty() && io.write(id, out) == Written::Refused {
+            io.close(id, CloseReason::TooSlow);
+        }
+    }
+
+    /// Finds the session's own player in its zone's frame; it keeps its eyes where they were if the
+    /// player is not there (yet), and is reported if it stays away.
+    fn find_eye(&mut self, playing: &mut Playing, frame: &EncodedFrame) {
+        let (frame, own) = (&frame.frame, EntityId::from(playing.player));
+        let known = playing.handle.filter(|handle| frame.ids.get(handle.index()) == Some(&own));
+        let place = known.and_then(|handle| frame.place(handle));
+        let place = place.or_else(|| {
+            let here = |(index, id): (usize, &EntityId)| {
+                (*id == own).then_some(Handle(index as u16)).filter(|h| frame.place(*h).is_some())
+            };
+            playing.handle = frame.ids.iter().enumerate().find_map(here);
+            playing.handle.and_then(|handle| frame.place(handle))
+        });
+        if let Some(place) = place {
+            playing.eye = frame.at[place];
+            playing.absent = 0;
             return;
         }
-        let in_sight = |zone: ZoneId| {
-            zone == own.zone
-                || self
-                    .content
-                    .zone(zone)
-                    .is_some_and(|zone| zone.bounds.distance(eye) <= LEAVE_RADIUS)
-        };
-        playing.views.retain_mut(|view| {
-            let Some(feed) = feeds.get(&view.zone) else { return in_sight(view.zone) };
-            let before = feed.shown_before(view);
-            let stays = in_sight(view.zone) && before.is_none();
-            if !stays {
-                for handle in view.drain() {
-                    emit_leave(before.unwrap_or(&feed.frame), handle, outlet, out);
-                }
-            }
-            stays
-        });
-        for zone in self.content.zones_near(eye, LEAVE_RADIUS).map(|zone| zone.id) {
-            let Some(feed) = feeds.get(&zone) else { continue };
-            if !playing.views.iter().any(|view| view.zone == zone) {
-                playing.views.push(View::new(&feed.frame.frame, index));
-                if zone != own.zone {
-                    self.scratch.opened.push((zone, index));
-                }
-            }
-        }
-    }
-}
-
-/// Finds the session's own player in its zone's frame; it keeps its eyes where they were if the
-/// player is not there (yet). Tells whether it is.
-fn find_eye(playing: &mut Playing, frame: &EncodedFrame) -> bool {
-    let (frame, own) = (&frame.frame, EntityId::from(playing.player));
-    let known = playing.handle.filter(|handle| frame.ids.get(handle.index()) == Some(&own));
-    let place = known.and_then(|handle| frame.place(handle));
-    let place = place.or_else(|| {
-        let here = |(index, id): (usize, &EntityId)| {
-            (*id == own).then_some(Handle(index as u16)).filter(|h| frame.place(*h).is_some())
-        };
-        playing.handle = frame.ids.iter().enumerate().find_map(here);
-        playing.handle.and_then(|handle| frame.place(handle))
-    });
-    if let Some(place) = place {
-        playing.eye = frame.at[place];
-    }
-    place.is_some()
-}
-
-/// Brings a view up to its zone's last frame and says who came, who went and who has changed.
-fn fold(
-    view: &mut View,
-    feed: &Feed,
-    eye: Point,
-    newcomers: usize,
-    scratch: &mut Scratch,
-    outlet: &mut Outlet,
-    out: &mut Vec<u8>,
-) {
-    let Scratch { look, crossed, .. } = scratch;
-    let since = view.folded();
-    view.fold(&feed.frame.frame, eye, newcomers, look);
-    for handle in &look.left {
-        emit_leave(&feed.frame, *handle, outlet, out);
-        if feed.frame.descriptors.get(*handle).is_empty() {
-            crossed.extend(feed.frame.frame.ids.get(handle.index()));
-        }
-    }
-    for handle in &look.entered {
-        emit_enter(feed, *handle, outlet, out);
-    }
-    let missed = feed.announced_after(since);
-    for handle in missed {
-        if view.sees(*handle) && look.entered.binary_search(handle).is_err() {
-            emit_enter(feed, *handle, outlet, out);
-        }
-    }
-}
-
-/// Says who has come, unless it is another zone's by now: that zone says so, and two that do would
-/// have the client lose it with the one that then says it is gone.
-fn emit_enter(feed: &Feed, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
-    let frame = &feed.frame.frame;
-    let descriptor = feed.frame.descriptors.get(handle);
-    let Some(place) = frame.place(handle).filter(|_| !descriptor.is_empty()) else { return };
-    let position = server::position_field(frame.packed[place]);
-    outlet.emit(out, PacketType::EntityEnter, &[descriptor, &position]);
-}
-
-fn emit_leave(shown: &EncodedFrame, handle: Handle, outlet: &mut Outlet, out: &mut Vec<u8>) {
-    if let Some(id) = shown.frame.ids.get(handle.index()) {
-        outlet.emit_packet(out, &server::entity_leave(*id, shown.frame.zone));
-    }
-}
-
-/// The frame's events that this session is in range of.
-fn emit_events(playing: &Playing, frame: &EncodedFrame, outlet: &mut Outlet, out: &mut Vec<u8>) {
-    for event in &frame.events {
-        let hears = match event.audience {
-            Audience::Within(range) => event.at.distance_squared(playing.eye) <= range * range,
-            Audience::Zone => playing.zone == frame.frame.zone,
-            Audience::ZoneExcept(them) => {
-                playing.zone == frame.frame.zone && EntityId::from(playing.player) != them
-            }
-        };
-        if hears {
-            outlet.emit_shared(out, event.kind, &event.payload);
+        playing.absent += 1;
+        if playing.absent.is_multiple_of(ABSENT_TICKS) {
+            self.scratch.missing.push(playing.session);
         }
     }
 }

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::outlet::ReliableLog;
-use super::pace::ByteBudget;
+use super::pace::Budgets;
 use super::session::{Playing, State};
 use super::shard::{GatewayService, find, flush};
 use super::talk::{ConnRef, FromShard, How, Opening};
@@ -73,7 +73,7 @@ impl GatewayService {
             handle: None,
             eye,
             views: SmallVec::new(),
-            budget: ByteBudget::new(config.bandwidth, config.bandwidth_peak, ticks),
+            budgets: Budgets::new(config.bandwidth, config.bandwidth_peak, ticks),
             told: None,
             reset: true,
             absent: 0,
@@ -85,14 +85,7 @@ impl GatewayService {
             io.limit_frames(id, limits::CLIENT_FRAME_MAX);
         }
         self.by_session.insert(session, id.place());
-        self.watch(zone, id.place());
-    }
-
-    fn watch(&mut self, zone: ZoneId, place: usize) {
-        let watchers = self.watchers.entry(zone).or_default();
-        if !watchers.contains(&place) {
-            watchers.push(place);
-        }
+        self.fanout.watch(zone, id.place());
     }
 
     pub(super) fn on_zone_moved(&mut self, session: SessionKey, zone: ZoneId) {
@@ -109,7 +102,7 @@ impl GatewayService {
         if let Some(kind) = self.shared.content.zone(zone) {
             conn.outlet.emit_packet(&mut conn.pending, &server::zone_enter(kind, false));
         }
-        self.watch(zone, place);
+        self.fanout.watch(zone, place);
     }
 
     /// Another connection takes a session over.

@@ -231,8 +231,7 @@ impl GatewayService {
         if let Action::Attack { seen: Some(seen), .. } | Action::Skill { seen: Some(seen), .. } =
             &action
         {
-            let at = self.feeds.get(&zone).and_then(|feed| feed.round_trip(*seen, heard));
-            self.traffic.round_trip(at);
+            self.traffic.round_trip(self.fanout.round_trip(zone, *seen, heard));
         }
         let act = ZoneMsg::Act { player, session, request, action };
         let moves =

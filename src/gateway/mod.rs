@@ -7,6 +7,7 @@
 
 mod absence;
 mod config;
+mod containment;
 mod denial;
 mod drain;
 mod ending;

@@ -1,5 +1,5 @@
 //! Two small clocks of one connection: how often it has offended, and how many bytes its view may
-//! take now.
+//! take now, and of them each kind of news.
 
 use std::time::{Duration, Instant};
 
@@ -46,12 +46,48 @@ impl ByteBudget {
     /// A tick has passed: what may be sent in it.
     pub(super) fn refill(&mut self) -> usize {
         self.saved = (self.saved + self.refill).min(self.saved_max + self.refill);
+        self.allowed()
+    }
+
+    /// What may be sent now.
+    pub(super) fn allowed(&self) -> usize {
         self.saved.min(self.most_at_once).max(0.0) as usize
+    }
+
+    /// What may be sent now at the cost of the time to come.
+    pub(super) fn borrowed(&self) -> usize {
+        (self.saved + self.saved_max).max(0.0) as usize
     }
 
     /// So many bytes were sent; more than allowed is owed.
     pub(super) fn spend(&mut self, bytes: usize) {
         self.saved = (self.saved - bytes as f32).max(-self.saved_max);
+    }
+}
+
+/// One client's bytes, shared out: whatever happens around it, it goes on seeing who moves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budgets {
+    /// All of it, whoever uses it.
+    pub view: ByteBudget,
+    /// Of that, what events may take that do not concern it: a third.
+    pub events: ByteBudget,
+    /// Of that, what descriptions may take that are told again: a sixth.
+    pub again: ByteBudget,
+    /// Bytes of positions that a tick has room for whatever else was sent: half of the average.
+    pub positions: usize,
+}
+
+impl Budgets {
+    /// Full ones, of so many bytes a second; `ticks` a second.
+    pub(super) fn new(average: u32, peak: u32, ticks: f32) -> Self {
+        let part = |of: u32| ByteBudget::new(average / of, (peak / of).max(average / of), ticks);
+        Self {
+            view: ByteBudget::new(average, peak, ticks),
+            events: part(3),
+            again: part(6),
+            positions: (average as f32 / ticks / 2.0) as usize,
+        }
     }
 }
 

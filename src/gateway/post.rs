@@ -2,9 +2,10 @@
 //!
 //! Who is where and whose must arrive, so it waits here when an inbox is full and goes again soon,
 //! in order. Frames, and packets behind a long wait, are dropped and counted: what is seen comes
-//! again with the next frame.
+//! again with the next frame, and what has happened goes with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use metrics::counter;
 use tracing::debug;
@@ -13,6 +14,8 @@ use super::{Peers, ToShard};
 use crate::ids::ZoneId;
 use crate::link::kept::Kept;
 use crate::link::{Outbox, SendError, Wire};
+use crate::msg::backlog::Backlog;
+use crate::msg::frame::EncodedFrame;
 use crate::msg::{ChatMsg, MasterMsg, ZoneMsg};
 use crate::net::Shards;
 
@@ -28,6 +31,8 @@ pub(super) struct Post {
     peers: Peers,
     shards: Shards<ToShard>,
     to_shards: Vec<Kept<ToShard>>,
+    /// What has happened in frames of a zone that a shard had no room for.
+    missed: BTreeMap<(ZoneId, usize), Backlog>,
     to_zones: BTreeMap<ZoneId, Kept<ZoneMsg>>,
     /// Who has left zones that did not run.
     left: VecDeque<(ZoneId, ZoneMsg)>,
@@ -39,6 +44,7 @@ impl Post {
     pub(super) fn new(peers: Peers, shards: Shards<ToShard>) -> Self {
         Self {
             to_shards: (0..shards.len()).map(|_| Kept::default()).collect(),
+            missed: BTreeMap::new(),
             to_zones: BTreeMap::new(),
             left: VecDeque::new(),
             to_chat: Kept::default(),
@@ -78,13 +84,31 @@ impl Post {
         }
     }
 
-    /// Sends every shard what it takes at once or not at all.
-    pub(super) fn frame(&mut self, message: impl Fn() -> ToShard) {
+    /// Sends every shard a frame if it takes it at once. What has happened in one that it does not
+    /// take goes with the next one that it does.
+    pub(super) fn frame(&mut self, frame: &Arc<EncodedFrame>) {
+        let zone = frame.frame.zone;
         for (shard, kept) in self.to_shards.iter().enumerate() {
-            if !kept.is_empty() || self.shards.send(shard, message()).is_err() {
+            let missed = self.missed.get_mut(&(zone, shard)).map(Backlog::take).unwrap_or_default();
+            let message = ToShard::Frame { frame: frame.clone(), missed };
+            let refused = match kept.is_empty() {
+                true => self.shards.send(shard, message).err(),
+                false => Some(message),
+            };
+            if let Some(ToShard::Frame { frame, missed }) = refused {
                 counter!("throng_refusals_total", "reason" => "shard_inbox_full").increment(1);
+                let backlog = self.missed.entry((zone, shard)).or_default();
+                backlog.put_back(missed);
+                backlog.keep(&frame.events);
             }
         }
+        // Only where a frame was lost is there anything to look at.
+        self.missed.retain(|_, backlog| !backlog.is_empty());
+    }
+
+    /// A zone's frames come no longer.
+    pub(super) fn forget_zone(&mut self, zone: ZoneId) {
+        self.missed.retain(|(of, _), _| *of != zone);
     }
 
     /// Tells a zone what it must know. One that does not run is told nothing: it starts empty. But
@@ -145,6 +169,7 @@ impl Post {
                 again(kept, self.peers.zones.get(*zone).as_ref());
             }
         }
+        self.to_zones.retain(|_, kept| !kept.is_empty());
         again(&mut self.to_chat, Some(&self.peers.chat));
         again(&mut self.to_master, Some(&self.peers.master));
     }

@@ -103,7 +103,9 @@ impl GatewayService {
         let late: Vec<(ConnId, &str)> =
             late.filter_map(|conn| Some((conn.id, self.overdue(conn, now)?))).collect();
         for (conn, message) in late {
-            self.send_away(io, conn, DisconnectReason::DisconnectTimeout, message);
+            self.contain(io, Some(conn), |service, io| {
+                service.send_away(io, conn, DisconnectReason::DisconnectTimeout, message);
+            });
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::outlet::Outlet;
-use super::pace::{ByteBudget, Strikes};
+use super::pace::{Budgets, Strikes};
 use crate::geometry::Point;
 use crate::ids::{PlayerId, SessionKey, ZoneId};
 use crate::net::rate::{RateGate, Withheld};
@@ -65,7 +65,7 @@ pub(super) struct Playing {
     pub eye: Point,
     /// What it sees of each zone in sight.
     pub views: SmallVec<[View; 1]>,
-    pub budget: ByteBudget,
+    pub budgets: Budgets,
     /// The frame it was last told of.
     pub told: Option<(ZoneId, Tick)>,
     /// Whether the next view must be a whole one.

@@ -4,18 +4,17 @@
 //! All calls come from the shard's own thread. What a client sends is in `inbound.rs`, what a
 //! zone's tick sends in `fanout.rs`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Histogram, histogram};
 use smallvec::SmallVec;
 use tracing::debug;
 
 use super::Shared;
-use super::fanout::{PENDING_KEPT, Scratch, Tally};
-use super::feed::Feed;
+use super::fanout::{Fanout, PENDING_KEPT};
 use super::outlet::{Outlet, Shelf};
 use super::pace::Strikes;
 use super::session::{Conn, State};
@@ -24,6 +23,7 @@ use super::traffic::Traffic;
 use crate::ids::{SessionKey, ZoneId};
 use crate::limits;
 use crate::msg::Outgoing;
+use crate::msg::frame::{EncodedFrame, FrameEvent};
 use crate::msg::login::{GameServer, LoginDecision};
 use crate::net::rate::{RateGate, Withheld};
 use crate::net::{CloseReason, ConnId, FrameFault, Framing, Io, Peer, Service, Written};
@@ -44,25 +44,13 @@ pub struct GatewayService {
     /// By [`ConnId::place`].
     pub(super) conns: Vec<Option<Box<Conn>>>,
     pub(super) by_session: HashMap<SessionKey, usize, RandomState>,
-    pub(super) feeds: BTreeMap<ZoneId, Feed>,
-    /// Connections with an interest in a zone, by place.
-    pub(super) watchers: BTreeMap<ZoneId, Vec<usize>>,
-    pub(super) scratch: Scratch,
-    pub(super) tally: Tally,
+    pub(super) fanout: Fanout,
     pub(super) traffic: Traffic,
     /// Reports that the session manager had no room for; sent again every second.
     unreported: VecDeque<FromShard>,
     pub(super) servers: std::sync::Arc<Vec<GameServer>>,
     /// What every outlet of this thread shares.
     shelf: Rc<Shelf>,
-    meters: Meters,
-}
-
-/// Metrics of a shard, looked up once.
-struct Meters {
-    updates_sent: Counter,
-    updates_shed: Counter,
-    passed_over: Counter,
     visible: Histogram,
 }
 
@@ -71,24 +59,16 @@ impl GatewayService {
     pub fn new(index: usize, shared: Shared) -> Self {
         Self {
             index,
-            shared,
             answered: Vec::new(),
             conns: Vec::new(),
             by_session: HashMap::default(),
-            feeds: BTreeMap::new(),
-            watchers: BTreeMap::new(),
-            scratch: Scratch::default(),
-            tally: Tally::default(),
+            fanout: Fanout::new(shared.content.clone(), &shared.config),
+            shared,
             traffic: Traffic::default(),
             unreported: VecDeque::new(),
             servers: std::sync::Arc::default(),
             shelf: Rc::default(),
-            meters: Meters {
-                updates_sent: counter!("throng_updates_sent_total"),
-                updates_shed: counter!("throng_updates_shed_total"),
-                passed_over: counter!("throng_frames_passed_over_total"),
-                visible: histogram!("throng_visible_entities"),
-            },
+            visible: histogram!("throng_visible_entities"),
         }
     }
 
@@ -159,7 +139,7 @@ impl GatewayService {
     }
 
     /// Sends a packet with the next tick; at once where no tick will come.
-    fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
+    pub(super) fn send_soon(&mut self, io: &mut Io<'_>, session: SessionKey, packet: &Outgoing) {
         self.traffic.told(packet);
         let Some(conn) = self.session_conn(session) else {
             // Its connection was lost a moment ago: the session manager keeps it for the resume.
@@ -230,21 +210,16 @@ impl GatewayService {
         self.send_now(io, conn, packet);
     }
 
-    fn on_message(&mut self, io: &mut Io<'_>, message: ToShard) {
+    pub(super) fn on_message(&mut self, io: &mut Io<'_>, message: ToShard) {
         match message {
-            ToShard::Frame(frame) => self.on_zone_frame(io, frame),
+            ToShard::Frame { frame, missed } => self.on_zone_frame(io, &frame, &missed),
             ToShard::Packet { session, packet } => self.send_soon(io, session, &packet),
-            ToShard::Packets { sessions, packet } => {
-                for session in sessions {
-                    self.send_soon(io, session, &packet);
-                }
-            }
+            ToShard::Packets { sessions, packet } => self.send_all(io, sessions, &packet),
             ToShard::Broadcast(packet) => {
-                let sessions: Vec<SessionKey> = self.by_session.keys().copied().collect();
-                for session in sessions {
-                    self.send_soon(io, session, &packet);
-                }
+                let sessions = self.by_session.keys().copied().collect();
+                self.send_all(io, sessions, &packet);
             }
+            ToShard::Open(opening) => self.open(io, *opening),
             ToShard::LoginDecided { conn, sequence, decision } => {
                 self.on_login_decided(io, conn, sequence, &decision);
             }
@@ -261,7 +236,6 @@ impl GatewayService {
                 self.on_answer(io, conn, &packet);
             }
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
-            ToShard::Open(opening) => self.on_opening(io, *opening),
             ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
             ToShard::Detach { session, conn } => self.on_detach(io, session, conn),
             ToShard::End { session, reason, message } => {
@@ -277,23 +251,31 @@ impl GatewayService {
                     self.send_away(io, id, reason, &message);
                 }
             }
-            ToShard::Unwatched(zone) => {
-                self.feeds.remove(&zone);
-            }
+            ToShard::Unwatched(zone) => self.fanout.unwatch(zone),
             ToShard::Servers(servers) => self.servers = servers,
         }
     }
 
+    /// A zone's tick.
+    fn on_zone_frame(
+        &mut self,
+        io: &mut Io<'_>,
+        frame: &std::sync::Arc<EncodedFrame>,
+        missed: &[FrameEvent],
+    ) {
+        self.fanout.frame(&mut self.conns, io, frame, missed);
+        for session in self.fanout.take_missing() {
+            self.report(FromShard::Missing { session });
+        }
+    }
+
     fn publish_metrics(&mut self) {
-        let tally = std::mem::take(&mut self.tally);
-        self.meters.updates_sent.increment(tally.updates_sent);
-        self.meters.updates_shed.increment(tally.updates_shed);
-        self.meters.passed_over.increment(tally.frames_passed_over);
+        self.fanout.publish();
         let playing = self.conns.iter_mut().flatten().filter_map(|conn| conn.playing());
         // A sample is enough: this is a histogram of sessions, not of deliveries.
         for playing in playing.take(64) {
             let visible: usize = playing.views.iter().map(|view| view.count()).sum();
-            self.meters.visible.record(visible as f64);
+            self.visible.record(visible as f64);
         }
         self.traffic.publish(self.shelf.publish());
     }
@@ -382,9 +364,7 @@ impl Service for GatewayService {
             return;
         }
         self.conns[id.place()] = None;
-        for watchers in self.watchers.values_mut() {
-            watchers.retain(|watcher| *watcher != id.place());
-        }
+        self.fanout.forget(id.place());
     }
 
     fn on_drained(&mut self, _io: &mut Io<'_>, _conn: ConnId) {
@@ -400,15 +380,15 @@ impl Service for GatewayService {
         frames.reverse();
         for message in msgs.drain(..) {
             match message {
-                ToShard::Frame(frame) => {
+                ToShard::Frame { frame, missed } => {
                     frames.pop();
                     if frames.contains(&frame.frame.zone) {
-                        self.pass_over(io, frame);
+                        self.fanout.pass_over(&mut self.conns, io, &frame, &missed);
                     } else {
-                        self.on_zone_frame(io, frame);
+                        self.on_zone_frame(io, &frame, &missed);
                     }
                 }
-                message => self.on_message(io, message),
+                message => self.take_message(io, message),
             }
         }
         self.write_answers(io);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::outlet::ReliableLog;
 use crate::ids::{Key, PlayerId, SessionKey, ZoneId};
 use crate::msg::Outgoing;
-use crate::msg::frame::EncodedFrame;
+use crate::msg::frame::{EncodedFrame, FrameEvent};
 use crate::msg::login::{Credentials, GameServer, LoginDecision, QueuePlace, RegisterDecision};
 use crate::net::ConnId;
 use crate::proto::DisconnectReason;
@@ -25,7 +25,12 @@ pub struct ConnRef {
 /// From the session manager to a shard.
 pub enum ToShard {
     /// A zone's tick.
-    Frame(Arc<EncodedFrame>),
+    Frame {
+        /// Where everybody is.
+        frame: Arc<EncodedFrame>,
+        /// What has happened in frames that the shard had no room for; oldest first.
+        missed: Vec<FrameEvent>,
+    },
     /// A private packet.
     Packet {
         /// Whose.
@@ -144,10 +149,44 @@ impl ToShard {
     /// Whose tick it is, if it is one.
     pub(super) fn frame_of(&self) -> Option<ZoneId> {
         match self {
-            ToShard::Frame(frame) => Some(frame.frame.zone),
+            ToShard::Frame { frame, .. } => Some(frame.frame.zone),
             _ => None,
         }
     }
+
+    /// Whom it is about.
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            ToShard::LoginDecided { conn, .. }
+            | ToShard::Outnumbered { conn }
+            | ToShard::LoginQueued { conn, .. }
+            | ToShard::RegisterDecided { conn, .. }
+            | ToShard::NotNow { conn, .. }
+            | ToShard::Refused { conn, .. }
+            | ToShard::Detach { conn, .. }
+            | ToShard::SendOff { conn, .. } => Subject::Conn(*conn),
+            ToShard::Open(opening) => Subject::Conn(opening.conn),
+            ToShard::Packet { session, .. }
+            | ToShard::Moved { session, .. }
+            | ToShard::End { session, .. } => Subject::Session(*session),
+            ToShard::Frame { .. }
+            | ToShard::Packets { .. }
+            | ToShard::Broadcast(_)
+            | ToShard::EndAll { .. }
+            | ToShard::Unwatched(_)
+            | ToShard::Servers(_) => Subject::All,
+        }
+    }
+}
+
+/// Whom a message to a shard is about.
+pub(super) enum Subject {
+    /// One connection.
+    Conn(ConnId),
+    /// The connection of a session, if it has one.
+    Session(SessionKey),
+    /// Nobody, or more than one.
+    All,
 }
 
 /// A session as a shard gets it.

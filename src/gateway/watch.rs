@@ -168,7 +168,7 @@ impl Gateway {
             watched.heard_at = Some(now);
             watched.frame = Some(frame.clone());
         }
-        self.post.frame(|| ToShard::Frame(frame.clone()));
+        self.post.frame(&frame);
     }
 
     fn watch(&mut self, zone: ZoneId) {
@@ -233,6 +233,7 @@ impl Gateway {
     fn unwatch(&mut self, zone: ZoneId) {
         debug!(%zone, "nobody can see the zone any more");
         self.watching.zones.remove(&zone);
+        self.post.forget_zone(zone);
         self.post.all_shards(|| ToShard::Unwatched(zone));
         if let Some(outbox) = self.shared.peers.zones.get(zone)
             && let Err(problem) = outbox.send(ZoneMsg::Unwatch { gateway: self.shared.server })

@@ -11,7 +11,7 @@ use crate::ids::{EntityId, ZoneId};
 use crate::proto::PacketType;
 use crate::tick::Tick;
 use crate::world::entity::Handle;
-use crate::world::event::Audience;
+use crate::world::event::{Audience, Weight};
 use crate::world::frame::{Frame, PackedPosition};
 
 /// One tick of one zone, ready for clients.
@@ -58,12 +58,27 @@ impl Clone for WireBytes {
 pub struct FrameEvent {
     /// Where.
     pub at: Point,
-    /// Who hears of it.
+    /// Who hears of it, besides those whom it concerns.
     pub audience: Audience,
+    /// What it is to those whom it does not concern.
+    pub weight: Weight,
+    /// Whom it concerns.
+    pub concerns: [EntityId; 2],
+    /// Whose health it tells; none: nobody's.
+    pub health: Option<HealthTold>,
     /// GAME_EVENT or CHAT_MESSAGE.
     pub kind: PacketType,
     /// The protobuf message.
     pub payload: Bytes,
+}
+
+/// What an event tells of somebody's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthTold {
+    /// Whose, in the frame that has the event.
+    pub handle: Handle,
+    /// Whether it is as the frame's descriptor has it: whoever hears the event knows all.
+    pub settled: bool,
 }
 
 const PAGE: usize = 64;
@@ -80,6 +95,19 @@ impl Descriptors {
     pub fn get(&self, handle: Handle) -> &Bytes {
         static NONE: Bytes = Bytes::new();
         self.pages.get(handle.index() / PAGE).map_or(&NONE, |page| &page[handle.index() % PAGE])
+    }
+
+    /// Handles whose payloads are not what they were in `before`, rising. Costs no more than a look
+    /// at each page where both share theirs.
+    pub fn changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Handle> + 'a {
+        let pages = self.pages.iter().enumerate();
+        let other = pages.filter(|(index, page)| {
+            before.pages.get(*index).is_none_or(|old| !Arc::ptr_eq(page, old))
+        });
+        other.flat_map(move |(index, page)| {
+            let handles = (0..page.len()).map(move |place| Handle((index * PAGE + place) as u16));
+            handles.filter(|handle| self.get(*handle) != before.get(*handle))
+        })
     }
 
     /// Sets one; copies its page if a frame shares it.

@@ -4,6 +4,7 @@
 //! form in `link/codec/`, so there are no channels, handles or borrowed data. Who may send which
 //! over a link stands in `source.rs`.
 
+pub mod backlog;
 pub mod chat;
 pub mod frame;
 pub mod gateway;

@@ -111,6 +111,8 @@ pub const METRICS: &[Metric] = &[
     histogram("throng_visible_entities", None, &[], "Entities in a session's view, sampled."),
     counter("throng_updates_sent_total", None, &[], "Entity positions sent to clients."),
     counter("throng_frames_passed_over_total", None, &[], "Zone frames that a late shard did not show because a later one stood behind them."),
+    counter("throng_events_shed_total", None, &["reason"], "Events that a client was not told for lack of bandwidth: talk, death, other; backlog: of frames that could not be handed on for long."),
+    counter("throng_entities_retold_total", None, &[], "Entities described again to a client that may have missed a change of health."),
     counter("throng_updates_shed_total", None, &[], "Entity positions put off for lack of bandwidth."),
     counter("throng_refusals_total", None, &["reason"], "Requests and messages that were turned away."),
     counter("throng_errors_total", None, &["code"], "ERROR packets sent to clients."),

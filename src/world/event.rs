@@ -27,8 +27,21 @@ pub enum Audience {
     Within(f32),
     /// Everybody whose player is in the zone.
     Zone,
-    /// Everybody whose player is in the zone, except this one: it hears of it elsewhere.
-    ZoneExcept(EntityId),
+    /// Those whose player is in the zone and within so many metres of it, without this one, which
+    /// hears of it elsewhere; 0: with everybody.
+    Beside(f32, EntityId),
+}
+
+/// How much an event matters to those whom it does not concern: where not all can be told, the
+/// least of these goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// What somebody says.
+    Talk,
+    /// Somebody's death.
+    Death,
+    /// All else.
+    Other,
 }
 
 /// What has happened.
@@ -151,13 +164,51 @@ impl EventKind {
             EventKind::ChatMessage { shout: false, .. } => {
                 Audience::Within(limits::NEAR_CHAT_RANGE)
             }
-            // The traveller's gateway may not know yet that it is the other zone's.
-            EventKind::ZoneChange { player, from, .. } if *from == zone => {
-                Audience::ZoneExcept(*player)
+            // Each of the two zones tells its own people, so that nobody near the border hears it
+            // twice. The traveller's gateway may not know yet that it is the other zone's.
+            EventKind::ZoneChange { player, from, .. } => {
+                let except = if *from == zone { *player } else { EntityId(0) };
+                Audience::Beside(limits::VIEW_RADIUS, except)
             }
-            EventKind::ChatMessage { shout: true, .. }
+            EventKind::QuestComplete { .. } => Audience::Within(limits::VIEW_RADIUS),
+            // Who shouts wants to be heard everywhere, and is not placed by it.
+            EventKind::ChatMessage { shout: true, .. } => Audience::Zone,
+        }
+    }
+
+    /// Whom it concerns, who did it and to whom: they hear of it wherever they are.
+    pub fn concerns(&self) -> [EntityId; 2] {
+        match *self {
+            EventKind::PlayerAttack { attacker, target, .. } => [attacker, target],
+            EventKind::PlayerDamage { victim, attacker, .. } => [attacker, victim],
+            EventKind::PlayerDeath { victim, killer } => [killer, victim],
+            EventKind::SkillUse { caster, target, .. } => [caster, target],
+            EventKind::ItemPickup { player, .. }
+            | EventKind::ZoneChange { player, .. }
+            | EventKind::QuestComplete { player, .. } => [player, player],
+            EventKind::ChatMessage { speaker, .. } => [speaker, speaker],
+        }
+    }
+
+    /// What it is to the others.
+    pub fn weight(&self) -> Weight {
+        match self {
+            EventKind::ChatMessage { .. } => Weight::Talk,
+            EventKind::PlayerDeath { .. } => Weight::Death,
+            EventKind::PlayerAttack { .. }
+            | EventKind::PlayerDamage { .. }
+            | EventKind::ItemPickup { .. }
+            | EventKind::SkillUse { .. }
             | EventKind::ZoneChange { .. }
-            | EventKind::QuestComplete { .. } => Audience::Zone,
+            | EventKind::QuestComplete { .. } => Weight::Other,
+        }
+    }
+
+    /// Whose health it tells, and how much of it is left.
+    pub fn health(&self) -> Option<(EntityId, u32)> {
+        match *self {
+            EventKind::PlayerDamage { victim, remaining, .. } => Some((victim, remaining)),
+            _ => None,
         }
     }
 }

@@ -59,6 +59,17 @@ impl Handles {
         self.0.resize(words, 0);
     }
 
+    /// Empties the set; the room stays.
+    pub fn empty(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// Makes as much room as the other has.
+    pub fn grow_to(&mut self, other: &Handles) {
+        let words = other.0.len().max(self.0.len());
+        self.0.resize(words, 0);
+    }
+
     /// Takes in, as far as there is room, what is in both of the others.
     pub fn add_common(&mut self, a: &Handles, b: &Handles) {
         for ((word, a), b) in self.0.iter_mut().zip(&a.0).zip(&b.0) {

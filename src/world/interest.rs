@@ -6,6 +6,8 @@
 //! is seen, it looks several times a second only; what has moved is known in between all the same.
 //! Nothing here allocates once its buffers have grown.
 
+mod doubts;
+
 use crate::geometry::Point;
 use crate::ids::ZoneId;
 use crate::limits::{LEAVE_RADIUS, VIEW_RADIUS};
@@ -13,6 +15,8 @@ use crate::tick::Tick;
 use crate::world::entity::{HANDLE_REST, Handle};
 use crate::world::frame::Frame;
 use crate::world::handles::Handles;
+
+pub use doubts::{Doubts, ROUND};
 
 /// The nearest so many are told at every tick.
 pub const NEAR_COUNT: usize = 50;
@@ -59,6 +63,8 @@ pub struct View {
     /// From where the last look was, and how many the zone had then; none: something has happened
     /// since, or some have yet to come into view.
     looked: Option<(Point, usize)>,
+    /// Of whom the viewer may know something that is not so any more.
+    pub doubts: Doubts,
 }
 
 /// What [`View::fold`] found; reused from session to session.
@@ -131,6 +137,7 @@ impl View {
             turn: 0,
             salt: salt as u64,
             looked: None,
+            doubts: Doubts::default(),
         }
     }
 
@@ -193,6 +200,11 @@ impl View {
             && self.owed.is_empty()
     }
 
+    /// Begins a round of doubts where it is time for one.
+    pub fn tick_doubts(&mut self, tick: Tick) {
+        self.doubts.tick(tick, self.salt);
+    }
+
     /// Notes who has moved in a frame that is not shown, because a later one is there already: with
     /// that one only they are owed, not everybody.
     pub fn pass_over(&mut self, frame: &Frame) {
@@ -229,6 +241,7 @@ impl View {
             look.left.extend(self.seen.without(&look.next));
             // Who has just entered was told with its place; who left is nobody's business any more.
             self.owed.keep(&look.next);
+            self.doubts.keep(&look.next);
         }
         self.count = look.near.len();
         std::mem::swap(&mut self.seen, &mut look.next);
@@ -273,6 +286,8 @@ impl View {
         self.owed.clear(0);
         self.close = Vec::new();
         self.count = 0;
+        self.looked = None;
+        self.doubts.clear();
         all
     }
 

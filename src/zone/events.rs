@@ -10,9 +10,8 @@ use std::time::Instant;
 use metrics::{Counter, Histogram, counter, histogram};
 use tracing::debug;
 
-use super::sync::SyncService;
+use super::sync::{Happened, SyncService};
 use crate::ids::ZoneId;
-use crate::msg::frame::FrameEvent;
 use crate::protocol::server;
 use crate::tick::now;
 use crate::world::event::{Event, EventKind};
@@ -61,12 +60,7 @@ impl EventManager {
                 debug!(%speaker, event = %event.id, "chat in the zone");
             }
             let packet = server::event(&event, self.zone);
-            sync.add_event(FrameEvent {
-                at: event.at,
-                audience: event.kind.audience(self.zone),
-                kind: packet.kind,
-                payload: packet.payload,
-            });
+            sync.add_event(Happened { event, packet });
         }
     }
 }

@@ -147,6 +147,7 @@ impl Post {
         self.tell_chat();
         again(&mut self.to_master, Some(&self.peers.master));
         self.to_gateways.retain(|_, kept| !kept.is_empty());
+        self.to_zones.retain(|_, kept| !kept.is_empty());
     }
 }
 

@@ -65,7 +65,7 @@ async fn a_zone_that_moves_has_its_players_and_nobody_is_brought_in() {
     assert!(desk.heard_in_west().is_empty());
     let newest = desk
         .told_of(|told| match told {
-            ToShard::Frame(frame) if frame.frame.origin == 2 => Some(frame.frame.tick),
+            ToShard::Frame { frame, .. } if frame.frame.origin == 2 => Some(frame.frame.tick),
             _ => None,
         })
         .await;
@@ -84,7 +84,7 @@ async fn a_server_that_wakes_after_its_zone_was_given_away_is_not_heard() {
     desk.tick(WEST, 2, 2, &[ANNA]);
     let mut heard = Vec::new();
     while heard.len() < 2 {
-        if let ToShard::Frame(frame) = desk.told().await {
+        if let ToShard::Frame { frame, .. } = desk.told().await {
             heard.push((frame.frame.origin, frame.frame.tick.0));
         }
     }

@@ -8,10 +8,10 @@ use super::shared::{self, put_packet, put_point};
 use crate::geometry::Rect;
 use crate::ids::EntityId;
 use crate::msg::Outgoing;
-use crate::msg::frame::{FrameDelta, FrameEvent};
+use crate::msg::frame::{FrameDelta, FrameEvent, HealthTold};
 use crate::proto::link as wire;
 use crate::tick::Tick;
-use crate::world::event::Audience;
+use crate::world::event::{Audience, Weight};
 use crate::world::frame::PackedPosition;
 
 pub(super) fn put(delta: &FrameDelta) -> wire::Frame {
@@ -106,28 +106,64 @@ pub(super) fn read(frame: wire::Frame) -> Result<FrameDelta, DecodeError> {
 }
 
 fn put_event(event: &FrameEvent) -> wire::FrameEvent {
-    let FrameEvent { at, audience, kind, payload } = event;
+    let FrameEvent { at, audience, weight, concerns, health, kind, payload } = event;
     let (within, except) = match audience {
         Audience::Within(metres) => (Some(*metres), None),
         Audience::Zone => (None, None),
-        Audience::ZoneExcept(them) => (None, Some(them.0)),
+        Audience::Beside(metres, except) => (Some(*metres), Some(except.0)),
+    };
+    let weight = match weight {
+        Weight::Other => 0,
+        Weight::Death => 1,
+        Weight::Talk => 2,
     };
     let packet = Outgoing { kind: *kind, payload: payload.clone() };
     let (at, packet) = (Some(put_point(*at)), Some(put_packet(&packet)));
-    wire::FrameEvent { at, within, packet, except }
+    wire::FrameEvent {
+        at,
+        within,
+        packet,
+        except,
+        concerns: concerns.iter().map(|entity| entity.0).collect(),
+        weight,
+        health_handle: health.map(|health| health.handle.0.into()),
+        health_settled: health.is_some_and(|health| health.settled),
+    }
 }
 
 fn read_event(event: wire::FrameEvent) -> Result<FrameEvent, DecodeError> {
     const NAME: &str = "FrameEvent";
-    let wire::FrameEvent { at, within, packet, except } = event;
+    let wire::FrameEvent {
+        at,
+        within,
+        packet,
+        except,
+        concerns,
+        weight,
+        health_handle,
+        health_settled,
+    } = event;
     let Outgoing { kind, payload } = shared::packet(At(NAME, "packet"), packet)?;
     let audience = match (within, except) {
-        (Some(metres), _) => Audience::Within(reading::finite(At(NAME, "within"), metres)?),
-        (None, Some(them)) => Audience::ZoneExcept(EntityId(them)),
-        (None, None) => Audience::Zone,
+        (Some(metres), except) => {
+            let metres = reading::finite(At(NAME, "within"), metres)?;
+            except.map_or(Audience::Within(metres), |them| Audience::Beside(metres, EntityId(them)))
+        }
+        (None, _) => Audience::Zone,
     };
+    let weight = match weight {
+        1 => Weight::Death,
+        2 => Weight::Talk,
+        _ => Weight::Other,
+    };
+    let concerns = [0, 1].map(|place| EntityId(concerns.get(place).copied().unwrap_or_default()));
+    let health = health_handle
+        .map(|handle| reading::handle(At(NAME, "health_handle"), handle))
+        .transpose()?
+        .map(|handle| HealthTold { handle, settled: health_settled });
     let place = present(At(NAME, "at"), at)?;
-    Ok(FrameEvent { at: reading::point(At(NAME, "at"), place)?, audience, kind, payload })
+    let at = reading::point(At(NAME, "at"), place)?;
+    Ok(FrameEvent { at, audience, weight, concerns, health, kind, payload })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::ids::{
 };
 use crate::limits::{COORDINATE_MAX, ZONE_ENTITIES_MAX};
 use crate::msg::Outgoing;
-use crate::msg::frame::{FrameDelta, FrameEvent};
+use crate::msg::frame::{FrameDelta, FrameEvent, HealthTold};
 use crate::msg::login::{
     Credentials, GameServer, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision,
 };
@@ -25,7 +25,7 @@ use crate::role::Role;
 use crate::tick::Tick;
 use crate::world::command::{GuildTag, ItemStack, Owed, PlayerState, QuestProgress, Transfer};
 use crate::world::entity::Handle;
-use crate::world::event::Audience;
+use crate::world::event::{Audience, Weight};
 use crate::world::frame::PackedPosition;
 
 pub(super) fn player_id() -> impl Strategy<Value = PlayerId> {
@@ -224,11 +224,24 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
 fn frame_event() -> impl Strategy<Value = FrameEvent> {
     let audience = prop_oneof![
         Just(Audience::Zone),
-        entity_id().prop_map(Audience::ZoneExcept),
+        (0.0f32..100.0, entity_id()).prop_map(|(metres, except)| Audience::Beside(metres, except)),
         (0.0f32..100.0).prop_map(Audience::Within)
     ];
-    (point(), audience, packet_type(), payload())
-        .prop_map(|(at, audience, kind, payload)| FrameEvent { at, audience, kind, payload })
+    let weight = prop_oneof![Just(Weight::Talk), Just(Weight::Death), Just(Weight::Other)];
+    let health =
+        (handle(), any::<bool>()).prop_map(|(handle, settled)| HealthTold { handle, settled });
+    let about = (weight, [entity_id(), entity_id()], option::of(health));
+    (point(), audience, about, packet_type(), payload()).prop_map(
+        |(at, audience, (weight, concerns, health), kind, payload)| FrameEvent {
+            at,
+            audience,
+            weight,
+            concerns,
+            health,
+            kind,
+            payload,
+        },
+    )
 }
 
 pub(super) fn frame_delta() -> impl Strategy<Value = FrameDelta> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::geometry::{Point, Pose};
 use crate::proto::PacketType;
-use crate::world::event::Audience;
+use crate::world::event::{Audience, Weight};
 
 const BOUNDS: Rect = Rect { min_x: -100.0, min_y: 50.0, max_x: 400.0, max_y: 350.0 };
 const HANDLES: u16 = 12;
@@ -80,6 +80,9 @@ impl Zone {
                     events.push(FrameEvent {
                         at: *at,
                         audience: Audience::Within(30.0),
+                        weight: Weight::Other,
+                        concerns: [EntityId(1); 2],
+                        health: None,
                         kind: PacketType::GameEvent,
                         payload: Bytes::from_static(b"walked"),
                     });

@@ -1,6 +1,7 @@
 //! Crossing borders, and striking over them.
 
 use super::*;
+use crate::limits::VIEW_RADIUS;
 use crate::world::handover::{BORDER_CLOSED, GHOST_REST, GHOST_TICKS};
 
 fn pair() -> (Stage, Stage) {
@@ -38,9 +39,9 @@ fn a_player_walks_over_and_back_and_is_never_out_of_sight() {
     west.tell(Command::Arrived { player: ANNA });
     let gone = EventKind::ZoneChange { player: ANNA.into(), from: WEST, to: EAST };
     assert_eq!((west.events(), east.events()), (vec![gone.clone()], vec![gone.clone()]));
-    // Everybody in either zone hears of it, she herself only from the one that she is in now.
-    assert_eq!(gone.audience(WEST), Audience::ZoneExcept(ANNA.into()));
-    assert_eq!(gone.audience(EAST), Audience::Zone);
+    // Whoever sees it hears of it from the own zone, she herself only from the one she is in now.
+    assert_eq!(gone.audience(WEST), Audience::Beside(VIEW_RADIUS, ANNA.into()));
+    assert_eq!(gone.audience(EAST), Audience::Beside(VIEW_RADIUS, EntityId(0)));
     west.steps(GHOST_REST - 1);
     assert!(west.is_here(ANNA));
     west.step();
