@@ -68,7 +68,7 @@ impl Point {
 
     /// The direction of `target` from here, degrees; 0 if it is the same point.
     pub fn heading(self, target: Point) -> f32 {
-        normalize_degrees((target.y - self.y).atan2(target.x - self.x).to_degrees())
+        normalize_degrees(direction(target.x - self.x, target.y - self.y))
     }
 }
 
@@ -120,6 +120,34 @@ impl Rect {
     }
 }
 
+/// The angle of a vector, degrees within ± 180; 0 for one without length.
+///
+/// Made of nothing but additions, multiplications and divisions, which every machine rounds alike:
+/// the standard library's `atan2` is the system's, and its last bits differ from one to another.
+fn direction(x: f32, y: f32) -> f32 {
+    let (across, along) = (x.abs().min(y.abs()), x.abs().max(y.abs()));
+    if along == 0.0 {
+        return 0.0;
+    }
+    let acute = arc_tangent(across / along);
+    let right = if y.abs() > x.abs() { 90.0 - acute } else { acute };
+    let upper = if x < 0.0 { 180.0 - right } else { right };
+    if y < 0.0 { -upper } else { upper }
+}
+
+/// The angle whose tangent is `ratio`, 0 to 1; degrees, right to a few units of the last place.
+fn arc_tangent(ratio: f32) -> f32 {
+    /// The tangent of 22.5°: beyond it the way to 45° is the shorter one.
+    const HALF: f32 = 0.414_213_57;
+    let (from, ratio) =
+        if ratio > HALF { (45.0, (ratio - 1.0) / (ratio + 1.0)) } else { (0.0, ratio) };
+    // The polynomial of the Cephes library's atanf.
+    let square = ratio * ratio;
+    let series = ((8.053_744_5e-2 * square - 1.387_768_6e-1) * square + 1.997_771_1e-1) * square
+        - 3.333_295e-1;
+    from + (series * square * ratio + ratio) * (180.0 / std::f32::consts::PI)
+}
+
 /// The same angle within 0 ≤ r < 360; 0 for what is not finite.
 pub fn normalize_degrees(angle: f32) -> f32 {
     let turned = angle.rem_euclid(360.0);
@@ -159,6 +187,27 @@ mod tests {
             assert_eq!(normalize_degrees(given), wanted);
         }
         assert_eq!(normalize_degrees(-1e-9), 0.0);
+    }
+
+    #[test]
+    fn a_heading_is_the_angle_of_the_way() {
+        let here = Point { x: -3.0, y: 7.0 };
+        for (dx, dy, wanted) in
+            [(5.0, 0.0, 0.0), (0.0, 2.0, 90.0), (-1.0, 0.0, 180.0), (0.0, -9.0, 270.0)]
+        {
+            assert_eq!(here.heading(Point { x: here.x + dx, y: here.y + dy }), wanted);
+        }
+        assert_eq!(here.heading(here), 0.0);
+        let far = limits::COORDINATE_MAX;
+        for step in 0..3_600 {
+            let angle = f64::from(step) / 10.0;
+            let (sin, cos) = angle.to_radians().sin_cos();
+            for length in [0.001, 1.0, f64::from(far)] {
+                let to = Point { x: (cos * length) as f32, y: (sin * length) as f32 };
+                let off = (f64::from(Point::default().heading(to)) - angle).abs();
+                assert!(off.min(360.0 - off) < 1e-4, "{angle}° at {length} m: off by {off}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::geometry::{Point, Pose};
 use crate::ids::{EntityId, Epoch, GuildId, ItemId, Key, OperationId, PlayerId, ZoneId};
 use crate::world::event::Event;
+pub use crate::world::stream::StreamState;
 pub use crate::world::value::{Change, CommitRefusal, Operation, Owed, Receipt};
 
 /// A guild as the world needs to know it.
@@ -81,18 +82,17 @@ pub struct Transfer {
     pub attack_ready_ms: u64,
     /// Skills that are not ready: milliseconds left.
     pub skills_ready_ms: Vec<(Key, u64)>,
-    /// Milliseconds of haste left, and its factor.
+    /// Milliseconds for which its client may yet move with haste (a moment longer than it lasts),
+    /// and its factor.
     pub haste: Option<(u64, f32)>,
     /// Milliseconds until it stops counting as fighting.
     pub combat_ms: u64,
     /// Milliseconds until it lives again, if dead.
     pub respawn_ms: Option<u64>,
-    /// The last accepted movement sequence.
-    pub movement_sequence: Option<u32>,
-    /// Metres the client is ahead of its speed.
-    pub movement_debt: f32,
-    /// Corrections in the current window.
-    pub corrections: u32,
+    /// Metres that it is ahead of its speed.
+    pub travel_ahead: f32,
+    /// What is known of its client's stream.
+    pub stream: StreamState,
     /// What the store has yet to do for it.
     pub owed: Owed,
 }

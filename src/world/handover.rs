@@ -8,11 +8,13 @@ use crate::geometry::{Pose, Rect};
 use crate::ids::{EntityId, Key, PlayerId, ZoneId};
 use crate::tick::Tick;
 use crate::world::World;
-use crate::world::command::{Effect, Notice, Transfer};
+use crate::world::budget::Budget;
+use crate::world::command::{Effect, Transfer};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
 use crate::world::operation::Operations;
 use crate::world::player::{Haste, Player};
+use crate::world::stream::Stream;
 
 /// Ticks for which a ghost stays when nobody says that the player is shown elsewhere: 5 s.
 pub const GHOST_TICKS: u64 = 100;
@@ -20,6 +22,8 @@ pub const GHOST_TICKS: u64 = 100;
 pub const GHOST_REST: u64 = 4;
 /// Ticks for which a player that was not taken may not try again: a second.
 pub const BORDER_CLOSED: u64 = 20;
+/// What a client is told whose player may not cross.
+const CLOSED: &str = "the border is closed for a moment";
 /// How far inside the border a player that was not taken is put, m.
 const INSIDE: f32 = 0.5;
 
@@ -40,21 +44,22 @@ impl World {
             if world.place.bounds.contains(at) {
                 return;
             }
-            let Some(player) = entity.player() else { return };
-            if player.leaving.is_some() || !player.operations.is_idle() || !entity.is_alive() {
-                return;
-            }
-            let closed = world.borders_closed || world.border_closed(handle);
+            let closed = world.border_closed(handle) || !entity.is_alive();
             match world.content.zone_at(at).map(|zone| zone.id) {
                 Some(to) if !closed => world.depart(handle, to),
-                _ => {
-                    let at = world.place.bounds.clamp(at);
-                    if let Some(entity) = world.entities.get_mut(handle) {
-                        entity.pose.at = at;
-                    }
-                }
+                _ => world.put_at_edge(handle),
             }
         });
+    }
+
+    /// Whoever has stepped over the border in the very tick in which it closed stands at the edge:
+    /// nobody is at home in a zone that does not own it.
+    fn put_at_edge(&mut self, handle: Handle) {
+        let bounds = self.place.bounds;
+        if let Some(entity) = self.entities.get_mut(handle) {
+            entity.pose.at = bounds.clamp(entity.pose.at);
+            self.tell_put(handle, CLOSED);
+        }
     }
 
     fn depart(&mut self, handle: Handle, to: ZoneId) {
@@ -72,6 +77,10 @@ impl World {
         let entity = self.entities.get(handle)?;
         let player = entity.player()?;
         let left = |tick: Tick| self.tick.millis_until(tick);
+        let mut budget = player.budget;
+        if entity.is_alive() {
+            budget.settle(&self.pace(handle));
+        }
         let mut state = self.state_of(entity);
         state.zone = to;
         let skills = player.skills_ready.iter().map(|(skill, at)| (skill.clone(), left(*at)));
@@ -81,12 +90,11 @@ impl World {
             destination: player.destination,
             attack_ready_ms: left(player.attack_ready),
             skills_ready_ms: skills.filter(|(_, millis)| *millis > 0).collect(),
-            haste: player.haste.map(|haste| (left(haste.until), haste.factor)),
+            haste: player.haste.map(|haste| (left(haste.over), haste.factor)),
             combat_ms: left(player.combat_until),
             respawn_ms: player.respawn_at.map(left),
-            movement_sequence: player.stream.sequence,
-            movement_debt: player.stream.debt,
-            corrections: player.stream.corrections,
+            travel_ahead: budget.ahead,
+            stream: player.stream.state(self.real_ms()),
             owed: player.operations.owed(),
         })
     }
@@ -116,15 +124,13 @@ impl World {
             at: inside(&self.place.bounds).clamp(transfer.state.pose.at),
             ..transfer.state.pose
         };
-        let sequence = transfer.movement_sequence.unwrap_or(0);
         self.put_transfer(transfer, pose);
         let until = Tick(self.tick.0 + BORDER_CLOSED);
         let Some(handle) = self.player_handle(id) else { return };
         if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
             player.border_closed_until = until;
         }
-        let reason = "the border is closed for a moment";
-        self.notify(id, Notice::Correction { pose, sequence, reason });
+        self.tell_put(handle, CLOSED);
     }
 
     /// Puts a player in that comes from elsewhere.
@@ -132,10 +138,12 @@ impl World {
         let rules = &self.content.rules;
         let after = |millis: u64| self.tick.after_millis(millis);
         let state = transfer.state;
-        let haste = transfer.haste.map(|(millis, factor)| Haste { until: after(millis), factor });
-        let factor = haste.filter(|haste| haste.until > self.tick).map_or(1.0, |h| h.factor);
+        let haste = transfer.haste.filter(|(millis, _)| *millis > 0);
+        let haste = haste.map(|(millis, factor)| Haste { over: after(millis), factor });
+        let factor = haste.filter(|haste| haste.lasts(self.tick)).map_or(1.0, |h| h.factor);
+        let budget = Budget { ahead: transfer.travel_ahead, measured_ms: self.travel_ms() };
         let skills = transfer.skills_ready_ms.into_iter();
-        let mut player = Player {
+        let player = Player {
             epoch: state.epoch,
             experience: state.experience,
             power: state.power,
@@ -143,6 +151,8 @@ impl World {
             inventory: state.inventory,
             quests: state.quests,
             destination: transfer.destination,
+            budget,
+            stream: Stream::resumed(transfer.stream, self.real_ms()),
             attack_ready: after(transfer.attack_ready_ms),
             skills_ready: skills.map(|(key, millis): (Key, u64)| (key, after(millis))).collect(),
             haste,
@@ -152,10 +162,6 @@ impl World {
             unsaved: true,
             ..Player::default()
         };
-        player.stream.sequence = transfer.movement_sequence;
-        player.stream.debt = transfer.movement_debt;
-        player.stream.corrections = transfer.corrections;
-        player.stream.corrections_since_ms = self.stream_ms();
         let appearance = Appearance {
             look: Look::Player,
             name: state.name,
@@ -208,10 +214,16 @@ impl World {
         }
     }
 
-    /// Whether a player may not cross now.
+    /// Whether a player may not cross now: the zone moves, a neighbour has just not taken it, it is
+    /// about to leave, or the store has yet to answer it, and that answer must find it here.
     pub(super) fn border_closed(&self, handle: Handle) -> bool {
         let player = self.entities.get(handle).and_then(Entity::player);
-        player.is_some_and(|player| self.tick < player.border_closed_until)
+        self.borders_closed
+            || player.is_some_and(|player| {
+                self.tick < player.border_closed_until
+                    || player.leaving.is_some()
+                    || !player.operations.is_idle()
+            })
     }
 }
 

@@ -4,6 +4,7 @@
 //! randomness in here, and no map with an unstable order: the same seed and commands give the same
 //! effects and frames on any machine.
 
+mod budget;
 mod check;
 mod combat;
 pub mod command;
@@ -25,6 +26,7 @@ mod player;
 pub mod quest;
 pub mod rules;
 mod skill;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -39,6 +41,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::geometry::Point;
 use crate::ids::{EntityId, Epoch, EventId, GuildId, OperationId, PlayerId, ZoneId};
 use crate::tick::{TICK_MS, Tick};
+use budget::LostTime;
 use command::{Action, Command, Credit, Effect, GuildTag, Notice, PlayerState, Refusal};
 use content::{Content, ZoneKind};
 use entity::{AppearanceChange, Body, Entities, Entity, Handle};
@@ -55,8 +58,7 @@ pub struct World {
     content: Arc<Content>,
     origin: u64,
     tick: Tick,
-    /// Real time that no step stands for, ms.
-    lost_ms: u64,
+    lost_time: LostTime,
     /// How fast its time runs, percent of real time.
     dilation_percent: u8,
     chance: ChaCha8Rng,
@@ -125,7 +127,7 @@ impl World {
             zone,
             origin,
             tick: Tick(0),
-            lost_ms: 0,
+            lost_time: LostTime::NONE,
             dilation_percent: frame::FULL_SPEED,
             chance: ChaCha8Rng::seed_from_u64(seed),
             entities: Entities::default(),
@@ -171,6 +173,7 @@ impl World {
     /// One tick of 50 ms.
     pub fn step(&mut self) {
         self.tick.0 += 1;
+        self.lost_time.step();
         self.muster();
         self.walk();
         self.think();
@@ -185,9 +188,16 @@ impl World {
     }
 
     /// Says that `millis` of real time have passed without a step (missed ticks, or ticks slowed
-    /// down), so that clients which stream their moves by their own clocks are not held to less.
+    /// down). A second of it is made good to clients that stream their moves by their own clocks;
+    /// beyond that they are held to the zone's time like everybody else.
     pub fn lose_time(&mut self, millis: u64) {
-        self.lost_ms = self.lost_ms.saturating_add(millis);
+        self.lost_time.lose(millis);
+    }
+
+    /// Says that `millis` of the current tick are over (at most all of them), for what happens
+    /// before the next step.
+    pub fn advance_to(&mut self, millis: u64) {
+        self.lost_time.advance(millis);
     }
 
     /// Says how fast the zone's time runs from now on, percent of real time (1 to 100): frames tell.

@@ -6,11 +6,12 @@ use crate::geometry::{Point, Pose, normalize_degrees};
 use crate::ids::{EntityId, Epoch, Key, PlayerId};
 use crate::tick::Tick;
 use crate::world::World;
+use crate::world::budget::Budget;
 use crate::world::command::{Credit, Effect, ItemStack, Notice, PlayerState, QuestProgress};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::history::History;
-use crate::world::movement::Stream;
 use crate::world::operation::Operations;
+use crate::world::stream::Stream;
 
 /// Ticks between two helpings of health and power: a second.
 const REGENERATION_TICKS: u64 = 20;
@@ -30,6 +31,7 @@ pub(super) struct Player {
     pub quests: Vec<QuestProgress>,
     /// Where the server walks it.
     pub destination: Option<Point>,
+    pub budget: Budget,
     pub stream: Stream,
     pub attack_ready: Tick,
     /// Skills that were used, and when they can be again.
@@ -51,8 +53,21 @@ pub(super) struct Player {
 /// Being faster for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Haste {
-    pub until: Tick,
+    /// When its client may not move with it any more: [`HASTE_GRACE`] after its end.
+    pub over: Tick,
     pub factor: f32,
+}
+
+impl Haste {
+    /// One that ends at `until`.
+    pub fn until(until: Tick, factor: f32) -> Self {
+        Self { over: Tick(until.0 + HASTE_GRACE), factor }
+    }
+
+    /// Whether it has not ended yet.
+    pub fn lasts(&self, now: Tick) -> bool {
+        now.0 + HASTE_GRACE < self.over.0
+    }
 }
 
 impl World {
@@ -65,7 +80,7 @@ impl World {
         {
             player.epoch = player.epoch.max(state.epoch);
             player.leaving = None;
-            player.stream.sequence = None;
+            player.stream.renew();
             return;
         }
         let rules = &self.content.rules;
@@ -93,6 +108,8 @@ impl World {
             inventory: state.inventory,
             quests: state.quests,
             respawn_at,
+            budget: self.fresh_budget(),
+            stream: Stream::begin(self.real_ms()),
             ..Player::default()
         };
         let pose = Pose { at, rotation: normalize_degrees(state.pose.rotation) };
@@ -105,10 +122,8 @@ impl World {
         id: EntityId,
         pose: Pose,
         appearance: Appearance,
-        mut player: Player,
+        player: Player,
     ) {
-        player.stream.measured_ms = self.stream_ms();
-        player.stream.heard_ms = self.stream_ms();
         let body = Body::Player(Box::new(player));
         if let Some(handle) = self.entities.handle(id)
             && let Some(ghost) = self.entities.get_mut(handle)
@@ -179,25 +194,21 @@ impl World {
     }
 
     fn respawn(&mut self, handle: Handle) {
-        let (spawn, now) = (self.place.spawn, self.stream_ms());
+        let (spawn, now) = (self.place.spawn, self.travel_ms());
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let max_power = self.content.rules.max_power(entity.appearance.level);
         entity.pose.at = spawn;
         entity.appearance.health = entity.appearance.max_health;
         entity.mark(AppearanceChange::Announce);
-        let (pose, id) = (entity.pose, entity.player_id());
         let Some(player) = entity.player_mut() else { return };
         player.power = max_power;
         player.respawn_at = None;
-        player.stream.debt = 0.0;
-        player.stream.measured_ms = now;
+        // The time of being dead brings no allowance.
+        player.budget.measured_ms = now;
         player.history.clear();
         player.unsaved = true;
-        let sequence = player.stream.sequence.unwrap_or(0);
-        if let Some(id) = id {
-            // A client that streams its place must hear that it is elsewhere now.
-            self.notify(id, Notice::Correction { pose, sequence, reason: "returned to life" });
-        }
+        // A client that streams its place must hear that it is elsewhere now.
+        self.tell_put(handle, "returned to life");
     }
 
     fn regenerate(&mut self, handle: Handle) {
@@ -215,21 +226,26 @@ impl World {
 
     /// Makes a player faster until `until`.
     pub(super) fn begin_haste(&mut self, handle: Handle, until: Tick, factor: f32) {
+        self.settle_budget(handle);
         let speed = self.content.rules.player_speed * factor;
         let Some(entity) = self.entities.get_mut(handle) else { return };
         entity.appearance.speed = speed;
         entity.mark(AppearanceChange::Announce);
         if let Some(player) = entity.player_mut() {
-            player.haste = Some(Haste { until, factor });
+            player.haste = Some(Haste::until(until, factor));
         }
     }
 
     fn end_haste(&mut self, handle: Handle) {
         let (now, walk) = (self.tick, self.content.rules.player_speed);
+        let haste = self.entities.get(handle).and_then(|entity| entity.player()?.haste);
+        let Some(haste) = haste.filter(|haste| !haste.lasts(now)) else { return };
+        let over = now >= haste.over;
+        if over {
+            self.settle_budget(handle);
+        }
         let Some(entity) = self.entities.get_mut(handle) else { return };
-        let Some(player) = entity.player_mut() else { return };
-        let Some(haste) = player.haste.filter(|haste| now >= haste.until) else { return };
-        if now.0 >= haste.until.0 + HASTE_GRACE {
+        if let Some(player) = entity.player_mut().filter(|_| over) {
             player.haste = None;
         }
         if entity.appearance.speed != walk {

@@ -64,6 +64,7 @@ impl ZoneServer {
         counter!("throng_handovers_total", "result" => "refused").increment(1);
         let state = transfer.state.clone();
         self.players.bind(state.id, session);
+        self.world.advance_to(self.clock.into_tick_ms());
         self.world.apply(Command::Return { transfer });
         if self.world.player(state.id).is_none() {
             self.turn_out(state, session);
@@ -134,6 +135,7 @@ impl ZoneServer {
     ) -> Option<Box<Transfer>> {
         let (player, epoch) = (transfer.state.id, transfer.state.epoch);
         self.players.bind(player, session);
+        self.world.advance_to(self.clock.into_tick_ms());
         self.world.apply(Command::Arrive { transfer: transfer.clone(), from });
         if self.world.player(player).is_none() {
             self.players.unbind(player);

@@ -155,6 +155,15 @@ impl Clock {
         millis
     }
 
+    /// How far the current tick is over, ms.
+    pub(super) fn into_tick_ms(&self) -> u64 {
+        let length = self.pace.tick();
+        // Once its last round has begun, the next tick's due time stands there.
+        let began =
+            if self.round == 0 { self.tick_due.checked_sub(length) } else { Some(self.tick_due) };
+        began.map_or(0, |began| now().saturating_duration_since(began).as_millis() as u64)
+    }
+
     /// How fast the zone's time runs, percent of real time: 1 to 100.
     pub(super) fn dilation_percent(&self) -> u8 {
         (self.pace.speed * 100.0).round() as u8

@@ -341,6 +341,9 @@ impl ZoneServer {
     /// One tick, in order.
     fn tick(&mut self) {
         let began = tick::now();
+        self.world.lose_time(self.clock.take_lost_ms());
+        self.world.run_at(self.clock.dilation_percent());
+        self.world.advance_to(tick::TICK_MS);
         self.post.send_again();
         if self.moving.plays() {
             self.take_inputs();
@@ -349,8 +352,6 @@ impl ZoneServer {
         }
         self.take_completions();
         self.tend_crossings();
-        self.world.lose_time(self.clock.take_lost_ms());
-        self.world.run_at(self.clock.dilation_percent());
         self.world.step();
         self.carry_out_effects();
         self.events.round(&mut self.sync);

@@ -23,7 +23,9 @@ use crate::names::{ChatText, Name};
 use crate::proto::{DisconnectReason, ErrorCode, PacketType};
 use crate::role::Role;
 use crate::tick::Tick;
-use crate::world::command::{GuildTag, ItemStack, Owed, PlayerState, QuestProgress, Transfer};
+use crate::world::command::{
+    GuildTag, ItemStack, Owed, PlayerState, QuestProgress, StreamState, Transfer,
+};
 use crate::world::entity::Handle;
 use crate::world::event::{Audience, Weight};
 use crate::world::frame::PackedPosition;
@@ -198,11 +200,18 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
         unclear_gold,
         unclear_use,
     });
-    let movement = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>(), owed);
+    let stream = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>(), option::of(any::<u64>()));
+    let stream = stream.prop_map(|(sequence, suspicion, impossible, unseen_ms)| StreamState {
+        sequence,
+        suspicion,
+        impossible,
+        unseen_ms,
+    });
+    let movement = (-9.0f32..9.0, stream, owed);
     (player_state(), option::of(guild_tag()), option::of(point()), waits, more, movement).prop_map(
         |(state, guild, destination, waits, (haste, respawn_ms), movement)| {
             let (attack_ready_ms, skills_ready_ms, combat_ms) = waits;
-            let (movement_sequence, movement_debt, corrections, owed) = movement;
+            let (travel_ahead, stream, owed) = movement;
             Transfer {
                 state,
                 guild,
@@ -212,9 +221,8 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
                 haste,
                 combat_ms,
                 respawn_ms,
-                movement_sequence,
-                movement_debt,
-                corrections,
+                travel_ahead,
+                stream,
                 owed,
             }
         },

@@ -5,7 +5,7 @@ use super::reading::{self, At};
 use super::shared::{self, put_guild, put_key, put_operation, put_player, put_point, put_session};
 use crate::ids::{ItemId, SessionRef};
 use crate::proto::link as wire;
-use crate::world::command::{Owed, Transfer};
+use crate::world::command::{Owed, StreamState, Transfer};
 
 /// What is the same for one player over a border and for all players of a zone that moves: where
 /// it comes from and in which hand-over is the caller's to set.
@@ -19,11 +19,11 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         haste,
         combat_ms,
         respawn_ms,
-        movement_sequence,
-        movement_debt,
-        corrections,
+        travel_ahead,
+        stream,
         owed,
     } = transfer;
+    let StreamState { sequence, suspicion, impossible, unseen_ms } = *stream;
     wire::PlayerTransfer {
         state: Some(put_player(state)),
         guild: guild.as_ref().map(put_guild),
@@ -39,14 +39,16 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         haste: haste.map(|(left_ms, factor)| wire::Haste { left_ms, factor }),
         combat_ms: *combat_ms,
         respawn_ms: *respawn_ms,
-        movement_sequence: *movement_sequence,
-        movement_debt: *movement_debt,
-        corrections: *corrections,
+        movement_sequence: sequence,
+        movement_debt: *travel_ahead,
+        corrections: impossible,
         from_zone_id: 0,
         session: Some(put_session(session)),
         owner: 0,
         handover: None,
         owed: put_owed(owed),
+        movement_suspicion: suspicion,
+        correction_unseen_ms: unseen_ms,
     }
 }
 
@@ -69,6 +71,8 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         owner: _,
         handover: _,
         owed,
+        movement_suspicion,
+        correction_unseen_ms,
     } = transfer;
     let place = |point| reading::point(At(NAME, "destination"), point);
     let haste = haste.map(|wire::Haste { left_ms, factor }| {
@@ -86,9 +90,13 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         haste: haste.transpose()?,
         combat_ms,
         respawn_ms,
-        movement_sequence,
-        movement_debt: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
-        corrections,
+        travel_ahead: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
+        stream: StreamState {
+            sequence: movement_sequence,
+            suspicion: reading::finite(At(NAME, "movement_suspicion"), movement_suspicion)?,
+            impossible: corrections,
+            unseen_ms: correction_unseen_ms,
+        },
         owed: owed.map(read_owed).transpose()?.unwrap_or_default(),
     };
     Ok((transfer, reading::session(At(NAME, "session"), session)?))

@@ -8,7 +8,7 @@ use super::*;
 use crate::geometry::Pose;
 use crate::ids::{ServerId, SessionKey};
 use crate::tick::now;
-use crate::world::command::Owed;
+use crate::world::command::{Owed, StreamState};
 
 const ANNA: PlayerId = PlayerId(7);
 const SESSION: SessionRef = SessionRef { gateway: ServerId(9), key: SessionKey(1) };
@@ -37,9 +37,8 @@ fn transfer(epoch: Epoch) -> Box<Transfer> {
         haste: None,
         combat_ms: 0,
         respawn_ms: None,
-        movement_sequence: None,
-        movement_debt: 0.0,
-        corrections: 0,
+        travel_ahead: 0.0,
+        stream: StreamState::default(),
         owed: Owed::default(),
     })
 }
