@@ -10,20 +10,18 @@ mod cluster_api;
 mod error;
 mod health;
 mod hosts;
-mod listener;
 mod openapi;
 mod pages;
 mod registry_api;
 mod routes;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 pub use auth::OperatorToken;
 pub use health::Readiness;
@@ -32,10 +30,11 @@ pub use routes::router;
 
 use crate::ids::{Key, ZoneId};
 use crate::master::query::Query;
+use crate::net::http::{self, HttpConfig, Places};
 use crate::store::Store;
 
-/// How long open requests may go on after the port was told to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Connections at once: a forgotten tool on this machine shall not use up the game's descriptors.
+const CONNECTIONS_MAX: usize = 128;
 
 /// What the operators' port shows and guards.
 pub struct AdminState {
@@ -60,29 +59,12 @@ pub struct AdminState {
     pub zone_names: BTreeMap<ZoneId, Key>,
 }
 
-/// Serves the router until `stop`, then lets open requests finish.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn serve(
-    listener: TcpListener,
-    router: axum::Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let stopping = stop.clone();
-    let listener = listener::Guarded::new(listener);
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopping.cancelled().await });
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(STOP_WITHIN).await;
-    };
-    tokio::select! {
-        result = server => result?,
-        () = late => warn!("requests on the operators' port were cut off"),
-    }
-    debug!("the operators' port is closed");
-    Ok(())
+/// Serves the router until `stop`, then lets open requests finish. The port has places of its own: a
+/// probe always gets in, whoever else is connected.
+pub async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
+    let places = Places::Own(CONNECTIONS_MAX);
+    let config = HttpConfig { label: "admin", places, tls: None, public: false };
+    http::serve(listener, router, config, stop).await;
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ struct Port {
     node: Inbox<NodeMsg>,
     host: Inbox<HostMsg>,
     stop: CancellationToken,
-    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    served: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -429,8 +429,8 @@ async fn the_port_closes_when_it_is_told_to_though_a_client_stays() {
     let idle = tokio::net::TcpStream::connect(port.address).await.unwrap();
     assert_eq!(get(port.address, "/healthz").await.status, 200);
     port.stop.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(20), &mut port.served).await;
-    ended.unwrap().unwrap().unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), &mut port.served).await;
+    ended.unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(port.address).await.is_err());
     drop(idle);
 }

@@ -1,26 +1,26 @@
-//! Who may connect: how many connections this process holds, and how many of one address that
-//! have not logged in.
+//! Who may connect: how many connections this process holds, whatever their port, and how many of
+//! one address whose players are not in the world.
 //!
 //! Listeners ask before a connection reaches a shard. The [`Admission`] they get is the place
 //! itself: dropping it, wherever the connection ends, frees the place.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
+
+use super::shares::{Share, Shares};
 
 /// Counts the connections of this process, all ports together.
 #[derive(Debug)]
 pub struct Gate {
     max_connections: usize,
-    per_address: usize,
     connections: AtomicUsize,
-    /// Connections that have not logged in, by address; no entry stands at 0.
-    strangers: Mutex<HashMap<IpAddr, usize>>,
+    /// Connections whose players are not in the world.
+    strangers: Arc<Shares>,
 }
 
 /// Why a connection is not let in.
@@ -28,9 +28,9 @@ pub struct Gate {
 pub enum Refusal {
     /// The process has as many as it takes.
     Full,
-    /// The address has too many that have not logged in.
+    /// The address has too many whose players are not in the world.
     Address,
-    /// Too many TLS handshakes are under way.
+    /// Too many TLS handshakes are under way, in all or from the address.
     Handshakes,
     /// The shard's queue of newcomers is full.
     Busy,
@@ -79,9 +79,8 @@ impl Gate {
     pub fn new(max_connections: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self {
             max_connections,
-            per_address,
             connections: AtomicUsize::new(0),
-            strangers: Mutex::new(HashMap::new()),
+            strangers: Shares::new(per_address),
         })
     }
 
@@ -94,15 +93,9 @@ impl Gate {
         address: IpAddr,
         port: &'static str,
     ) -> Result<Admission, Refusal> {
-        self.take_place(counted_address(address)).inspect_err(|refusal| refusal.count())?;
-        counter!("throng_connections_accepted_total", "port" => port).increment(1);
-        gauge!("throng_connections", "port" => port).increment(1.0);
-        Ok(Admission {
-            gate: self.clone(),
-            address: counted_address(address),
-            stranger: AtomicBool::new(true),
-            port,
-        })
+        let stranger = self.take_place(address).inspect_err(|refusal| refusal.count())?;
+        count_in(port);
+        Ok(Admission { gate: self.clone(), stranger: Mutex::new(Some(stranger)), port })
     }
 
     /// Connections now.
@@ -110,58 +103,52 @@ impl Gate {
         self.connections.load(Ordering::Relaxed)
     }
 
-    fn take_place(&self, address: IpAddr) -> Result<(), Refusal> {
+    fn take_place(&self, address: IpAddr) -> Result<Share, Refusal> {
         let room = |count: usize| (count < self.max_connections).then_some(count + 1);
         self.connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
             .map_err(|_| Refusal::Full)?;
-        let mut strangers = self.strangers.lock();
-        let count = strangers.entry(address).or_default();
-        if *count >= self.per_address {
-            if *count == 0 {
-                strangers.remove(&address);
-            }
+        self.strangers.take(counted_address(address)).ok_or_else(|| {
             self.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::Address);
-        }
-        *count += 1;
-        Ok(())
+            Refusal::Address
+        })
     }
+}
 
-    fn forget_stranger(&self, address: IpAddr) {
-        let mut strangers = self.strangers.lock();
-        if let Some(count) = strangers.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                strangers.remove(&address);
-            }
-        }
-    }
+fn count_in(port: &'static str) {
+    counter!("throng_connections_accepted_total", "port" => port).increment(1);
+    gauge!("throng_connections", "port" => port).increment(1.0);
+}
+
+fn count_out(port: &'static str) {
+    gauge!("throng_connections", "port" => port).decrement(1.0);
 }
 
 /// One connection's place; dropping it frees the place.
 #[derive(Debug)]
 pub struct Admission {
     gate: Arc<Gate>,
-    address: IpAddr,
-    stranger: AtomicBool,
+    stranger: Mutex<Option<Share>>,
     port: &'static str,
 }
 
 impl Admission {
-    /// The client has logged in: its address may bring another stranger.
+    /// The client is no stranger any more: its address may bring another one.
     pub fn authenticated(&self) {
-        if self.stranger.swap(false, Ordering::Relaxed) {
-            self.gate.forget_stranger(self.address);
-        }
+        drop(self.stranger.lock().take());
+    }
+
+    /// The connection goes on as one of another port's: the same place, under that label.
+    pub fn move_to(&mut self, port: &'static str) {
+        count_out(std::mem::replace(&mut self.port, port));
+        count_in(port);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.authenticated();
         self.gate.connections.fetch_sub(1, Ordering::Relaxed);
-        gauge!("throng_connections", "port" => self.port).decrement(1.0);
+        count_out(self.port);
     }
 }
 
@@ -183,7 +170,7 @@ mod tests {
         assert_eq!(gate.admit(home, "test").unwrap_err(), Refusal::Address);
         drop((first, second, third));
         assert_eq!(gate.connections(), 0);
-        assert!(gate.strangers.lock().is_empty());
+        assert!(gate.strangers.is_empty());
     }
 
     #[test]
@@ -195,6 +182,19 @@ mod tests {
         assert_eq!(gate.admit(other, "test").unwrap_err(), Refusal::Full);
         drop(places);
         assert!(gate.admit(other, "test").is_ok());
+    }
+
+    #[test]
+    fn a_place_that_moves_to_another_port_is_the_same_place() {
+        let gate = Gate::new(2, 1);
+        let home: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut place = gate.admit(home, "http").unwrap();
+        place.move_to("websocket");
+        assert_eq!(gate.connections(), 1);
+        assert_eq!(gate.admit(home, "http").unwrap_err(), Refusal::Address);
+        drop(place);
+        assert_eq!(gate.connections(), 0);
+        assert!(gate.strangers.is_empty());
     }
 
     #[test]

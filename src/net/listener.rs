@@ -163,7 +163,7 @@ impl<M: Send + 'static> Port<M> {
                 Err(error) => debug!(%error, "a new connection was lost"),
             };
         };
-        let Some(place) = tls.place() else {
+        let Some(place) = tls.place(from.ip()) else {
             Refusal::Handshakes.count();
             return;
         };

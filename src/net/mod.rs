@@ -7,7 +7,8 @@
 //! The way of a byte: [`listener`] accepts (asks [`gate`]), [`shard`] gives the connection to the
 //! shard with the fewest, `worker` waits for its events, `table` reads, `assembler` cuts frames,
 //! `dispatch` calls the service, which answers through [`Io`], `table` writes, `outbound` keeps what
-//! the socket did not take. `doorbell` wakes a shard for what is not a socket.
+//! the socket did not take. `doorbell` wakes a shard for what is not a socket. HTTP has ports of its
+//! own (`http`), which ask the same gate; a WebSocket (`websocket`) goes on as a shard's connection.
 
 mod assembler;
 pub mod config;
@@ -15,11 +16,13 @@ mod connection;
 mod dispatch;
 mod doorbell;
 pub mod gate;
+pub mod http;
 pub mod listener;
 pub mod origin;
 mod outbound;
 pub mod rate;
 pub mod shard;
+mod shares;
 mod table;
 mod tally;
 #[cfg(test)]

@@ -1,37 +1,37 @@
 //! TLS: loading a certificate, making one for development, and the handshakes.
 //!
 //! Packet ports shake hands here and give the finished session to a shard, which encrypts by
-//! itself; the web port keeps tokio's stream ([`TlsListener`]). A peer that doesn't finish its
-//! handshake holds up nobody else. Private keys are never logged.
+//! itself; the web port keeps tokio's stream. A peer that doesn't finish its handshake holds up nobody
+//! else, nor does an address that begins many. Private keys are never logged.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use metrics::counter;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::listener::AcceptBackoff;
+use super::gate::counted_address;
+use super::shares::{Share, Shares};
 use super::transport::Transport;
 
 /// Names of the files that [`dev_cert`] makes.
 const DEV_CERT: &str = "dev-cert.pem";
 const DEV_KEY: &str = "dev-key.pem";
-/// Finished handshakes of the web port that wait to be served.
-const FINISHED_HANDSHAKES: usize = 64;
+/// One address may have such a part of all handshakes under way ...
+const ADDRESS_PART: usize = 8;
+/// ... but so many in any case.
+const ADDRESS_MIN: usize = 8;
 
 /// Why a certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,15 @@ pub enum TlsError {
 pub struct Tls {
     acceptor: TlsAcceptor,
     handshakes: Arc<Semaphore>,
+    by_address: Arc<Shares>,
     limit: Duration,
+}
+
+/// A place for one handshake.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    _of_all: OwnedSemaphorePermit,
+    _of_address: Share,
 }
 
 impl std::fmt::Debug for Tls {
@@ -93,17 +101,20 @@ impl Tls {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             handshakes: Arc::new(Semaphore::new(handshakes.clamp(1, Semaphore::MAX_PERMITS))),
+            by_address: Shares::new((handshakes / ADDRESS_PART).max(ADDRESS_MIN)),
             limit,
         })
     }
 
-    /// A place for one handshake; none if too many are under way.
-    pub(super) fn place(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        self.handshakes.clone().try_acquire_owned().ok()
+    /// A place for one handshake; none if too many are under way, in all or from the address.
+    pub(super) fn place(&self, address: IpAddr) -> Option<Handshake> {
+        let of_address = self.by_address.take(counted_address(address))?;
+        let of_all = self.handshakes.clone().try_acquire_owned().ok()?;
+        Some(Handshake { _of_all: of_all, _of_address: of_address })
     }
 
     /// Shakes hands; none, counted, if that fails or takes too long.
-    async fn shake_hands(&self, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
+    pub(super) async fn shake_hands(&self, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
         let failed = |reason: &'static str| {
             counter!("throng_tls_handshakes_failed_total", "reason" => reason).increment(1);
         };
@@ -182,99 +193,6 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     io::Write::write_all(&mut file, bytes).map_err(named)
 }
 
-/// An `axum::serve` listener that speaks TLS: `axum::serve(TlsListener::new(..), router)`.
-/// Handshakes run beside each other, bounded in number and time.
-#[derive(Debug)]
-pub struct TlsListener {
-    finished: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
-    /// Ends the accepting task with the listener.
-    _stop: tokio_util::sync::DropGuard,
-}
-
-impl TlsListener {
-    /// Accepts from `listener`, on the current runtime.
-    ///
-    /// # Errors
-    /// The socket has no address.
-    pub fn new(listener: TcpListener, tls: Tls) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (sender, finished) = mpsc::channel(FINISHED_HANDSHAKES);
-        let stop = CancellationToken::new();
-        tokio::spawn(accept_tls(listener, tls, sender, stop.clone()));
-        Ok(Self { finished, address, _stop: stop.drop_guard() })
-    }
-}
-
-async fn accept_tls(
-    listener: TcpListener,
-    tls: Tls,
-    finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-    stop: CancellationToken,
-) {
-    let mut backoff = AcceptBackoff::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (socket, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                backoff.wait(&error, &listener).await;
-                continue;
-            }
-        };
-        backoff.reset();
-        let Some(place) = tls.place() else {
-            super::gate::Refusal::Handshakes.count();
-            continue;
-        };
-        let (tls, finished) = (tls.clone(), finished.clone());
-        tokio::spawn(async move {
-            if let Some(stream) = tls.shake_hands(socket).await {
-                // Fails only when the listener is gone, and then the connection may go too.
-                let _ = finished.send((stream, from)).await;
-            }
-            drop(place);
-        });
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.finished.recv().await {
-            Some(accepted) => accepted,
-            // The accepting task has ended with its runtime; there is nothing to come.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-/// The client's address, for handlers behind a plain or a TLS listener:
-/// `router.into_make_service_with_connect_info::<ClientAddress>()`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for ClientAddress {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for ClientAddress {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +215,20 @@ mod tests {
         let error = dev_cert(dir.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert!(error.to_string().contains("dev-key.pem"));
+    }
+
+    #[test]
+    fn an_address_has_a_part_of_the_handshakes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = dev_cert(dir.path()).unwrap();
+        let tls = Tls::load(&certificate, &key, 80, Duration::from_secs(1)).unwrap();
+        let (one, two) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let held: Vec<_> = (0..10).map(|_| tls.place(one).unwrap()).collect();
+        assert!(tls.place(one).is_none());
+        let others: Vec<_> = (0..10).map(|_| tls.place(two).unwrap()).collect();
+        drop(held);
+        assert!(tls.place(one).is_some());
+        drop(others);
     }
 
     #[test]

@@ -192,10 +192,7 @@ impl Wire {
     /// About how many bytes the client has sent that nobody has read.
     pub fn unread(&self) -> usize {
         match self {
-            #[cfg(unix)]
-            Wire::Socket(socket) => rustix::io::ioctl_fionread(socket).unwrap_or(0) as usize,
-            #[cfg(not(unix))]
-            Wire::Socket(_) => 0,
+            Wire::Socket(socket) => unread(socket),
             // What a bridge's client sends is counted at its other end.
             Wire::Bridge(_) => 0,
         }
@@ -229,6 +226,18 @@ impl BridgeWire {
         self.chunks.send_item(chunk).map_err(|_| broken())?;
         Ok(count)
     }
+}
+
+/// About how many bytes wait in a socket to be read; where the system does not tell: none.
+#[cfg(unix)]
+pub(super) fn unread(socket: &impl std::os::fd::AsFd) -> usize {
+    rustix::io::ioctl_fionread(socket).unwrap_or(0) as usize
+}
+
+/// See the other one.
+#[cfg(not(unix))]
+pub(super) fn unread<S>(_: &S) -> usize {
+    0
 }
 
 fn broken() -> io::Error {

@@ -3,27 +3,41 @@
 //!
 //! Each socket has a task here that bridges it to a shard, which treats it like any other
 //! connection. Both directions are bounded: a browser that reads too slowly fills the bridge, then
-//! the connection's outbound bytes, and is cut like any slow client.
+//! the connection's outbound bytes, and is cut like any slow client; one that sends too much is not
+//! read from (`meter.rs` counts its frames, the shard its packets).
+
+mod handshake;
+mod meter;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Extension, Router};
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::sync::oneshot;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use metrics::counter;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::gate::{Gate, Refusal};
+use self::meter::Meter;
+use super::gate::{Admission, Refusal};
+use super::http::{Connection, HttpPeer};
 use super::origin::Pages;
+use super::rate::RateLimits;
 use super::shard::{Newcomer, Shards};
-use super::tls::ClientAddress;
 use super::transport::{self, BridgeEnd, Transport};
 use super::{CloseReason, Framing};
 use crate::limits;
@@ -39,7 +53,7 @@ const WRITE_BUFFER_MAX: usize = 2 * limits::SERVER_FRAME_MAX;
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Bytes of the length before each frame from the service.
 const PREFIX: usize = 4;
-/// The port's label in metrics.
+/// The label in metrics.
 const LABEL: &str = "websocket";
 
 /// What the route needs to know.
@@ -50,68 +64,85 @@ pub struct WebSocketConfig {
     pub allowed_origins: Vec<String>,
     /// Whether the port speaks TLS itself.
     pub secure: bool,
+    /// What one connection may send.
+    pub rate: RateLimits,
 }
+
+/// A client's socket.
+type WebSocket = WebSocketStream<Meter>;
 
 struct Shared<M> {
     pages: Pages,
+    rate: RateLimits,
     shards: Shards<M>,
-    gate: Arc<Gate>,
     stop: CancellationToken,
 }
 
-/// The route `/ws`. The service must be made with
-/// `into_make_service_with_connect_info::<ClientAddress>()`.
+/// The route `/ws`, for a port that [`super::http::serve`] serves with places of the gate's.
 pub fn router<M: Send + 'static>(
     config: WebSocketConfig,
     shards: Shards<M>,
-    gate: Arc<Gate>,
     stop: CancellationToken,
 ) -> Router {
     let pages = Pages::new(&config.allowed_origins, config.secure);
-    let shared = Arc::new(Shared { pages, shards, gate, stop });
+    let shared = Arc::new(Shared { pages, rate: config.rate, shards, stop });
     Router::new().route("/ws", any(on_upgrade::<M>)).with_state(shared)
 }
 
 async fn on_upgrade<M: Send + 'static>(
     State(shared): State<Arc<Shared<M>>>,
-    ConnectInfo(ClientAddress(from)): ConnectInfo<ClientAddress>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    Extension(peer): Extension<HttpPeer>,
+    mut request: Request,
 ) -> Response {
-    if let Err(why) = shared.pages.check(&headers) {
+    if let Err(why) = shared.pages.check(request.headers()) {
         Refusal::Origin.count();
         return (StatusCode::FORBIDDEN, why).into_response();
     }
     if shared.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping").into_response();
     }
-    let admission = match shared.gate.admit(from.ip(), LABEL) {
-        Ok(admission) => admission,
-        Err(Refusal::Address) => {
-            return (StatusCode::TOO_MANY_REQUESTS, "too many connections").into_response();
-        }
-        Err(_) => return (StatusCode::SERVICE_UNAVAILABLE, "the server is full").into_response(),
+    let response = match handshake::answer(request.method(), request.headers()) {
+        Ok(response) => response,
+        Err(refusal) => return refusal.into_response(),
     };
-    upgrade
+    let Some(admission) = peer.watch.hand_over(LABEL) else {
+        return (StatusCode::CONFLICT, "this connection is upgraded already").into_response();
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(Box::pin(serve(shared, peer, upgrade, admission)));
+    response
+}
+
+/// Serves a socket to its end. If the client does not take the answer, the upgrade fails with its
+/// connection.
+async fn serve<M: Send + 'static>(
+    shared: Arc<Shared<M>>,
+    peer: HttpPeer,
+    upgrade: OnUpgrade,
+    admission: Admission,
+) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Connection>>() else { return };
+    let metered = Meter::new(parts.io.into_inner(), parts.read_buf, &shared.rate);
+    let limits = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
-        .max_message_size(MESSAGE_MAX)
-        .max_frame_size(MESSAGE_MAX)
-        .on_upgrade(move |socket| async move {
-            let (bridge, end) = transport::bridge();
-            let newcomer = Newcomer::new(
-                Transport::Bridge(bridge),
-                from.ip(),
-                Framing::Length,
-                limits::CLIENT_FRAME_MAX_BEFORE_LOGIN,
-                admission,
-            );
-            match shared.shards.adopt(newcomer) {
-                Ok(()) => Box::pin(carry(socket, end)).await,
-                Err(_) => close(socket, close_code::AGAIN, "the server is busy").await,
-            }
-        })
+        .max_message_size(Some(MESSAGE_MAX))
+        .max_frame_size(Some(MESSAGE_MAX));
+    let socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(limits)).await;
+    let (bridge, end) = transport::bridge();
+    let newcomer = Newcomer::new(
+        Transport::Bridge(bridge),
+        peer.address.ip(),
+        Framing::Length,
+        limits::CLIENT_FRAME_MAX_BEFORE_LOGIN,
+        admission,
+    );
+    match shared.shards.adopt(newcomer) {
+        Ok(()) => carry(socket, end).await,
+        Err(_) => close(socket, CloseCode::Again, "the server is busy").await,
+    }
 }
 
 /// How a bridge came to its end.
@@ -119,31 +150,43 @@ enum Ended {
     /// The client has closed, or cannot be reached.
     Client,
     /// The client has sent what is not allowed; the code and words for it.
-    Fault(u16, &'static str),
+    Fault(CloseCode, &'static str),
     /// The shard has closed.
     Shard(CloseReason),
 }
 
 /// Carries messages between a socket and a shard until one of them ends.
-async fn carry(mut socket: WebSocket, mut end: BridgeEnd) {
+async fn carry(mut socket: WebSocket, end: BridgeEnd) {
+    let BridgeEnd { bodies, mut chunks, mut closed } = end;
     let mut frames = Frames::default();
+    // A place for the next message: the client is not read from without one.
+    let mut place: Option<mpsc::Permit<'_, Bytes>> = None;
     let ended = loop {
         tokio::select! {
-            reason = &mut end.closed => break Ended::Shard(reason.unwrap_or(CloseReason::Service)),
-            chunk = end.chunks.recv() => {
+            reason = &mut closed => break Ended::Shard(reason.unwrap_or(CloseReason::Service)),
+            chunk = chunks.recv() => {
                 // None: the shard has closed, and the reason is there or about to be.
                 let Some(chunk) = chunk else { continue };
                 frames.push(chunk);
-                if let Err(ended) = deliver(&mut socket, &mut frames, &mut end.closed).await {
+                if let Err(ended) = deliver(&mut socket, &mut frames, &mut closed).await {
                     break ended;
                 }
             }
-            message = socket.recv() => match on_message(message) {
+            free = bodies.reserve(), if place.is_none() && !bodies.is_closed() => {
+                // Fails only when the shard has closed, and then `closed` says why.
+                place = free.ok();
+            }
+            message = socket.next(), if place.is_some() => match on_message(message) {
                 Ok(None) => {}
                 Ok(Some(body)) => {
-                    // Fails only when the shard has closed, and then `closed` says why.
-                    let _ = end.bodies.send(body).await;
+                    if let Some(place) = place.take() {
+                        place.send(body);
+                    }
+                    if bodies.capacity() == 0 && socket.get_mut().is_flooded() {
+                        break Ended::flood();
+                    }
                 }
+                Err(_) if socket.get_mut().is_flooded() => break Ended::flood(),
                 Err(ended) => break ended,
             },
         }
@@ -154,7 +197,7 @@ async fn carry(mut socket: WebSocket, mut end: BridgeEnd) {
         Ended::Shard(CloseReason::TooSlow) => {}
         Ended::Shard(reason) => {
             let last = async {
-                while let Ok(chunk) = end.chunks.try_recv() {
+                while let Ok(chunk) = chunks.try_recv() {
                     frames.push(chunk);
                 }
                 send_all(&mut socket, &mut frames).await
@@ -167,19 +210,29 @@ async fn carry(mut socket: WebSocket, mut end: BridgeEnd) {
     }
 }
 
+impl Ended {
+    /// The client pours.
+    fn flood() -> Self {
+        counter!("throng_floods_closed_total").increment(1);
+        Self::Fault(CloseCode::Policy, "more than ten times as many frames as are allowed")
+    }
+}
+
 /// What a message from the client is to the shard; none: nothing.
-fn on_message(message: Option<Result<Message, axum::Error>>) -> Result<Option<Bytes>, Ended> {
+fn on_message(
+    message: Option<Result<Message, tungstenite::Error>>,
+) -> Result<Option<Bytes>, Ended> {
     match message {
         Some(Ok(Message::Binary(body))) => Ok(Some(body)),
         // The library answers pings by itself.
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(None),
         Some(Ok(Message::Text(_))) => {
-            Err(Ended::Fault(close_code::UNSUPPORTED, "packets are binary messages"))
+            Err(Ended::Fault(CloseCode::Unsupported, "packets are binary messages"))
         }
         Some(Ok(Message::Close(_))) | None => Err(Ended::Client),
         Some(Err(error)) => {
             debug!(%error, "websocket failed");
-            Err(Ended::Fault(close_code::PROTOCOL, "the message is not allowed"))
+            Err(Ended::Fault(CloseCode::Protocol, "the message is not allowed"))
         }
     }
 }
@@ -203,7 +256,7 @@ async fn deliver(
     Err(Ended::Shard(reason))
 }
 
-async fn send_all(socket: &mut WebSocket, frames: &mut Frames) -> Result<(), axum::Error> {
+async fn send_all(socket: &mut WebSocket, frames: &mut Frames) -> Result<(), tungstenite::Error> {
     while let Some(body) = frames.next() {
         socket.send(Message::Binary(body)).await?;
     }
@@ -211,23 +264,27 @@ async fn send_all(socket: &mut WebSocket, frames: &mut Frames) -> Result<(), axu
 }
 
 /// The close code (RFC 6455, 7.4.1) and words for a reason.
-fn close_words(reason: &CloseReason) -> (u16, &'static str) {
+fn close_words(reason: &CloseReason) -> (CloseCode, &'static str) {
     match reason {
-        CloseReason::Peer | CloseReason::Service => (close_code::NORMAL, "bye"),
-        CloseReason::BadFrame(_) => (close_code::POLICY, "a packet's size is not allowed"),
-        CloseReason::TooSlow => (close_code::POLICY, "reading too slowly"),
-        CloseReason::Stalled => (close_code::POLICY, "a packet was not finished"),
-        CloseReason::Shutdown => (close_code::AWAY, "the server stops"),
+        CloseReason::Peer | CloseReason::Service => (CloseCode::Normal, "bye"),
+        CloseReason::BadFrame(_) => (CloseCode::Policy, "a packet's size is not allowed"),
+        CloseReason::TooSlow => (CloseCode::Policy, "reading too slowly"),
+        CloseReason::Stalled => (CloseCode::Policy, "a packet was not finished"),
+        CloseReason::Shutdown => (CloseCode::Away, "the server stops"),
     }
 }
 
 /// Sends a close and waits, bounded, for the client's.
-async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
+async fn close(mut socket: WebSocket, code: CloseCode, reason: &'static str) {
     let farewell = async {
         let frame = CloseFrame { code, reason: reason.into() };
         socket.send(Message::Close(Some(frame))).await?;
-        while let Some(Ok(_)) = socket.recv().await {}
-        Ok::<(), axum::Error>(())
+        while let Some(Ok(_)) = socket.next().await {}
+        if socket.get_mut().is_flooded() {
+            // The library reads no further; one that pours is heard out, to a bound.
+            socket.get_mut().read(&mut [0]).await?;
+        }
+        Ok::<(), tungstenite::Error>(())
     };
     // A client that doesn't answer in time is just dropped.
     let _ = timeout(CLOSE_TIME, farewell).await;

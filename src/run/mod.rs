@@ -140,7 +140,7 @@ impl Process {
     ) -> anyhow::Result<()> {
         let token = admin::OperatorToken::new(&operator_token)?;
         let (wiring, inboxes) = wire(&self.roles, self.config.link.loopback, self.server);
-        let operators = bind(self.config.ports.admin, "ports.admin").await?;
+        let operators = bind(self.config.ports.admin, self.config.net.backlog, "ports.admin")?;
         let inner = Hosted::default();
         let (links, events) = self.start_links(&inner)?;
         let mut clients = self.open_to_clients(&wiring).await?;
@@ -330,7 +330,7 @@ impl Process {
         }
         if let (Some(inbox), Some(side)) = (gateway, clients.gateway.take()) {
             let GatewaySide { shared, reports, shards, http } = side;
-            self.serve_http(http, shards.clone(), clients.gate.clone(), clients.tls.clone())?;
+            self.serve_http(http, shards.clone(), clients.gate.clone(), clients.tls.clone());
             running.gateway = Some(self.start_gateway(inbox, shared, reports, shards.clone()));
             running.shards.push(Box::pin(async move { shards.join().await }));
         }

@@ -9,12 +9,12 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::error;
 
 use super::Process;
-use crate::net::tls::{Tls, TlsListener};
+use crate::net::http::{self, HttpConfig, Places};
+use crate::net::tls::Tls;
 use crate::net::websocket::{self, WebSocketConfig};
-use crate::net::{Framing, Gate, ListenConfig, Shards, listen};
+use crate::net::{listener, Framing, Gate, ListenConfig, Shards, listen};
 use crate::proto::ErrorCode;
 use crate::protocol::{packet, server};
 use crate::tick::{now, unix_millis};
@@ -44,9 +44,7 @@ impl Process {
         };
         let stop = self.stops.others.clone();
         self.tasks.spawn(async move {
-            if let Err(problem) = admin::serve(listener, admin::router(state), stop).await {
-                error!(%problem, "the operators' port has ended");
-            }
+            admin::serve(listener, admin::router(state), stop).await;
         });
     }
 
@@ -57,26 +55,15 @@ impl Process {
         shards: Shards<gateway::ToShard>,
         gate: Arc<Gate>,
         tls: Option<Tls>,
-    ) -> anyhow::Result<()> {
+    ) {
         let stop = self.stops.gateway.clone();
-        let allowed_origins = self.config.net.allowed_origins.clone();
-        let config = WebSocketConfig { allowed_origins, secure: tls.is_some() };
-        let sockets = websocket::router(config, shards, gate, stop.clone());
+        let net = &self.config.net;
+        let (allowed_origins, rate) = (net.allowed_origins.clone(), net.rate.clone());
+        let config = WebSocketConfig { allowed_origins, secure: tls.is_some(), rate };
+        let sockets = websocket::router(config, shards, stop.clone());
         let app = web::router(&self.config.world).merge(sockets);
-        let service = app.into_make_service_with_connect_info::<crate::net::tls::ClientAddress>();
-        let stopped = async move { stop.cancelled().await };
-        match tls {
-            Some(tls) => {
-                let listener = TlsListener::new(listener, tls)?;
-                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
-                self.tasks.spawn(async move { served(serving.await) });
-            }
-            None => {
-                let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
-                self.tasks.spawn(async move { served(serving.await) });
-            }
-        }
-        Ok(())
+        let config = HttpConfig { label: "http", places: Places::Gate(gate), tls, public: true };
+        self.tasks.spawn(http::serve(listener, app, config, stop));
     }
 }
 
@@ -131,12 +118,8 @@ impl Ports<'_> {
     }
 }
 
-pub(super) async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be had ({key})"))
-}
-
-fn served(result: std::io::Result<()>) {
-    if let Err(problem) = result {
-        error!(%problem, "the web port has ended");
-    }
+/// A listening socket for HTTP; `key` is the setting that named its address.
+pub(super) fn bind(address: SocketAddr, backlog: u32, key: &str) -> anyhow::Result<TcpListener> {
+    listener::bind(address, backlog)
+        .with_context(|| format!("{address} cannot be had ({key})"))
 }

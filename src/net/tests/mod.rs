@@ -1,6 +1,7 @@
 //! Real sockets on free ports against a service that echoes; what the service saw is told as
 //! events, which tests await instead of sleeping.
 
+mod http;
 mod limits;
 mod pouring;
 mod slow;

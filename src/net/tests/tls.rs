@@ -8,7 +8,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::net::tls::{Tls, TlsListener, dev_cert};
+use crate::net::http::{self, HttpConfig, Places};
+use crate::net::tls::{Tls, dev_cert};
 
 /// A certificate, both sides of it.
 pub(super) fn pair(handshakes: usize, limit: Duration) -> (Tls, TlsConnector) {
@@ -111,8 +112,9 @@ async fn the_web_port_speaks_tls_while_a_peer_is_silent() {
     let listener = crate::net::listener::bind("127.0.0.1:0".parse().unwrap(), 16).unwrap();
     let address = listener.local_addr().unwrap();
     let router = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
-    let listener = TlsListener::new(listener, tls).unwrap();
-    let serving = tokio::spawn(axum::serve(listener, router).into_future());
+    let (places, stop) = (Places::Gate(Gate::new(10, 10)), CancellationToken::new());
+    let config = HttpConfig { label: "http", places, tls: Some(tls), public: true };
+    let serving = tokio::spawn(http::serve(listener, router, config, stop.clone()));
     let _silent = connect(address).await;
     let mut client = secure(&connector, address).await;
     let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -120,5 +122,6 @@ async fn the_web_port_speaks_tls_while_a_peer_is_silent() {
     let mut answer = String::new();
     soon(client.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
-    serving.abort();
+    stop.cancel();
+    soon(serving).await.unwrap();
 }

@@ -6,18 +6,21 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use super::*;
-use crate::net::tls::ClientAddress;
+use crate::net::http::{self, HttpConfig, Places};
+use crate::net::rate::RateLimits;
 use crate::net::websocket::{WebSocketConfig, router};
 
 /// Serves `/ws` on a free port.
 async fn serve(server: &Server) -> SocketAddr {
     let allowed_origins = vec!["http://good.example".to_owned()];
-    let config = WebSocketConfig { allowed_origins, secure: false };
-    let router = router(config, server.shards.clone(), server.gate.clone(), server.stop.clone());
+    let rate = RateLimits::default();
+    let config = WebSocketConfig { allowed_origins, secure: false, rate };
+    let router = router(config, server.shards.clone(), server.stop.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = router.into_make_service_with_connect_info::<ClientAddress>();
-    tokio::spawn(axum::serve(listener, service).into_future());
+    let places = Places::Gate(server.gate.clone());
+    let config = HttpConfig { label: "http", places, tls: None, public: true };
+    tokio::spawn(http::serve(listener, router, config, server.stop.clone()));
     address
 }
 
@@ -146,4 +149,73 @@ impl Server {
     async fn saw_or_go_on(&mut self) -> Option<Seen> {
         timeout(Duration::from_millis(1), self.seen.recv()).await.ok().flatten()
     }
+}
+
+/// A client's ping, or an empty part of a message, as they go over the wire.
+fn small_frame(first: u8) -> [u8; 6] {
+    [first, 0x80, 1, 2, 3, 4]
+}
+
+#[tokio::test]
+async fn frames_that_are_no_packets_are_counted_too() {
+    use std::io::Write as _;
+    const PING: u8 = 0x89;
+    const PART: u8 = 0x00;
+    let mut server = Server::start(1);
+    let address = serve(&server).await;
+    blocking(move || {
+        // A burst, and as much again as is allowed to wait: held back, and nothing is lost.
+        let mut socket = open(address, None).unwrap();
+        socket.get_mut().write_all(&small_frame(PING).repeat(300)).unwrap();
+        socket.send(binary(b"after")).unwrap();
+        loop {
+            match socket.read().unwrap() {
+                Message::Pong(_) => {}
+                message => break assert_eq!(message, binary(b"after")),
+            }
+        }
+        // Ten times that is the end.
+        for (start, frame) in [(Vec::new(), PING), (vec![0x02, 0x80, 1, 2, 3, 4], PART)] {
+            let mut socket = open(address, None).unwrap();
+            let poured = [start, small_frame(frame).repeat(20_000)].concat();
+            let mut writer = socket.get_ref().try_clone().unwrap();
+            let pouring = std::thread::spawn(move || writer.write_all(&poured));
+            assert_eq!(close_code(&mut socket), 1008);
+            drop(socket);
+            let _ = pouring.join().unwrap();
+        }
+    })
+    .await;
+    let mut closed = 0;
+    while closed < 3 {
+        closed += usize::from(matches!(server.saw().await, Seen::Closed(..)));
+    }
+    while server.gate.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_socket_whose_shard_does_not_read_still_hears() {
+    let mut server = Server::start(1);
+    let address = serve(&server).await;
+    let (said, wait) = std::sync::mpsc::channel::<()>();
+    let client = tokio::task::spawn_blocking(move || {
+        let mut socket = open(address, None).unwrap();
+        socket.send(binary(b"pause")).unwrap();
+        for _ in 0..40 {
+            socket.send(binary(b"more")).unwrap();
+        }
+        wait.recv().unwrap();
+        let messages: Vec<_> = (0..42).map(|_| socket.read().unwrap()).collect();
+        assert_eq!(messages[..2], [binary(b"pause"), binary(b"news")]);
+        assert_eq!(messages[41], binary(b"more"));
+    });
+    let conn = server.opened().await;
+    assert!(matches!(server.saw().await, Seen::Paused(..)));
+    server.shards.send(0, Tell::Say(conn, framed(b"news").into())).unwrap();
+    said.send(()).unwrap();
+    soon(client).await.unwrap();
+    server.end().await;
 }
