@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use throng::cli::Cli;
 
 #[cfg(feature = "mimalloc")]
@@ -10,5 +9,5 @@ use throng::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().execute()
+    Cli::of_process().execute()
 }

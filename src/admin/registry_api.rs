@@ -220,10 +220,12 @@ pub(super) async fn on_kick(
     if message.is_empty() {
         "an operator has sent you away".clone_into(&mut message);
     }
+    let called = name.as_str().to_owned();
     match ask(&state, |reply| Query::Kick { name, message, reply }).await? {
         KickOutcome::Told => Ok(DONE),
         KickOutcome::NotThere => {
-            Err(ApiError::new(StatusCode::NOT_FOUND, "no such player is in the world"))
+            let message = format!("no player called {called} is in the world");
+            Err(ApiError::new(StatusCode::NOT_FOUND, message))
         }
         KickOutcome::Unreachable => {
             Err(ApiError::unavailable("the player's gateway cannot be reached; try again"))

@@ -330,7 +330,7 @@ async fn a_strangers_name_is_answered_with_nothing_but_the_key_that_would_allow_
 async fn operators_kick_and_announce() {
     let mut port = Port::open(true).await;
     let nobody = port.post("/kick", json!({"name": "Anna_1"})).await;
-    assert_error(&nobody, 404, "no such player");
+    assert_error(&nobody, 404, "no player called Anna_1 is in the world");
     let claim = MasterMsg::Claim {
         request: RequestId(1),
         player: PlayerId(4),

@@ -72,14 +72,30 @@ impl Action {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            let data = crate::data_dir::open(&config.data_dir)?;
-            let store = Store::open(&config.store, data.path()).await.with_context(|| {
+            let store = self.open(config).await.with_context(|| {
                 let address = crate::config::store_address(&config.store.url);
                 format!("the database cannot be opened (store.url = {address})")
             })?;
             let done = self.in_store(config, &store, secret).await;
             store.close().await;
             done
+        })
+    }
+
+    /// The database. Only who makes an account may be its first user; whoever looks for something
+    /// in one that is not there looks in the wrong place.
+    async fn open(&self, config: &Config) -> anyhow::Result<Store> {
+        if let Action::Create { .. } = self {
+            let data = crate::data_dir::open(&config.data_dir)?;
+            return Ok(Store::open(&config.store, data.path()).await?);
+        }
+        let opened = Store::open_existing(&config.store, &config.data_dir).await?;
+        opened.ok_or_else(|| {
+            let place = crate::store::place(&config.store, &config.data_dir);
+            anyhow!(
+                "there is no database of Throng's at {place}; --data-dir, --config or \
+                 THRONG_STORE__URL say where the server keeps its own"
+            )
         })
     }
 

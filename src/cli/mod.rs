@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what each command does.
 //!
-//! `main` calls [`Cli::execute`] and exits with what it gives. Commands print to standard output,
+//! `main` calls [`Cli::of_process`] and [`Cli::execute`], and exits with what that gives. Commands print to standard output,
 //! faults go to standard error; no password is ever taken from an argument, where other users of
 //! the machine could read it.
 
@@ -8,19 +8,21 @@ mod account;
 mod cluster;
 mod database;
 mod demo;
+mod flags;
 mod health;
 mod http;
+mod loadtest;
 mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
-use crate::config::{self, BadConfig, Config, Sources};
-use crate::loadtest;
+use crate::config::{BadConfig, Config};
 use crate::role::Roles;
+use flags::Settings;
 
 /// A command could not do what it should.
 const FAILED: u8 = 1;
@@ -62,26 +64,6 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-/// Flags of every command.
-#[derive(Debug, Args)]
-struct Settings {
-    /// What this process plays: master, login, gateway, zone, chat, a list of them, or all
-    #[arg(long, global = true, value_name = "ROLES", default_value = "all")]
-    role: Roles,
-    /// Configuration file [default: ./config.toml if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Folder of what the server makes itself: database, keys, tokens (data_dir)
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// What to log: a level, or a list such as info,throng::net=debug (log.filter)
-    #[arg(long, global = true, value_name = "FILTER")]
-    log_filter: Option<String>,
-    /// Set any key of the configuration; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
-    values: Vec<(String, String)>,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make, list, ban and unban accounts in the configured database
@@ -114,11 +96,15 @@ enum Command {
     /// Have a server hand over what it has, take nobody new and end
     #[command(
         after_help = "Its zones go to other zone servers with everybody in them; clients of a \
-        gateway go on at another one.\n\nExample:\n  throng drain zone-1"
+        gateway go on at another one. The only server has nobody to hand over to: everybody is \
+        sent away then, which is asked about first.\n\nExample:\n  throng drain zone-1"
     )]
     Drain {
         /// Its id or name, or how one of them begins
         server: String,
+        /// Do not ask, though it be the only server
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         asking: cluster::Asking,
     },
@@ -147,15 +133,16 @@ enum Command {
     /// Let bots play against a running server, and report what they got
     #[command(
         after_help = "Exits with 0 if the run was done and --assert holds, with 1 if it does not, \
-        with 2 if nobody could enter or the options are wrong.\n\nExamples:\n  throng loadtest \
+        with 2 if nobody could enter or the options are wrong. Ports and key are those of the \
+        configuration that is found here, as the server would.\n\nExamples:\n  throng loadtest \
         --clients 500 --duration 30s\n  throng loadtest --scenario crowd --clients 200 \
         --json\n  throng loadtest --start --pin --baseline --scenario walk --clients 2000\n  throng loadtest --start --processes --postgres own --scenario \
         walk --clients 500\n  throng loadtest --assert \"delivered>=99%,p99<100ms,errors=0\""
     )]
-    Loadtest(Box<loadtest::Options>),
+    Loadtest(Box<crate::loadtest::Options>),
     /// What `loadtest --baseline` starts to compare with
     #[command(hide = true)]
-    BareLoop(loadtest::BareLoop),
+    BareLoop(crate::loadtest::BareLoop),
     /// Ask a running server whether it is healthy
     #[command(after_help = "Exits with 0 if it answers with 200 within three seconds, else with \
         1.\n\nExample:\n  throng health http://127.0.0.1:8090/readyz")]
@@ -182,6 +169,12 @@ enum Fault {
 }
 
 impl Cli {
+    /// Reads what this process was called with. Wrong words, and `--help`, end the process.
+    pub fn of_process() -> Self {
+        let matches = flags::command_line().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit())
+    }
+
     /// Does what was asked for. The exit code says how it went.
     pub fn execute(self) -> ExitCode {
         match self.run() {
@@ -204,18 +197,12 @@ impl Cli {
         // The first of these need the configuration for what no flag says, if at all.
         match command {
             Some(Command::Health { url: Some(url) }) => health::ask(&url)?,
-            // Bots look at a server from outside, as any client does; one that they start
-            // themselves is given what was said of the configuration.
-            Some(Command::Loadtest(mut options)) => {
-                options.server_config = settings.config;
-                options.server_settings = settings.values;
-                run_loadtest(*options)?;
-            }
+            Some(Command::Loadtest(options)) => loadtest::run(*options, settings)?,
             Some(Command::BareLoop(bare)) => bare.run()?,
             Some(Command::Cluster(action)) => action.execute(&settings)?,
             Some(Command::Zones(action)) => action.execute(&settings)?,
-            Some(Command::Drain { server, asking }) => {
-                cluster::drain(&server, &asking, &settings)?;
+            Some(Command::Drain { server, yes, asking }) => {
+                cluster::drain(&server, yes, &asking, &settings)?;
             }
             Some(Command::Announce { text, asking }) => {
                 cluster::announce(&text, &asking, &settings)?;
@@ -236,55 +223,6 @@ impl Cli {
             }
         }
         Ok(())
-    }
-}
-
-/// What `--postgres` is given for a database that lasts as long as the command.
-const OWN_DATABASE: &str = "own";
-
-fn run_loadtest(mut options: loadtest::Options) -> Result<(), Fault> {
-    let json = options.json;
-    let own = options.postgres.as_deref().filter(|url| *url == OWN_DATABASE);
-    let own = own.map(|_| database::Scratch::start()).transpose().map_err(Fault::NoTest)?;
-    options.database = match &own {
-        Some(own) => Some(loadtest::Database { url: own.url.clone(), pid: own.pid }),
-        None => options.postgres.clone().map(|url| loadtest::Database { url, pid: None }),
-    };
-    let report = loadtest::run(options).map_err(Fault::NoTest)?;
-    let text = if json { report.json().map_err(anyhow::Error::from)? } else { report.to_string() };
-    say(text.trim_end());
-    if !report.passed() {
-        return Err(Fault::Failed(anyhow::anyhow!("a condition of --assert does not hold")));
-    }
-    Ok(())
-}
-
-impl Settings {
-    fn load(&self) -> Result<Config, BadConfig> {
-        let mut flags = self.values.clone();
-        let named = [("data_dir", &self.data_dir), ("log.filter", &self.log_filter)];
-        flags.extend(named.into_iter().filter_map(|(key, value)| {
-            value.as_ref().map(|value| (key.to_owned(), value.clone()))
-        }));
-        config::load(&Sources::of_process(self.config.clone(), flags), &self.role)
-    }
-
-    /// The same flags for a server that this process starts, but those that are its own: which
-    /// roles it plays, where its data is.
-    fn to_pass_on(&self) -> Vec<String> {
-        let config = self.config.iter().map(|file| ["--config".into(), file.display().to_string()]);
-        let filter = self.log_filter.iter().map(|filter| ["--log-filter".into(), filter.clone()]);
-        let values =
-            self.values.iter().map(|(key, value)| ["--set".into(), format!("{key}={value}")]);
-        config.chain(filter).chain(values).flatten().collect()
-    }
-}
-
-/// `KEY=VALUE` of `--set`.
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
-        _ => Err("it must look like ports.text=9082".into()),
     }
 }
 
@@ -329,21 +267,9 @@ mod tests {
 
     #[test]
     fn the_definitions_are_sound_and_everything_has_help() {
-        Cli::command().debug_assert();
+        flags::command_line().debug_assert();
         for command in Cli::command().get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
-        }
-    }
-
-    #[test]
-    fn flags_may_stand_before_and_after_a_command() {
-        for words in [
-            ["throng", "--data-dir", "here", "check-config"],
-            ["throng", "check-config", "--data-dir", "here"],
-        ] {
-            let cli = Cli::try_parse_from(words).unwrap();
-            assert_eq!(cli.settings.data_dir.as_deref(), Some("here"));
-            assert!(cli.settings.role.is_all());
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         telemetry.keep();
         stop_on_signal(stop.clone())?;
-        run(config, roles, telemetry.metrics(), stop).await
+        run(config, roles, &telemetry, stop).await
     });
     // What still runs now had its time to end; it must not hold the process.
     runtime.shutdown_background();

@@ -179,9 +179,14 @@ impl Config {
         self.admin.allowed_hosts.iter().cloned().chain(reached).collect()
     }
 
-    /// What people call a process that plays `roles`.
+    /// What people call a process that plays `roles`: one that plays all of them is a world. It is
+    /// not called "all", which would read like everybody in `throng drain all`.
     pub fn name_for(&self, roles: &Roles) -> String {
-        if self.name.is_empty() { roles.to_string() } else { self.name.clone() }
+        match self.name.as_str() {
+            "" if roles.is_all() => "world".to_owned(),
+            "" => roles.to_string(),
+            name => name.to_owned(),
+        }
     }
 
     /// All of it but the world as TOML, with passwords left out: for people to read.

@@ -139,6 +139,7 @@ fn several_processes_need_a_shared_database_and_a_master_and_both_are_said() {
     let config = load(&Sources { flags, ..Sources::default() }, &zone).unwrap();
     assert!(!config.in_force().contains("secret"), "{}", config.in_force());
     assert_eq!(config.name_for(&zone), "zone");
+    assert_eq!(Config::default().name_for(&Roles::all()), "world");
     assert_eq!(config.link_host(), "127.0.0.1");
 }
 

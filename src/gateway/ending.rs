@@ -28,7 +28,7 @@ impl Gateway {
     /// A player has logged out.
     pub(super) fn on_logout(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get(key) {
-            info!(player = %session.player, "player logs out");
+            info!(name = %session.name, player = %session.player, "player logs out");
             self.release(key);
         }
     }
@@ -36,7 +36,7 @@ impl Gateway {
     /// A session must end.
     pub(super) fn on_kick(&mut self, key: SessionKey, reason: DisconnectReason, message: String) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        info!(player = %session.player, ?reason, message, "session ends");
+        info!(name = %session.name, player = %session.player, ?reason, message, "session ends");
         match &session.stage {
             Stage::Entering(entering) => {
                 let conn = entering.conn;

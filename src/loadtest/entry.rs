@@ -22,7 +22,7 @@ use crate::tick::unix_millis;
 use crate::token::TicketSigner;
 
 /// The login role's key in its data folder.
-pub(super) const KEY: &str = "login.key";
+pub const KEY: &str = "login.key";
 /// The file of what is remembered, beside the key.
 const REMEMBERED: &str = "loadtest-accounts.json";
 /// What bots say they play on.
@@ -105,13 +105,14 @@ impl Inside {
 
 impl Door {
     pub(super) fn new(options: &Options) -> Self {
-        let remembered = options.key.with_file_name(REMEMBERED);
+        let key = options.key();
+        let remembered = key.with_file_name(REMEMBERED);
         // Only read: a key made here would be taken by the server for its own.
-        let signer = options.key.is_file().then(|| TicketSigner::load_or_create(&options.key).ok());
+        let signer = key.is_file().then(|| TicketSigner::load_or_create(key).ok());
         let memory = std::fs::read(&remembered).ok();
         Self {
-            login: Endpoint::plain(options.target.clone(), options.login_port),
-            game: Endpoint::plain(options.target.clone(), options.port),
+            login: Endpoint::plain(options.target(), options.login_port()),
+            game: Endpoint::plain(options.target(), options.port()),
             password: options.password.clone(),
             signer: signer.flatten(),
             memory: Mutex::new(

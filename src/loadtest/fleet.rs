@@ -220,10 +220,10 @@ async fn arrive(index: usize, desk: Rc<Desk>, entrances: Rc<Vec<Entrance>>) {
 
 /// Lets the bots play for the time that counts; gives how long that was, and what it has cost.
 fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (Duration, Machine) {
-    let Options { target, port, duration, .. } = &run.options;
+    let Options { duration, .. } = &run.options;
     let server: Option<Processes> = match own {
         Some(own) => Some(own.processes()),
-        None => Process::listening_on(target, *port).map(|process| vec![process].into()),
+        None => Process::listening_on(run.options.target(), run.options.port()).map(|process| vec![process].into()),
     };
     let database = run.options.database.as_ref().and_then(|database| database.pid);
     let used = || {
@@ -287,11 +287,14 @@ fn settle(run: &Run, progress: &mut Progress<'_>) -> anyhow::Result<()> {
         }
         let (stuck, took) = (last.1.elapsed() > STUCK, began.elapsed());
         if all_in.is_none() && (stuck || run.options.start && took > run.options.ramp + SETUP) {
+            let why = run.live.refused.lock().take().map(|why| format!("; the last was told: {why}"));
             bail!(
-                "only {inside} of {clients} bots are in after {:.0} s{}: a run of fewer would \
-                 measure something else",
+                "only {} of {clients} bots are in after {:.0} s{}: a run of fewer would measure \
+                 something else{}",
+                run.live.inside.load(Relaxed),
                 took.as_secs_f64(),
-                if stuck { ", and no more come" } else { "" }
+                if stuck { ", and no more come" } else { "" },
+                why.unwrap_or_default()
             );
         }
         pause(Duration::from_millis(250));
@@ -338,6 +341,9 @@ async fn come_in(index: usize, run: &Run) -> Result<Inside, ClientError> {
         let outcome = run.door.enter(&name).await;
         drop(place);
         let again = outcome.as_ref().err().and_then(pause_after);
+        if let Err(error) = &outcome {
+            *run.live.refused.lock() = Some(error.to_string());
+        }
         match again {
             Some(wait) if now() + wait < until && run.live.phase() == Phase::Settle => {
                 tokio::time::sleep(wait).await;

@@ -43,7 +43,8 @@ use own::OwnServer;
 use process::Process;
 
 pub use bare::{Bare, BareLoop};
-pub use options::{Database, Options, Scenario};
+pub use entry::KEY;
+pub use options::{Database, Options, Scenario, Usual};
 pub use report::{Cost, Flow, Machine, Quantiles, Report};
 pub use scrape::Ticks;
 

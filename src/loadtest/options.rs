@@ -1,11 +1,12 @@
 //! What `throng loadtest` can be told on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::assertion::Assertions;
+use super::entry::KEY;
 use crate::limits;
 
 /// What the bots do.
@@ -44,17 +45,18 @@ pub struct Database {
 /// Options of `throng loadtest`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The server's host name or address
-    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
-    pub target: String,
+    /// The server's host name or address [default: this machine, where the configuration's server
+    /// listens]
+    #[arg(long, value_name = "HOST")]
+    pub target: Option<String>,
 
-    /// The gateway's port
-    #[arg(long, default_value_t = 8081)]
-    pub port: u16,
+    /// The gateway's port [default: ports.gateway, with --target 8081]
+    #[arg(long)]
+    pub port: Option<u16>,
 
-    /// The login port
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
-    pub login_port: u16,
+    /// The login port [default: ports.login, with --target 8080]
+    #[arg(long, value_name = "PORT")]
+    pub login_port: Option<u16>,
 
     /// How many bots
     #[arg(long, default_value_t = 500, value_name = "COUNT",
@@ -166,9 +168,13 @@ pub struct Options {
     pub password: String,
 
     /// The login role's key: with it bots make their own tickets, without the cost of hashing.
-    /// If it cannot be read, they log in
-    #[arg(long, default_value = "throng-data/login.key", value_name = "FILE")]
-    pub key: PathBuf,
+    /// If it cannot be read, they log in [default: login.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+
+    /// What is taken for those of these four that were not said.
+    #[arg(skip)]
+    pub usual: Usual,
 
     /// The database that `postgres` asks for, once it is there.
     #[arg(skip)]
@@ -187,10 +193,50 @@ pub struct Options {
     pub hurry: Option<f32>,
 }
 
+/// Where a server is when nothing else is said.
+#[derive(Debug, Clone)]
+pub struct Usual {
+    /// Its host name or address.
+    pub target: String,
+    /// The gateway's port.
+    pub port: u16,
+    /// The login port.
+    pub login_port: u16,
+    /// The login role's key.
+    pub key: PathBuf,
+}
+
+impl Default for Usual {
+    fn default() -> Self {
+        let key = PathBuf::from("throng-data").join(KEY);
+        Self { target: "127.0.0.1".to_owned(), port: 8081, login_port: 8080, key }
+    }
+}
+
 /// Digits after the prefix in a bot's name.
 const NAME_DIGITS: usize = 5;
 
 impl Options {
+    /// The server's host name or address.
+    pub fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or(&self.usual.target)
+    }
+
+    /// The gateway's port.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(self.usual.port)
+    }
+
+    /// The login port.
+    pub fn login_port(&self) -> u16 {
+        self.login_port.unwrap_or(self.usual.login_port)
+    }
+
+    /// The file with the login role's key, there or not.
+    pub fn key(&self) -> &Path {
+        self.key.as_deref().unwrap_or(&self.usual.key)
+    }
+
     /// Whether bots walk in this scenario.
     pub fn moves(&self) -> bool {
         matches!(self.scenario, Scenario::Wander | Scenario::Walk | Scenario::Crowd)
@@ -320,6 +366,19 @@ mod tests {
             assert_eq!(options.bot_named(other), None, "{other}");
         }
         assert!(crate::names::Name::parse(&options.name(49_999)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        let usual = || Usual { port: 9_001, login_port: 9_000, ..Usual::default() };
+        let said = |arguments: &[&str]| {
+            let options = Options { usual: usual(), ..for_test(arguments) };
+            (options.target().to_owned(), options.port(), options.login_port())
+        };
+        assert_eq!(said(&[]), ("127.0.0.1".into(), 9_001, 9_000));
+        assert_eq!(said(&["--target", "there", "--port", "7"]), ("there".into(), 7, 9_000));
+        assert_eq!(for_test(&[]).key(), Path::new("throng-data/login.key"));
+        assert_eq!(for_test(&["--key", "mine"]).key(), Path::new("mine"));
     }
 
     #[test]

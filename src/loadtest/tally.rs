@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 
 /// Longest time a histogram holds, microseconds: a minute.
 const LONGEST: u64 = 60_000_000;
@@ -42,6 +43,8 @@ pub(super) struct Live {
     pub slowest: AtomicU64,
     /// Half of the measured time has passed.
     pub second_half: AtomicBool,
+    /// Why a bot was last not let in, and waits to try again.
+    pub refused: Mutex<Option<String>>,
 }
 
 impl Live {

@@ -138,7 +138,10 @@ impl Master {
             Step::Place { zone, on } => (on, HostMsg::Run { zone }),
             Step::Move { zone, from, to } => (from, HostMsg::Move { zone, to }),
         };
-        info!(?step, "a zone should run elsewhere");
+        match step {
+            Step::Place { zone, on } => info!(%zone, %on, "a zone is to run"),
+            Step::Move { zone, from, to } => info!(%zone, %from, %to, "a zone is to move"),
+        }
         match self.peers.hosts.get(server).map(|host| host.send(message)) {
             Some(Ok(())) => {}
             Some(Err(error)) => warn!(%server, %error, "a zone server was not told"),

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +35,7 @@ use crate::msg::master::ServerStatus;
 use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 use crate::tick::now;
 use crate::token::{TicketSigner, TicketVerifier};
 use crate::{admin, limits, master, status, zone};
@@ -94,7 +94,7 @@ struct Process {
 pub async fn run(
     config: Config,
     roles: Roles,
-    metrics: PrometheusHandle,
+    telemetry: &Telemetry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     for doubt in config.doubts(&roles) {
@@ -128,13 +128,13 @@ pub async fn run(
         link_tasks: TaskTracker::new(),
         stops: Stops::default(),
     };
-    process.play(metrics, operator_token, stop).await
+    process.play(telemetry, operator_token, stop).await
 }
 
 impl Process {
     async fn play(
         self,
-        metrics: PrometheusHandle,
+        telemetry: &Telemetry,
         operator_token: String,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -180,7 +180,7 @@ impl Process {
         for role in self.roles.iter() {
             readiness.started(role);
         }
-        self.serve_operators(operators, metrics, token, master, readiness.clone());
+        self.serve_operators(operators, telemetry.metrics(), token, master, readiness.clone());
         if self.roles.is_all() {
             // A whole world says that it runs when it does.
             let complete = tokio::time::timeout(COMPLETE_WITHIN, readiness.complete());
@@ -190,6 +190,7 @@ impl Process {
             }
         }
         banner::print(&self.config, &self.roles, &clients.addresses);
+        telemetry.log().open();
 
         stop.cancelled().await;
         info!("stopping");

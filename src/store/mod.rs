@@ -212,13 +212,12 @@ impl Snapshot {
     }
 }
 
-/// How long PostgreSQL may take for the first connection: an address where nobody answers is told
-/// of, and not waited for.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-
-fn silent() -> StoreError {
-    let seconds = CONNECT_WITHIN.as_secs();
-    StoreError::Unavailable(format!("nobody has answered at its address within {seconds} s"))
+/// Where the database is, for people: SQLite's file, or that it is a server's.
+pub fn place(config: &StoreConfig, data_dir: &Path) -> String {
+    match sqlite::path(&config.url, data_dir) {
+        Some(path) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
+        None => "that address".to_owned(),
+    }
 }
 
 impl Store {
@@ -228,11 +227,32 @@ impl Store {
     /// # Errors
     /// If it cannot be opened, or its schema is a newer version's.
     pub async fn open(config: &StoreConfig, data_dir: &Path) -> Result<Self, StoreError> {
+        if let Some(path) = sqlite::path(&config.url, data_dir) {
+            sqlite::create(&path).await?;
+        }
+        Self::open_made(config, data_dir).await
+    }
+
+    /// Opens a database that a server has made before; none: there is none, and none is made.
+    ///
+    /// # Errors
+    /// See [`Self::open`].
+    pub async fn open_existing(
+        config: &StoreConfig,
+        data_dir: &Path,
+    ) -> Result<Option<Self>, StoreError> {
+        let there = match sqlite::path(&config.url, data_dir) {
+            Some(path) => path.is_file(),
+            None => postgres::has_tables(&config.url).await?,
+        };
+        if there { Self::open_made(config, data_dir).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn open_made(config: &StoreConfig, data_dir: &Path) -> Result<Self, StoreError> {
         describe_metrics();
         let timeout = Duration::from_millis(config.timeout_ms);
         let unavailable = |error: sqlx::Error| Failure::from(error).into_store_error();
         let (opener, readers, lanes) = if let Some(path) = sqlite::path(&config.url, data_dir) {
-            sqlite::create(&path).await?;
             let options = sqlite::options(&path);
             let mut connection = options.connect().await.map_err(unavailable)?;
             migrate::run(&mut connection, migrate::SQLITE).await?;
@@ -241,8 +261,7 @@ impl Store {
             (Opener::Sqlite(options), readers, 1)
         } else if postgres::is_address(&config.url) {
             let options = postgres::options(&config.url)?;
-            let connecting = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
-            let mut connection = connecting.map_err(|_| silent())?.map_err(unavailable)?;
+            let mut connection = postgres::connect(&options).await?;
             migrate::run(&mut connection, migrate::POSTGRES).await?;
             connection.close().await.map_err(unavailable)?;
             let options = postgres::bounded(options, timeout);

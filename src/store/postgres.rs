@@ -6,13 +6,18 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 
 use super::StoreError;
+use super::failure::Failure;
 
 /// How long the server leaves a transaction open that does nothing.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL may take for the first connection: an address where nobody answers is told
+/// of, and not waited for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Whether `url` is an address of PostgreSQL.
 pub(super) fn is_address(url: &str) -> bool {
@@ -26,6 +31,26 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         StoreError::Unavailable("store.url is not a valid postgres:// address".into())
     })?;
     Ok(options.application_name("throng").disable_statement_logging())
+}
+
+/// A connection of one's own.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let seconds = CONNECT_WITHIN.as_secs();
+    let connecting = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
+    let silent = |_| {
+        StoreError::Unavailable(format!("nobody has answered at its address within {seconds} s"))
+    };
+    connecting.map_err(silent)?.map_err(|error| Failure::from(error).into_store_error())
+}
+
+/// Whether the database there holds tables of this program.
+pub(super) async fn has_tables(url: &str) -> Result<bool, StoreError> {
+    let failed = |error: sqlx::Error| Failure::from(error).into_store_error();
+    let mut connection = connect(&options(url)?).await?;
+    let made = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    let made = made.fetch_one(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    Ok(made)
 }
 
 /// The same with the limits of everyday work.

@@ -5,6 +5,7 @@
 //! metrics' names and meanings stand in [`catalogue`].
 
 pub mod catalogue;
+mod held;
 mod process;
 
 use std::io::IsTerminal;
@@ -18,6 +19,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
+use held::Held;
+
+pub use held::LogGate;
 
 /// Log lines that may wait for standard error.
 const LOG_LINES: usize = 16_384;
@@ -37,9 +41,13 @@ const COUNTS: [f64; 12] =
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: PrometheusHandle,
+    log: LogGate,
     dropped: ErrorCounter,
     _guard: WorkerGuard,
 }
+
+/// The log waits no longer than this for the banner.
+const HELD_FOR: Duration = Duration::from_secs(3);
 
 impl Telemetry {
     /// Starts both, and logs every panic from now on.
@@ -47,13 +55,13 @@ impl Telemetry {
     /// # Errors
     /// If the filter is none, or a log or recorder was installed before.
     pub fn start(config: &LogConfig) -> anyhow::Result<Self> {
-        let (dropped, guard) = start_log(config)?;
+        let (log, dropped, guard) = start_log(config)?;
         std::panic::set_hook(Box::new(log_panic));
         let metrics = recorder()?.install_recorder().context("metrics were started before")?;
         catalogue::describe_all();
         gauge!("throng_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         process::measure();
-        Ok(Self { metrics, dropped, _guard: guard })
+        Ok(Self { metrics, log, dropped, _guard: guard })
     }
 
     /// What `/metrics` is rendered from.
@@ -61,9 +69,19 @@ impl Telemetry {
         self.metrics.clone()
     }
 
+    /// What holds the log's first lines back until the banner is out.
+    pub fn log(&self) -> LogGate {
+        self.log.clone()
+    }
+
     /// Starts the task that keeps histograms small and measures the process. It ends with the
-    /// runtime.
+    /// runtime. A start that takes long is logged while it lasts.
     pub fn keep(&self) {
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(HELD_FOR).await;
+            log.open();
+        });
         let (metrics, dropped) = (self.metrics.clone(), self.dropped.clone());
         tokio::spawn(async move {
             let lines = counter!("throng_log_lines_dropped_total");
@@ -79,7 +97,13 @@ impl Telemetry {
     }
 }
 
-fn start_log(config: &LogConfig) -> anyhow::Result<(ErrorCounter, WorkerGuard)> {
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.log.open();
+    }
+}
+
+fn start_log(config: &LogConfig) -> anyhow::Result<(LogGate, ErrorCounter, WorkerGuard)> {
     let filter = EnvFilter::try_new(&config.filter).context("log.filter")?;
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
@@ -87,13 +111,14 @@ fn start_log(config: &LogConfig) -> anyhow::Result<(ErrorCounter, WorkerGuard)> 
         .thread_name("log")
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
+    let (writer, log_gate) = Held::new(writer);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = match config.format {
         LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))?;
-    Ok((dropped, guard))
+    Ok((log_gate, dropped, guard))
 }
 
 fn recorder() -> anyhow::Result<PrometheusBuilder> {

@@ -98,9 +98,11 @@ impl Master<'_> {
                 self.base,
                 words(&body)
             ))),
-            _ => Err(anyhow!("{}", words(&body))
-                .context(format!("{url} answers with {status}"))
-                .into()),
+            _ => match message(&body) {
+                // The master's own words say it all.
+                Some(message) => Err(anyhow!(message).into()),
+                None => Err(anyhow!("{url} answers with {status}: {}", words(&body)).into()),
+            },
         }
     }
 
@@ -126,12 +128,20 @@ fn read(file: PathBuf) -> Result<String, Fault> {
     text.map(|text| text.trim().to_owned()).map_err(Fault::NotAllowed)
 }
 
+/// What an error of the master's says; none: it is not one of those.
+fn message(body: &str) -> Option<String> {
+    let value = serde_json::from_str::<Value>(body).ok()?;
+    Some(harmless(value.get("message")?.as_str()?))
+}
+
 /// What an error's body says. What is none of the master's is shown by its beginning.
 fn words(body: &str) -> String {
-    let message = serde_json::from_str::<Value>(body)
-        .ok()
-        .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
-    let text = message.unwrap_or_else(|| body.trim().chars().take(200).collect());
+    let beginning = || harmless(&body.trim().chars().take(200).collect::<String>());
+    message(body).unwrap_or_else(beginning)
+}
+
+/// A text that cannot steer a terminal.
+fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -160,6 +170,8 @@ mod tests {
             "{\"status\":\"error\",\"message\":\"no zone\"}"
         );
         assert_eq!(words("{\"message\":\"no such zone\"}"), "no such zone");
+        assert_eq!(message("{\"message\":\"no\\u001bzone\"}").as_deref(), Some("no zone"));
+        assert_eq!(message("<html>"), None, "somebody else's server");
         assert_eq!(words("<html>\n\u{1b}[31m"), "<html>  [31m");
     }
 }

@@ -8,8 +8,10 @@ mod ask;
 mod table;
 mod view;
 
+use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -110,12 +112,44 @@ fn move_zone(master: &Master, zone: &str, server: &str) -> Result<(), Fault> {
     }
 }
 
-/// Has a server hand everything over and end.
-pub(super) fn drain(server: &str, asking: &Asking, settings: &Settings) -> Result<(), Fault> {
+/// Has a server hand everything over and end; asks first, unless `yes`, if there is nobody to hand
+/// over to.
+pub(super) fn drain(
+    server: &str,
+    yes: bool,
+    asking: &Asking,
+    settings: &Settings,
+) -> Result<(), Fault> {
+    let master = asking.master(settings)?;
+    if !yes {
+        let cluster: Cluster = view::read(&master.get("/cluster")?)?;
+        if let Some(only) = cluster.only_server().filter(|only| only.is_called(server)) {
+            confirm(only)?;
+        }
+    }
     let path = format!("/servers/{}/drain", ask::escaped(server));
-    let draining = asking.master(settings)?.post(&path, &json!({}))?;
+    let draining = master.post(&path, &json!({}))?;
     let Draining { server_id, name } = view::read(&draining)?;
     say(format_args!("{name} ({server_id}) hands over what it has, then it ends"));
+    Ok(())
+}
+
+/// Makes sure that the end of everything is meant.
+fn confirm(only: &view::Server) -> anyhow::Result<()> {
+    let view::Server { name, players, .. } = only;
+    let plural = if *players == 1 { "" } else { "s" };
+    let what = format!(
+        "{name} is the only server: it has nobody to hand over to, so its {players} player{plural} \
+         will be sent away and the world ends until it is started again"
+    );
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("{what}; say --yes if that is meant");
+    }
+    let _ = write!(std::io::stderr(), "{what}. Go on? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("no answer can be read")?;
+    let agreed = ["y", "yes"].iter().any(|word| answer.trim().eq_ignore_ascii_case(word));
+    anyhow::ensure!(agreed, "nothing was done");
     Ok(())
 }
 

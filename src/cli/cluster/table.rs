@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn the_only_server_is_the_one_that_lives_in_the_cluster() {
+        let mut cluster = example();
+        let only = cluster.only_server().unwrap();
+        assert_eq!(only.server_id, 7, "the other is dead");
+        assert!(only.is_called("zone") && only.is_called("7") && !only.is_called("gate"));
+        assert!(!only.is_called(""));
+        cluster.servers[1].state = "alive".into();
+        assert!(cluster.only_server().is_none());
+        cluster.servers[1].source = "http".into();
+        assert!(cluster.only_server().is_some(), "a stranger takes nobody over");
+    }
+
+    #[test]
     fn a_zone_is_found_in_words() {
         let cluster = example();
         let words = |at: usize| whereabouts(&cluster.zones[at], &cluster);

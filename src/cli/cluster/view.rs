@@ -23,6 +23,8 @@ pub(super) struct Cluster {
 pub(super) struct Server {
     pub(super) server_id: u64,
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) source: String,
     pub(super) does: Vec<String>,
     pub(super) version: String,
     pub(super) host: String,
@@ -43,6 +45,23 @@ pub(super) struct Server {
     pub(super) memory_bytes: Option<u64>,
     #[serde(default)]
     pub(super) zones: Vec<u16>,
+}
+
+impl Cluster {
+    /// The one living server of the cluster, if there are no others.
+    pub(super) fn only_server(&self) -> Option<&Server> {
+        // What registers over HTTP takes over no zone and no player.
+        let mut living = self.servers.iter().filter(|s| s.source != "http" && s.state != "dead");
+        living.next().filter(|_| living.next().is_none())
+    }
+}
+
+impl Server {
+    /// Whether an operator means it by `text`: its id, its name, or how one of them begins.
+    pub(super) fn is_called(&self, text: &str) -> bool {
+        !text.is_empty()
+            && (self.server_id.to_string().starts_with(text) || self.name.starts_with(text))
+    }
 }
 
 /// One zone.

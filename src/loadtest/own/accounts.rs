@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut options = for_test(&["--start", "--clients", "120", "--storm", "3"]);
         prepare(&options, folder.path(), "sqlite").unwrap();
-        options.key = folder.path().join(KEY);
+        options.key = Some(folder.path().join(KEY));
         let door = Door::new(&options);
         assert!((0..123).all(|bot| door.knows(&options.name(bot))));
         assert!(!door.knows(&options.name(123)));

@@ -165,9 +165,9 @@ impl OwnServer {
         let port = |name: &str| {
             self.members.iter().find_map(|member| member.port(name)).map_or(0, |at| at.port())
         };
-        options.target = "127.0.0.1".to_owned();
-        (options.port, options.login_port) = (port("gateway"), port("login"));
-        options.key = self.folder.key();
+        options.target = Some("127.0.0.1".to_owned());
+        (options.port, options.login_port) = (Some(port("gateway")), Some(port("login")));
+        options.key = Some(self.folder.key());
         if options.server_config.is_none() {
             options.hurry = Some(HURRY_FAST);
         }

@@ -15,6 +15,7 @@ scenarios![
     operators_act_by_command,
     commands_say_what_is_wrong,
     servers_and_zones_have_names,
+    the_only_server_is_not_ended_unasked,
 ];
 
 /// A command against the server's operators' port: its exit code and what it said.
@@ -103,7 +104,7 @@ async fn commands_say_what_is_wrong(topology: Topology) {
     let wrong = ["--token-file", file.to_str().expect("a plain path")];
     let missing = ["--token-file", "/nowhere/at/all"];
     for (words, code, part) in [
-        (&["kick", "nobody"][..], 1, "no such player"),
+        (&["kick", "nobody"][..], 1, "throng: no player called nobody is in the world\n"),
         (&["kick", "a b"], 1, "name"),
         (&["announce", ""], 1, "text"),
         (&["zones", "move", "attic", "all"], 1, "known are: 1 Field, 2 Arena, 3 Moor"),
@@ -117,12 +118,44 @@ async fn commands_say_what_is_wrong(topology: Topology) {
         assert_eq!(got, Some(code), "{words:?}: {said}");
         assert!(said.contains(part), "{words:?}: {said}");
     }
+    // Looking for accounts where there are none makes no place for them.
+    let at = server.data().with_file_name("an-empty-folder");
+    let there = at.to_str().expect("a plain path");
+    for words in [&["account", "list"][..], &["account", "ban", "mallory"]] {
+        let elsewhere = ["--data-dir", there, "--set", "store.url=sqlite"];
+        let (got, said) = server.command(&[words, &elsewhere].concat(), "").await;
+        assert_eq!(got, Some(1), "{said}");
+        for part in [there, "throng.db", "--data-dir"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(!at.exists(), "{words:?} has made something");
+    }
     // A port that nobody has: it was somebody's just now.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
     let nobody = format!("http://{}", free.expect("a free port"));
     let (code, said) = server.command(&["cluster", "status", "--master", &nobody], "").await;
     assert_eq!(code, Some(69), "{said}");
     assert!(said.contains(&nobody) && said.contains("--master"), "{said}");
+}
+
+async fn the_only_server_is_not_ended_unasked(topology: Topology) {
+    let mut server = Server::start(topology);
+    let mut ann = Player::new(&server, "Ann").await;
+    settled(&server).await;
+    if topology == Topology::Spread {
+        // There are others: nothing is asked.
+        let (code, said) = run(&server, &["drain", "chat"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        return;
+    }
+    let (code, said) = run(&server, &["drain", "world"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the only server") && said.contains("--yes"), "{said}");
+    ann.say("still here").await.unwrap();
+    let (code, said) = run(&server, &["drain", "world", "--yes"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(ann.sent_away().await.reason(), DisconnectReason::DisconnectShutdown);
+    assert_eq!(server.ended().await.code(), Some(0));
 }
 
 async fn servers_and_zones_have_names(topology: Topology) {
@@ -134,7 +167,7 @@ async fn servers_and_zones_have_names(topology: Topology) {
     let mut words = vec![home.clone(), Value::from(begins)];
     if topology != Topology::Spread {
         // Without a name of its own a server is called after its roles.
-        words.push(Value::from("al"));
+        words.push(Value::from("wor"));
     }
     for server in words {
         let body = serde_json::json!({ "server": server });
