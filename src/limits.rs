@@ -42,10 +42,14 @@ pub const NEAR_CHAT_RANGE: f32 = 50.0;
 
 /// Characters of one chat text.
 pub const CHAT_TEXT_MAX: usize = 256;
-/// Characters of a player's, guild's or room's name.
+/// Characters of a player's, guild's or room's name, its signs among them.
 pub const NAME_MIN: usize = 3;
-/// See [`NAME_MIN`].
+/// Letters, digits and `_` of a name; the signs on them do not count.
 pub const NAME_MAX: usize = 16;
+/// Bytes of a name, in UTF-8.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Characters of a new password, where one is seen.
+pub const PASSWORD_MIN: usize = 8;
 /// Members of a room.
 pub const ROOM_MEMBERS_MAX: usize = 1_000;
 /// Rooms in the whole world; a room ends with its last member.

@@ -223,7 +223,7 @@ impl Chat {
     fn on_message(&mut self, message: ChatMsg) {
         match message {
             ChatMsg::Joined { player, name, session, zone, rooms, since } => {
-                match Name::parse(&name) {
+                match Name::made(&name) {
                     Ok(name) => {
                         self.on_joined(player, Arrival { name, session, zone, since }, &rooms);
                     }

@@ -118,7 +118,7 @@ const BANNED_SINCE: &str = "SELECT id, ban_reason FROM accounts \
 
 /// A name out of the database, which only ever gets checked ones.
 pub(super) fn stored_name(text: &str) -> Result<Name, Failure> {
-    Name::parse(text).map_err(|why| StoreError::Corrupt(format!("name {text:?}: {why}")).into())
+    Name::made(text).map_err(|why| StoreError::Corrupt(format!("name {text:?}: {why}")).into())
 }
 
 fn account(row: &Row) -> Result<Account, Failure> {

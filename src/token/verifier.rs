@@ -136,7 +136,7 @@ impl TicketVerifier {
             return Err(TicketError::Expired);
         }
         let player: PlayerId = claims.sub.parse().map_err(|_| TicketError::Invalid)?;
-        let name = Name::parse(&claims.name).map_err(|_| TicketError::Invalid)?;
+        let name = Name::made(&claims.name).map_err(|_| TicketError::Invalid)?;
         let usage = TicketUse { id: claims.jti, expires_at };
         Ok(Ticket { player, name, device: claims.device, usage })
     }

@@ -120,7 +120,7 @@ pub(super) fn bounds(at: At, rect: Option<wire::Rect>) -> Result<Rect, DecodeErr
 }
 
 pub(super) fn name(at: At, text: &str) -> Result<Name, DecodeError> {
-    Name::parse(text).map_err(|problem| at.wrong(problem))
+    Name::made(text).map_err(|problem| at.wrong(problem))
 }
 
 pub(super) fn names(at: At, texts: Vec<String>) -> Result<Vec<Name>, DecodeError> {
