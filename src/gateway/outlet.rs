@@ -113,6 +113,9 @@ pub(super) struct Outlet {
     keep: usize,
     compress: bool,
     shelf: Rc<Shelf>,
+    /// Panics with the next packet, as a fault in the code would.
+    #[cfg(test)]
+    pub breaks: bool,
 }
 
 impl Outlet {
@@ -122,11 +125,22 @@ impl Outlet {
         compress: bool,
         shelf: Rc<Shelf>,
     ) -> Self {
-        Self { sent: 0, text, log: None, keep, compress, shelf }
+        Self {
+            sent: 0,
+            text,
+            log: None,
+            keep,
+            compress,
+            shelf,
+            #[cfg(test)]
+            breaks: false,
+        }
     }
 
     /// Appends one packet whose payload is the parts one after the other.
     pub(super) fn emit(&mut self, out: &mut Vec<u8>, kind: PacketType, parts: &[&[u8]]) {
+        #[cfg(test)]
+        assert!(!self.breaks, "as the test wants");
         self.sent += 1;
         self.shelf.count(kind);
         match &mut self.text {

@@ -70,9 +70,10 @@ impl ByteBudget {
 pub(super) struct Budgets {
     /// All of it, whoever uses it.
     pub view: ByteBudget,
-    /// Of that, what events may take that do not concern it: a third.
+    /// Of that, what events may take: a third. Those that concern it are told even where they take
+    /// more.
     pub events: ByteBudget,
-    /// Of that, what descriptions may take that are told again: a sixth.
+    /// Of that, what descriptions may take that are told again: an eighth.
     pub again: ByteBudget,
     /// Bytes of positions that a tick has room for whatever else was sent: half of the average.
     pub positions: usize,
@@ -81,11 +82,11 @@ pub(super) struct Budgets {
 impl Budgets {
     /// Full ones, of so many bytes a second; `ticks` a second.
     pub(super) fn new(average: u32, peak: u32, ticks: f32) -> Self {
-        let part = |of: u32| ByteBudget::new(average / of, (peak / of).max(average / of), ticks);
         Self {
             view: ByteBudget::new(average, peak, ticks),
-            events: part(3),
-            again: part(6),
+            // Blows come in bursts: in one tick they may take half of what the peak allows.
+            events: ByteBudget::new(average / 3, peak / 2, ticks),
+            again: ByteBudget::new(average / 8, peak / 8, ticks),
             positions: (average as f32 / ticks / 2.0) as usize,
         }
     }

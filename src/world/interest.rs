@@ -213,6 +213,8 @@ impl View {
             self.owed.add_common(&self.seen, &frame.moved);
             self.moved_to = frame.tick;
         }
+        // Whoever has come into view with it is not owed: it must be looked for.
+        self.looked = None;
     }
 
     fn look_around(&mut self, frame: &Frame, eye: Point, newcomers: usize, look: &mut Look) {

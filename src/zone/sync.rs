@@ -194,3 +194,6 @@ impl SyncService {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,10 +81,13 @@ impl Choice {
         let Self { told, others } = self;
         told.clear();
         others.clear();
-        let (mut cost, mut urgent) = (0, 0);
+        let (mut own, mut cost, mut urgent) = (0, 0, 0);
         for (place, event) in news.iter().enumerate() {
             match hears(event, news.frame.frame.zone, playing) {
-                Heard::Own => told.push(place),
+                Heard::Own => {
+                    own += cost_of(event);
+                    told.push(place);
+                }
                 Heard::At(distance) => {
                     cost += cost_of(event);
                     urgent += usize::from(event.weight != Weight::Other);
@@ -93,10 +96,11 @@ impl Choice {
                 Heard::No => {}
             }
         }
+        let budget = &mut playing.budgets.events;
+        budget.spend(own);
         if others.is_empty() {
             return;
         }
-        let budget = &mut playing.budgets.events;
         if cost <= budget.allowed() {
             budget.spend(cost);
             told.extend(others.iter().map(|rank| rank.place()));

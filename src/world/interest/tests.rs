@@ -207,6 +207,22 @@ fn a_frame_that_is_passed_over_owes_only_those_who_moved_in_it() {
 }
 
 #[test]
+fn who_comes_into_view_in_a_frame_that_is_passed_over_is_seen_with_the_next() {
+    let mut places = BTreeMap::from([(0, (10.0, 10.0)), (1, (90.0, 10.0))]);
+    let eye = Point { x: 10.0, y: 10.0 };
+    let (none, one) = (BTreeSet::new(), BTreeSet::from([1]));
+    let mut look = Look::default();
+    let mut view = View::new(&frame(1, &places, &none), 0);
+    for tick in 1..=3 {
+        view.fold(&frame(tick, &places, &none), eye, 8, &mut look);
+    }
+    places.insert(1, (20.0, 10.0));
+    view.pass_over(&frame(4, &places, &one));
+    view.fold(&frame(5, &places, &none), eye, 8, &mut look);
+    assert_eq!(look.entered, [Handle(1)]);
+}
+
+#[test]
 fn a_crowd_enters_nearest_first_and_in_parts() {
     let places: BTreeMap<u16, (f32, f32)> =
         (0..30).map(|h| (h, (10.0 + f32::from(h), 10.0))).collect();
