@@ -5,7 +5,7 @@
 //! waits for the store crosses when that has answered, so that no answer comes to the wrong zone.
 
 use crate::geometry::{Pose, Rect};
-use crate::ids::{EntityId, Key, PlayerId, ZoneId};
+use crate::ids::{EntityId, PlayerId, ZoneId};
 use crate::tick::Tick;
 use crate::world::World;
 use crate::world::command::{Effect, Notice, Transfer};
@@ -41,7 +41,8 @@ impl World {
                 return;
             }
             let Some(player) = entity.player() else { return };
-            if player.leaving.is_some() || !player.operations.is_idle() || !entity.is_alive() {
+            let stays = player.leaving.is_some() && !player.lingers(world.tick);
+            if stays || !player.operations.is_idle() || !entity.is_alive() {
                 return;
             }
             let closed = world.borders_closed || world.border_closed(handle);
@@ -74,16 +75,12 @@ impl World {
         let left = |tick: Tick| self.tick.millis_until(tick);
         let mut state = self.state_of(entity);
         state.zone = to;
-        let skills = player.skills_ready.iter().map(|(skill, at)| (skill.clone(), left(*at)));
         Some(Transfer {
             state,
             guild: entity.appearance.guild.clone(),
             destination: player.destination,
-            attack_ready_ms: left(player.attack_ready),
-            skills_ready_ms: skills.filter(|(_, millis)| *millis > 0).collect(),
             haste: player.haste.map(|haste| (left(haste.until), haste.factor)),
-            combat_ms: left(player.combat_until),
-            respawn_ms: player.respawn_at.map(left),
+            leaves: player.leaving.is_some(),
             movement_sequence: player.stream.sequence,
             movement_debt: player.stream.debt,
             corrections: player.stream.corrections,
@@ -134,7 +131,6 @@ impl World {
         let state = transfer.state;
         let haste = transfer.haste.map(|(millis, factor)| Haste { until: after(millis), factor });
         let factor = haste.filter(|haste| haste.until > self.tick).map_or(1.0, |h| h.factor);
-        let skills = transfer.skills_ready_ms.into_iter();
         let mut player = Player {
             epoch: state.epoch,
             experience: state.experience,
@@ -143,15 +139,16 @@ impl World {
             inventory: state.inventory,
             quests: state.quests,
             destination: transfer.destination,
-            attack_ready: after(transfer.attack_ready_ms),
-            skills_ready: skills.map(|(key, millis): (Key, u64)| (key, after(millis))).collect(),
-            haste,
-            combat_until: after(transfer.combat_ms),
-            respawn_at: transfer.respawn_ms.map(after),
             operations: Operations::owing(transfer.owed),
             unsaved: true,
             ..Player::default()
         };
+        player.set_timers(state.timers, self.tick);
+        player.haste = haste;
+        player.respawn_at = (state.health == 0).then_some(player.respawn_at.unwrap_or(self.tick));
+        if transfer.leaves {
+            player.leave_after_fight(self.tick);
+        }
         player.stream.sequence = transfer.movement_sequence;
         player.stream.debt = transfer.movement_debt;
         player.stream.corrections = transfer.corrections;

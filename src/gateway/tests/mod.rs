@@ -105,6 +105,7 @@ fn state() -> Box<PlayerState> {
         gold: 0,
         inventory: vec![],
         quests: vec![],
+        timers: vec![],
     })
 }
 
