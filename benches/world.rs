@@ -71,6 +71,7 @@ fn player(id: u64, at: Point) -> PlayerState {
         gold: 0,
         inventory: vec![],
         quests: vec![],
+        timers: vec![],
     }
 }
 

@@ -420,5 +420,6 @@ fn newcomer(number: u64) -> PlayerState {
         gold: 0,
         inventory: Vec::new(),
         quests: Vec::new(),
+        timers: Vec::new(),
     }
 }

@@ -41,13 +41,14 @@ pub(super) struct Model {
 
 impl Row {
     fn save(&mut self, state: &PlayerState) {
-        let PlayerState { zone, pose, level, experience, health, power, .. } = state;
+        let PlayerState { zone, pose, level, experience, health, power, timers, .. } = state;
         self.state.zone = *zone;
         self.state.pose = *pose;
         self.state.level = *level;
         self.state.experience = *experience;
         self.state.health = *health;
         self.state.power = *power;
+        self.state.timers.clone_from(timers);
     }
 
     /// Changes the owner from one who has the player under `epoch`.

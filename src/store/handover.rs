@@ -11,9 +11,11 @@ use super::connection::{Connection, values};
 use super::failure::Failure;
 use super::job::Write;
 use super::leases::ChangeLease;
+use super::players::timers_text;
 use super::save::{is_sound, save_quests, update_players};
 use super::{Store, StoreError};
 use crate::ids::{Epoch, OperationId, PlayerId, ServerId};
+use crate::tick;
 use crate::world::command::PlayerState;
 
 impl Store {
@@ -105,30 +107,31 @@ impl Write for ZoneTakeOver {
 
 const TAKE_ALL_SQLITE: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $2, \
     handover = $3, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
-    experience = s.experience, health = s.health, power = s.power \
+    experience = s.experience, health = s.health, power = s.power, timers = s.timers \
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS epoch, value ->> 2 AS zone, value ->> 3 AS x, \
     value ->> 4 AS y, value ->> 5 AS rotation, value ->> 6 AS level, value ->> 7 AS experience, \
-    value ->> 8 AS health, value ->> 9 AS power FROM json_each($1)) AS s \
+    value ->> 8 AS health, value ->> 9 AS power, value ->> 10 AS timers \
+    FROM json_each($1)) AS s \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
-const TAKE_ALL_POSTGRES: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $11, \
-    handover = $12, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
-    experience = s.experience, health = s.health, power = s.power \
-    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
+const TAKE_ALL_POSTGRES: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $12, \
+    handover = $13, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
+    experience = s.experience, health = s.health, power = s.power, timers = s.timers \
+    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power, timers) \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
 const FIND_ALL_SQLITE: &str = "SELECT p.id FROM players p \
     JOIN (SELECT value ->> 0 AS id, value ->> 1 AS epoch FROM json_each($1)) AS s \
     ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $2 AND p.handover = $3";
 const FIND_ALL_POSTGRES: &str = "SELECT p.id FROM players p \
-    JOIN UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
-    ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $11 AND p.handover = $12";
+    JOIN UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power, timers) \
+    ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $12 AND p.handover = $13";
 
 const TAKE_OVER: &str = "UPDATE players SET epoch = epoch + 1, owner = $3, handover = $4, \
     zone = $5, x = $6, y = $7, rotation = $8, level = $9, experience = $10, health = $11, \
-    power = $12 WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";
+    power = $12, timers = $13 WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";
 const RECLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $3, handover = $4 \
     WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";
 const DONE: &str = "SELECT epoch FROM players \
@@ -153,6 +156,7 @@ impl Write for TakeOver {
         if !is_sound(&self.state) {
             return Err(StoreError::Conflict("the player's state is unsound").into());
         }
+        let timers = timers_text(&self.state.timers, tick::unix_millis());
         let values = values![
             *id,
             *epoch,
@@ -165,7 +169,8 @@ impl Write for TakeOver {
             *level,
             *experience,
             *health,
-            *power
+            *power,
+            timers.as_str()
         ];
         if db.execute(TAKE_OVER, values).await? == 0 {
             return done_before(db, *id, *epoch, self.owner, self.handover).await;

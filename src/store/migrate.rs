@@ -36,12 +36,14 @@ macro_rules! step {
 pub(super) const SQLITE: &[Step] = &[
     step!("sqlite", 1, "first"),
     step!("sqlite", 2, "handover"),
+    step!("sqlite", 3, "timers"),
     step!("sqlite", 6, "declarations"),
 ];
 /// Every file in `migrations/postgres`.
 pub(super) const POSTGRES: &[Step] = &[
     step!("postgres", 1, "first"),
     step!("postgres", 2, "handover"),
+    step!("postgres", 3, "timers"),
     step!("postgres", 6, "declarations"),
 ];
 

@@ -11,7 +11,7 @@ use super::{Store, StoreError, inventory};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, PlayerId, ServerId, TicketUse, ZoneId};
 use crate::tick;
-use crate::world::command::{PlayerState, QuestProgress};
+use crate::world::command::{PlayerState, QuestProgress, Timer};
 
 impl Store {
     /// What is saved of a player, without claiming it.
@@ -107,7 +107,7 @@ const TICKET: &str = "SELECT id FROM used_tickets WHERE id = $1";
 const CLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $2, handover = NULL, last_seen_at = $3 \
     WHERE id = $1";
 const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \
-    p.experience, p.health, p.power, p.gold \
+    p.experience, p.health, p.power, p.gold, p.timers \
     FROM players p JOIN accounts a ON a.id = p.id WHERE p.id = $1";
 const QUESTS: &str =
     "SELECT quest, done, completed FROM quests WHERE player_id = $1 ORDER BY quest";
@@ -135,6 +135,7 @@ async fn read(db: &mut Connection<'_>, player: PlayerId) -> Result<Option<Player
         gold: row.number(10)?,
         inventory,
         quests: quests.collect::<Result<_, Failure>>()?,
+        timers: timers(&row.text(11)?, tick::unix_millis())?,
     }))
 }
 
@@ -149,6 +150,36 @@ fn goals(text: &str) -> Result<Vec<u32>, Failure> {
         .map_err(|_| StoreError::Corrupt(format!("quest goals {text:?}")).into())
 }
 
+/// Reads what a player waits for: lines of the moment (Unix ms) at which it ends and what it is.
+/// What has ended is left out, as is what only a newer program knows.
+fn timers(text: &str, now: u64) -> Result<Vec<Timer>, Failure> {
+    let mut timers = Vec::new();
+    for line in text.lines() {
+        let parts =
+            line.split_once(' ').and_then(|(at, what)| Some((at.parse::<u64>().ok()?, what)));
+        let Some((at, what)) = parts else {
+            return Err(StoreError::Corrupt(format!("a player's timers {text:?}")).into());
+        };
+        if let (Some(left_ms @ 1..), Ok(what)) = (at.checked_sub(now), what.parse()) {
+            timers.push(Timer { what, left_ms });
+        }
+    }
+    Ok(timers)
+}
+
+/// What [`timers`] reads.
+pub(super) fn timers_text(timers: &[Timer], now: u64) -> String {
+    let mut text = String::new();
+    for Timer { what, left_ms } in timers {
+        let what = what.to_string();
+        // Keys of the content have neither; whatever else came over a link is not kept.
+        if !what.contains(['\n', '\r', '\0']) {
+            text.push_str(&format!("{} {what}\n", now.saturating_add(*left_ms)));
+        }
+    }
+    text
+}
+
 /// What [`goals`] reads.
 pub(super) fn goals_text(done: &[u32]) -> String {
     let numbers: Vec<String> = done.iter().map(u32::to_string).collect();
@@ -158,6 +189,24 @@ pub(super) fn goals_text(done: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_away_counts_for_timers_and_what_is_unknown_is_left_out() {
+        use crate::world::command::Timed;
+        let timer = |what: Timed, left_ms| Timer { what, left_ms };
+        let saved = [
+            timer(Timed::Attack, 300),
+            timer(Timed::Skill("dash".into()), 5_000),
+            timer(Timed::Item("a\0b".into()), 5_000),
+            timer(Timed::Haste(1_600), u64::MAX),
+        ];
+        let text = timers_text(&saved, 1_000);
+        let back = timers(&text, 1_300).unwrap();
+        let rest = timer(Timed::Haste(1_600), u64::MAX - 1_300);
+        assert_eq!(back, [timer(Timed::Skill("dash".into()), 4_700), rest]);
+        assert_eq!(timers("9000 sleep\n", 1).unwrap(), []);
+        assert!(timers("soon attack", 1).is_err() && timers("9000", 1).is_err());
+    }
 
     #[test]
     fn goals_come_back_as_they_were() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::connection::{Connection, Value, amount, values};
 use super::failure::Failure;
 use super::job::Write;
-use super::players::goals_text;
+use super::players::{goals_text, timers_text};
 use super::{Store, StoreError, measure};
 use crate::ids::PlayerId;
 use crate::tick;
@@ -125,6 +125,7 @@ impl Write for Release {
             return Ok(());
         }
         let PlayerState { id, epoch, zone, pose, level, experience, health, power, .. } = &self.0;
+        let timers = timers_text(&self.0.timers, tick::unix_millis());
         let values = values![
             *id,
             *epoch,
@@ -135,7 +136,8 @@ impl Write for Release {
             *level,
             *experience,
             *health,
-            *power
+            *power,
+            timers.as_str()
         ];
         if db.execute(RELEASE, values).await? == 0 {
             return Err(StoreError::StaleEpoch.into());
@@ -146,24 +148,25 @@ impl Write for Release {
 
 /// A release that was done may be done again: its epoch is still the stored one.
 const RELEASE: &str = "UPDATE players SET zone = $3, x = $4, y = $5, rotation = $6, level = $7, \
-    experience = $8, health = $9, power = $10, owner = NULL \
+    experience = $8, health = $9, power = $10, timers = $11, owner = NULL \
     WHERE id = $1 AND epoch = $2";
 
 // A batch is one argument per column for PostgreSQL and one JSON array of rows for SQLite: one
 // statement for hundreds of players costs a sixth of what a statement for each does.
 const SAVE_SQLITE: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
     rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
-    power = s.power \
+    power = s.power, timers = s.timers \
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS epoch, value ->> 2 AS zone, value ->> 3 AS x, \
     value ->> 4 AS y, value ->> 5 AS rotation, value ->> 6 AS level, value ->> 7 AS experience, \
-    value ->> 8 AS health, value ->> 9 AS power FROM json_each($1)) AS s \
+    value ->> 8 AS health, value ->> 9 AS power, \
+    value ->> 10 AS timers FROM json_each($1)) AS s \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
 const SAVE_POSTGRES: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
     rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
-    power = s.power \
-    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power) \
+    power = s.power, timers = s.timers \
+    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+    AS s (id, epoch, zone, x, y, rotation, level, experience, health, power, timers) \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
 
@@ -176,19 +179,22 @@ async fn save_players(
 }
 
 /// Runs a statement over a batch of players; gives those whose row it returns. The batch is `$1`
-/// for SQLite and `$1` to `$10` for PostgreSQL; what is given `besides` follows.
+/// for SQLite and `$1` to `$11` for PostgreSQL; what is given `besides` follows.
 pub(super) async fn update_players(
     db: &mut Connection<'_>,
     states: &[PlayerState],
     [sqlite, postgres]: [&'static str; 2],
     besides: &[Value<'_>],
 ) -> Result<BTreeSet<PlayerId>, Failure> {
+    let now = tick::unix_millis();
     let rows = match db {
         Connection::Sqlite(_) => {
             let rows = states.iter().map(|s| {
                 let [x, y, rotation] = [s.pose.at.x, s.pose.at.y, s.pose.rotation].map(f64::from);
                 let experience = amount(s.experience);
-                (s.id, s.epoch, s.zone, x, y, rotation, s.level, experience, s.health, s.power)
+                let timers = timers_text(&s.timers, now);
+                let (level, health, power) = (s.level, s.health, s.power);
+                (s.id, s.epoch, s.zone, x, y, rotation, level, experience, health, power, timers)
             });
             let rows = json(&rows.collect::<Vec<_>>())?;
             let values = [values![rows.as_str()], besides].concat();
@@ -201,6 +207,8 @@ pub(super) async fn update_players(
             let reals = |column: fn(&PlayerState) -> f32| -> Vec<f64> {
                 states.iter().map(|state| column(state).into()).collect()
             };
+            let timers: Vec<String> =
+                states.iter().map(|state| timers_text(&state.timers, now)).collect();
             let columns = values![
                 ints(|s| s.id.0),
                 ints(|s| s.epoch.0),
@@ -212,6 +220,7 @@ pub(super) async fn update_players(
                 ints(|s| s.experience),
                 ints(|s| s.health.into()),
                 ints(|s| s.power.into()),
+                timers,
             ];
             let values = [columns, besides].concat();
             db.rows(postgres, &values).await?

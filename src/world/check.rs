@@ -116,8 +116,13 @@ impl Check<'_> {
         self.range("rules.regeneration", rules.regeneration, 0.0, 1.0);
         self.range("rules.combat_seconds", rules.combat_seconds, 0, SECONDS_MAX);
         self.range("rules.experience_base", rules.experience_base, 1, 1_000_000_000);
+        self.range("rules.experience_gap", rules.experience_gap, 0, 1_000);
+        self.range("rules.share_min", rules.share_min, 0.0, 1.0);
         self.range("rules.level_max", rules.level_max, 1, 1_000);
         self.range("rules.respawn_ms", rules.respawn_ms, 0, MILLIS_MAX);
+        let protection = rules.spawn_protection_ms;
+        self.range("rules.spawn_protection_ms", protection, 0, MILLIS_MAX);
+        self.range("rules.item_cooldown_ms", rules.item_cooldown_ms, 0, MILLIS_MAX);
         self.range("rules.loot_seconds", rules.loot_seconds, 1, SECONDS_MAX);
         self.range("rules.loot_owner_seconds", rules.loot_owner_seconds, 0, SECONDS_MAX);
         self.range("rules.pick_up_reach", rules.pick_up_reach, 0.1, VIEW_RADIUS);
@@ -200,6 +205,12 @@ impl Check<'_> {
         self.name(format_args!("items.{key}.name"), &item.name);
         if let Some(UseEffect::Heal { amount } | UseEffect::Power { amount }) = item.on_use {
             self.range(format_args!("items.{key}.on_use.amount"), amount, 1, AMOUNT_MAX);
+        }
+        if let Some(millis) = item.cooldown_ms {
+            self.range(format_args!("items.{key}.cooldown_ms"), millis, 0, MILLIS_MAX);
+        }
+        if let Some(group) = &item.cooldown_group {
+            self.key(&format!("items.{key}.cooldown_group"), group);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::geometry::{Point, Pose};
 use crate::ids::{EntityId, Epoch, GuildId, ItemId, Key, OperationId, PlayerId, ZoneId};
 use crate::world::event::Event;
 pub use crate::world::stream::StreamState;
+pub use crate::world::timer::{Timed, Timer};
 pub use crate::world::value::{Change, CommitRefusal, Operation, Owed, Receipt};
 
 /// A guild as the world needs to know it.
@@ -67,6 +68,8 @@ pub struct PlayerState {
     pub inventory: Vec<ItemStack>,
     /// Every quest ever accepted.
     pub quests: Vec<QuestProgress>,
+    /// What it waits for and what wears off.
+    pub timers: Vec<Timer>,
 }
 
 /// A player on its way from one zone to another: what is saved and what is not.
@@ -78,17 +81,11 @@ pub struct Transfer {
     pub guild: Option<GuildTag>,
     /// Where it is walking by itself.
     pub destination: Option<Point>,
-    /// Milliseconds until it may strike again.
-    pub attack_ready_ms: u64,
-    /// Skills that are not ready: milliseconds left.
-    pub skills_ready_ms: Vec<(Key, u64)>,
     /// Milliseconds for which its client may yet move with haste (a moment longer than it lasts),
     /// and its factor.
     pub haste: Option<(u64, f32)>,
-    /// Milliseconds until it stops counting as fighting.
-    pub combat_ms: u64,
-    /// Milliseconds until it lives again, if dead.
-    pub respawn_ms: Option<u64>,
+    /// Whether its session is over, and it leaves when its fight is.
+    pub leaves: bool,
     /// Metres that it is ahead of its speed.
     pub travel_ahead: f32,
     /// What is known of its client's stream.
@@ -175,6 +172,10 @@ pub struct Strike {
     pub from_pvp: bool,
     /// The packet this answers.
     pub request: u64,
+    /// The zones to ask next, should this one not have the target.
+    pub ask_next: Vec<ZoneId>,
+    /// How often it may still be passed on.
+    pub passes: u32,
 }
 
 /// What a world is told.
@@ -209,8 +210,13 @@ pub enum Command {
         /// Who.
         player: PlayerId,
     },
-    /// A player leaves the world; answered by [`Effect::Left`].
+    /// A player leaves the world, when its fight is over; answered by [`Effect::Left`].
     Leave {
+        /// Who.
+        player: PlayerId,
+    },
+    /// A player leaves the world, whatever it does; answered by [`Effect::Left`].
+    Dismiss {
         /// Who.
         player: PlayerId,
     },
@@ -269,7 +275,7 @@ pub struct Credit {
 /// Why an action was refused. Each has its code on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// No such thing in reach of the mind: not in this zone or its neighbours.
+    /// Nothing of that id in sight; whether it is somewhere else is not told.
     NoSuchTarget,
     /// Too far.
     OutOfRange,
@@ -365,8 +371,8 @@ pub enum Effect {
     },
     /// A strike at something that a neighbour may own.
     Strike {
-        /// The zones it may be in.
-        zones: Vec<ZoneId>,
+        /// The zone that is asked first.
+        zone: ZoneId,
         /// The blow.
         strike: Box<Strike>,
     },

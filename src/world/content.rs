@@ -111,6 +111,12 @@ pub struct ItemKind {
     /// What using one does, and that it is then gone; none: it cannot be used.
     #[serde(default)]
     pub on_use: Option<UseEffect>,
+    /// Time until one of its kind or group can be used again, ms; none: `rules.item_cooldown_ms`.
+    #[serde(default)]
+    pub cooldown_ms: Option<u64>,
+    /// What it shares its cooldown with: all items that name the same group; none: its own kind.
+    #[serde(default)]
+    pub cooldown_group: Option<Key>,
 }
 
 fn yes() -> bool {
@@ -224,10 +230,10 @@ pub struct NpcKind {
     /// How far from home it follows, m.
     #[serde(default = "npc_leash")]
     pub leash: f32,
-    /// Experience for its killer.
+    /// Experience for its killers, divided by what each did.
     #[serde(default)]
     pub experience: u64,
-    /// Gold for its killer: least and most.
+    /// Gold for its killers: least and most.
     #[serde(default)]
     pub gold: [u64; 2],
     /// What it may drop.

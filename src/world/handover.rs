@@ -5,7 +5,7 @@
 //! waits for the store crosses when that has answered, so that no answer comes to the wrong zone.
 
 use crate::geometry::{Pose, Rect};
-use crate::ids::{EntityId, Key, PlayerId, ZoneId};
+use crate::ids::{EntityId, PlayerId, ZoneId};
 use crate::tick::Tick;
 use crate::world::World;
 use crate::world::budget::Budget;
@@ -83,16 +83,12 @@ impl World {
         }
         let mut state = self.state_of(entity);
         state.zone = to;
-        let skills = player.skills_ready.iter().map(|(skill, at)| (skill.clone(), left(*at)));
         Some(Transfer {
             state,
             guild: entity.appearance.guild.clone(),
             destination: player.destination,
-            attack_ready_ms: left(player.attack_ready),
-            skills_ready_ms: skills.filter(|(_, millis)| *millis > 0).collect(),
             haste: player.haste.map(|haste| (left(haste.over), haste.factor)),
-            combat_ms: left(player.combat_until),
-            respawn_ms: player.respawn_at.map(left),
+            leaves: player.leaving.is_some(),
             travel_ahead: budget.ahead,
             stream: player.stream.state(self.real_ms()),
             owed: player.operations.owed(),
@@ -142,8 +138,7 @@ impl World {
         let haste = haste.map(|(millis, factor)| Haste { over: after(millis), factor });
         let factor = haste.filter(|haste| haste.lasts(self.tick)).map_or(1.0, |h| h.factor);
         let budget = Budget { ahead: transfer.travel_ahead, measured_ms: self.travel_ms() };
-        let skills = transfer.skills_ready_ms.into_iter();
-        let player = Player {
+        let mut player = Player {
             epoch: state.epoch,
             experience: state.experience,
             power: state.power,
@@ -153,15 +148,16 @@ impl World {
             destination: transfer.destination,
             budget,
             stream: Stream::resumed(transfer.stream, self.real_ms()),
-            attack_ready: after(transfer.attack_ready_ms),
-            skills_ready: skills.map(|(key, millis): (Key, u64)| (key, after(millis))).collect(),
-            haste,
-            combat_until: after(transfer.combat_ms),
-            respawn_at: transfer.respawn_ms.map(after),
             operations: Operations::owing(transfer.owed),
             unsaved: true,
             ..Player::default()
         };
+        player.set_timers(state.timers, self.tick);
+        player.haste = haste;
+        player.respawn_at = (state.health == 0).then_some(player.respawn_at.unwrap_or(self.tick));
+        if transfer.leaves {
+            player.leave_after_fight(self.tick);
+        }
         let appearance = Appearance {
             look: Look::Player,
             name: state.name,
@@ -221,7 +217,7 @@ impl World {
         self.borders_closed
             || player.is_some_and(|player| {
                 self.tick < player.border_closed_until
-                    || player.leaving.is_some()
+                    || player.leaving.is_some() && !player.lingers(self.tick)
                     || !player.operations.is_idle()
             })
     }

@@ -14,6 +14,7 @@ use crate::world::content::{LootEntry, UseEffect};
 use crate::world::entity::{Appearance, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
 use crate::world::operation::Purpose;
+use crate::world::timer::{ready_at, wait_until};
 use crate::world::whole::Thing;
 
 /// Things on the ground of one zone; more loot than that is not dropped, so that players always
@@ -70,11 +71,9 @@ impl World {
         }
         let at = entity.pose.at;
         let target = self.entities.handle(thing).ok_or(Refusal::NoSuchTarget)?;
+        self.check_reach(at, target, self.content.rules.pick_up_reach, None)?;
         let lying = self.entities.get(target).ok_or(Refusal::NoSuchTarget)?;
         let item = lying.item().ok_or(Refusal::NotAllowed("that is no thing to pick up"))?;
-        if lying.pose.at.distance(at) > self.content.rules.pick_up_reach {
-            return Err(Refusal::OutOfRange);
-        }
         if item.owner.is_some_and(|(owner, until)| owner != player && self.tick < until) {
             return Err(Refusal::NotAllowed("it is its killer's for a while"));
         }
@@ -161,6 +160,8 @@ impl World {
         if !usable {
             return Err(Refusal::NotUsable);
         }
+        let (shared, millis) = self.item_cooldown(&kind);
+        self.check_ready(ready_at(&player.items_ready, &shared))?;
         let unclear = player.operations.unclear_use(item);
         // What is asked a second time is asked alone, or it would count for two.
         if unclear.is_some() && player.operations.is_using(item) {
@@ -168,7 +169,29 @@ impl World {
         }
         let id = unclear.unwrap_or_else(|| self.next_operation());
         let change = Change::Consume { item, quantity: 1 };
-        self.ask(handle, id, change, Purpose::Use { item, kind, request })
+        self.ask(handle, id, change, Purpose::Use { item, kind, request })?;
+        let now = self.tick;
+        if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+            wait_until(&mut player.items_ready, &shared, now.after_millis(millis), now);
+            player.unsaved = true;
+        }
+        Ok(())
+    }
+
+    /// An item was not used after all: the next try need not wait.
+    pub(super) fn was_not_used(&mut self, handle: Handle, kind: &Key) {
+        let (shared, _) = self.item_cooldown(kind);
+        if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+            player.items_ready.retain(|(used, _)| *used != shared);
+        }
+    }
+
+    /// What an item of a kind shares its cooldown with, and how long that is, ms.
+    fn item_cooldown(&self, kind: &Key) -> (Key, u64) {
+        let item = self.content.items.get(kind);
+        let group = item.and_then(|item| item.cooldown_group.as_ref()).unwrap_or(kind);
+        let millis = item.and_then(|item| item.cooldown_ms);
+        (group.clone(), millis.unwrap_or(self.content.rules.item_cooldown_ms))
     }
 
     /// The store has taken an item out: it works.

@@ -25,10 +25,14 @@ pub mod operation;
 mod player;
 pub mod quest;
 pub mod rules;
+pub mod share;
 mod skill;
 pub mod stream;
+mod strike;
+mod target;
 #[cfg(test)]
 mod tests;
+pub mod timer;
 pub mod value;
 pub mod whole;
 
@@ -160,12 +164,13 @@ impl World {
             Command::CloseBorders(closed) => self.borders_closed = closed,
             Command::Linger { player } => self.on_linger(player),
             Command::Leave { player } => self.on_leave(player),
+            Command::Dismiss { player } => self.on_dismiss(player),
             Command::Forget { player } => self.on_forget(player),
             Command::Act { player, request, action } => self.on_act(player, request, action),
             Command::Decided { operation, outcome } => self.on_decided(operation, outcome),
             Command::SetGuild { player, guild } => self.on_set_guild(player, guild),
             Command::SetWars(wars) => self.wars = wars.into_iter().collect(),
-            Command::Strike(strike) => self.on_strike(&strike),
+            Command::Strike(strike) => self.on_strike(*strike),
             Command::Credit { player, credit } => self.on_credit(player, &credit),
         }
     }

@@ -1,7 +1,8 @@
 //! What NPCs do: rest, walk, notice, chase, fight, go home, die and come back.
 //!
 //! Each tick costs an NPC one step; it looks around for players only every few ticks, in the grid.
-//! An NPC never leaves its zone, and gives up what it can't reach.
+//! An NPC never leaves its zone, and gives up what it can't reach. One that has given up evades:
+//! nobody can hurt it until it is home and whole again.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::world::combat::Striker;
 use crate::world::content::{NpcKind, NpcSpawn};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::history::History;
+use crate::world::share::{HITS_MAX, Hit};
 use crate::world::whole::{Doing, NpcState};
 
 /// Ticks between two looks around.
@@ -44,7 +46,16 @@ pub(super) struct Npc {
     next_stop: usize,
     mind: Mind,
     attack_ready: Tick,
+    /// Who has hurt it in this fight.
+    pub hits: Vec<Hit>,
     pub history: History,
+}
+
+impl Npc {
+    /// Whether it goes home and cannot be hurt.
+    pub fn evades(&self) -> bool {
+        self.mind == Mind::Return
+    }
 }
 
 /// What an NPC is doing.
@@ -100,6 +111,7 @@ impl World {
             next_stop: self.chance.random_range(0..stops) as usize,
             mind: Mind::Rest { until: rests },
             attack_ready: Tick(0),
+            hits: Vec::new(),
             history: History::default(),
         };
         let rotation = self.chance.random_range(0.0..360.0f32);
@@ -170,7 +182,7 @@ impl World {
 
     fn chase(&mut self, handle: Handle, prey: PlayerId) {
         let Some((at, _)) = self.prey_place(handle, prey) else {
-            return self.set_mind(handle, Mind::Return);
+            return self.lose(handle);
         };
         let Some(entity) = self.entities.get(handle) else { return };
         let Some(npc) = entity.npc() else { return };
@@ -184,7 +196,7 @@ impl World {
 
     fn fight(&mut self, handle: Handle, prey: PlayerId) {
         let Some((at, victim)) = self.prey_place(handle, prey) else {
-            return self.set_mind(handle, Mind::Return);
+            return self.lose(handle);
         };
         let now = self.tick;
         let Some(entity) = self.entities.get_mut(handle) else { return };
@@ -200,8 +212,28 @@ impl World {
         npc.attack_ready = now.after_millis(npc.kind.attack_cooldown_ms);
         let damage = npc.kind.damage;
         entity.pose.rotation = from.heading(at);
-        let striker = Striker { id, zone: self.zone, level, guild: None, at: from, pvp: false };
+        let striker = Striker { id, zone: self.zone, level, guild: None, at: from, open: false };
         self.blow(&striker, victim, damage);
+    }
+
+    /// Its prey is out of reach for good: it turns on whoever else has hurt it most, or gives up.
+    fn lose(&mut self, handle: Handle) {
+        let Some(npc) = self.npc(handle) else { return };
+        let reachable = npc.hits.iter().filter(|hit| self.prey_place(handle, hit.player).is_some());
+        // Of equals the one who came first.
+        let next = reachable.rev().max_by_key(|hit| hit.damage).map(|hit| hit.player);
+        match next {
+            Some(prey) => self.set_mind(handle, Mind::Chase { prey }),
+            None => self.evade(handle),
+        }
+    }
+
+    /// It goes home, and the fight is forgotten.
+    fn evade(&mut self, handle: Handle) {
+        if let Some(npc) = self.npc_mut(handle) {
+            npc.mind = Mind::Return;
+            npc.hits = Vec::new();
+        }
     }
 
     /// Where its prey is; none: it is dead, gone, or too far from home to follow.
@@ -258,22 +290,17 @@ impl World {
         }
     }
 
-    /// An NPC was struck and lives: it turns on the striker, or withdraws from one over the border
-    /// whom it can't reach.
+    /// An NPC was struck and lives. One that is at peace turns on the striker, or evades one that
+    /// it can't reach, who stands over the border; one that fights has its fight.
     pub(super) fn provoke(&mut self, handle: Handle, striker: EntityId) {
         let prey = striker.player().filter(|player| self.player_handle(*player).is_some());
-        let Some(entity) = self.entities.get_mut(handle) else { return };
-        let at = entity.pose.at;
-        let Some(npc) = entity.npc_mut() else { return };
-        let turns = match npc.mind {
-            Mind::Rest { .. } | Mind::Walk { .. } => true,
-            // One that has not come far fights on; else it could be shot all the way home.
-            Mind::Return => at.distance(npc.home) <= npc.kind.leash / 2.0,
-            Mind::Chase { .. } | Mind::Fight { .. } => prey.is_none(),
-            Mind::Dead { .. } => false,
-        };
-        if turns {
-            npc.mind = prey.map_or(Mind::Return, |prey| Mind::Chase { prey });
+        match self.npc(handle).map(|npc| npc.mind) {
+            Some(Mind::Rest { .. } | Mind::Walk { .. }) => match prey {
+                Some(prey) => self.set_mind(handle, Mind::Chase { prey }),
+                None => self.evade(handle),
+            },
+            Some(Mind::Chase { .. } | Mind::Fight { .. } | Mind::Return | Mind::Dead { .. })
+            | None => {}
         }
     }
 
@@ -297,6 +324,7 @@ impl World {
                 health: entity.appearance.health,
                 attack_ready_ms: left(npc.attack_ready),
                 next_stop: npc.next_stop as u32,
+                hits: npc.hits.clone(),
                 doing: match npc.mind {
                     Mind::Rest { .. } | Mind::Walk { .. } => Doing::Roams,
                     Mind::Chase { prey } | Mind::Fight { prey } => Doing::Hunts(prey),
@@ -330,6 +358,8 @@ impl World {
         let Some(npc) = entity.npc_mut().filter(|npc| npc.key == state.kind) else { return };
         npc.mind = mind;
         npc.attack_ready = attack_ready;
+        npc.hits.clone_from(&state.hits);
+        npc.hits.truncate(HITS_MAX);
         npc.next_stop = state.next_stop as usize % npc.patrol.len().max(1);
         entity.pose = Pose { at, ..state.pose };
         entity.appearance.health = health;

@@ -189,7 +189,8 @@ impl World {
                 self.put_back(thing, unclear);
                 self.refuse_handle(handle, request, reason(refusal));
             }
-            (Purpose::Use { item, request, .. }, _) => {
+            (Purpose::Use { item, request, kind }, _) => {
+                self.was_not_used(handle, &kind);
                 if let Some(operations) = self.operations_mut(handle) {
                     operations.owed.unclear_use = unclear.then_some((item, pending.id));
                 }

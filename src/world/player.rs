@@ -36,18 +36,33 @@ pub(super) struct Player {
     pub attack_ready: Tick,
     /// Skills that were used, and when they can be again.
     pub skills_ready: Vec<(Key, Tick)>,
+    /// Items that were used, by kind or group, and when the next can be.
+    pub items_ready: Vec<(Key, Tick)>,
     pub haste: Option<Haste>,
+    /// Whoever fights does not leave the world.
     pub combat_until: Tick,
+    /// It has fought with players: they may go on, over a border too.
+    pub duel_until: Tick,
+    /// The world has put it there: players can't strike it until it strikes.
+    pub protected_until: Tick,
     /// Dead: when it returns.
     pub respawn_at: Option<Tick>,
     /// Before this it may not cross a border: a neighbour has just not taken it.
     pub border_closed_until: Tick,
     pub operations: Operations,
-    /// Wants to leave, and does by this tick even if the store has not answered.
-    pub leaving: Option<Tick>,
+    pub leaving: Option<Leaving>,
     /// Whether something has changed since it was last given out to be saved.
     pub unsaved: bool,
     pub history: History,
+}
+
+/// Its session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leaving {
+    /// Whether it stays for as long as it fights.
+    lingers: bool,
+    /// It waits for the store until then, or after its fight not at all.
+    pub until: Tick,
 }
 
 /// Being faster for a while.
@@ -89,7 +104,6 @@ impl World {
         let health = state.health.min(max_health);
         let inside = self.place.bounds.contains(state.pose.at);
         let at = if inside { state.pose.at } else { self.place.spawn };
-        let respawn_at = (health == 0).then(|| self.tick.after_millis(rules.respawn_ms));
         let appearance = Appearance {
             look: Look::Player,
             name: state.name,
@@ -100,20 +114,33 @@ impl World {
             quantity: 0,
             speed: rules.player_speed,
         };
-        let player = Player {
+        let mut player = Player {
             epoch: state.epoch,
             experience: state.experience,
             power: state.power.min(max_power),
             gold: state.gold,
             inventory: state.inventory,
             quests: state.quests,
-            respawn_at,
             budget: self.fresh_budget(),
             stream: Stream::begin(self.real_ms()),
+            protected_until: if inside { Tick(0) } else { self.protection_end() },
             ..Player::default()
         };
+        player.set_timers(state.timers, self.tick);
+        player.respawn_at = (health == 0).then_some(player.respawn_at.unwrap_or(self.tick));
         let pose = Pose { at, rotation: normalize_degrees(state.pose.rotation) };
+        let appearance = Appearance {
+            speed: appearance.speed
+                * player.haste.filter(|haste| haste.lasts(self.tick)).map_or(1.0, |h| h.factor),
+            ..appearance
+        };
         self.put_player(id, pose, appearance, player);
+    }
+
+    /// Until when one is protected whom the world puts somewhere now; only where players fight.
+    fn protection_end(&self) -> Tick {
+        let millis = self.content.rules.spawn_protection_ms;
+        if self.place.pvp { self.tick.after_millis(millis) } else { Tick(0) }
     }
 
     /// Puts a player in, in its ghost's place if that is still here; watchers see one body.
@@ -138,16 +165,32 @@ impl World {
         let _ = self.entities.insert(Entity::new(id, pose, appearance, body), self.tick);
     }
 
-    /// A player leaves the world, as soon as the store has decided what it asked for.
+    /// A player leaves the world, as soon as its fight is over and the store has decided what it
+    /// asked for. Until then it stands there for all to strike.
     pub(super) fn on_leave(&mut self, id: PlayerId) {
+        self.begin_leaving(id, true);
+    }
+
+    /// A player leaves the world whether it fights or not: the zone ends.
+    pub(super) fn on_dismiss(&mut self, id: PlayerId) {
+        self.begin_leaving(id, false);
+    }
+
+    fn begin_leaving(&mut self, id: PlayerId, lingers: bool) {
         let until = Tick(self.tick.0 + LEAVE_WAIT);
         let Some(handle) = self.player_handle(id) else { return };
         let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) else {
             return;
         };
-        player.leaving.get_or_insert(until);
+        player.leaving.get_or_insert(Leaving { lingers, until }).lingers &= lingers;
         player.destination = None;
         self.let_go_of(handle);
+    }
+
+    /// Whether a player's session is over and the player stays for its fight.
+    pub fn lingers(&self, player: PlayerId) -> bool {
+        let entity = self.player_handle(player).and_then(|handle| self.entities.get(handle));
+        entity.and_then(Entity::player).is_some_and(|player| player.lingers(self.tick))
     }
 
     /// A player is another server's: it goes without a last word.
@@ -166,8 +209,8 @@ impl World {
     fn let_go_of(&mut self, handle: Handle) {
         let Some(entity) = self.entities.get(handle) else { return };
         let Some(player) = entity.player() else { return };
-        let Some(until) = player.leaving else { return };
-        if player.operations.is_idle() || self.tick >= until {
+        let Some(leaving) = player.leaving.filter(|_| !player.lingers(self.tick)) else { return };
+        if player.operations.is_idle() || self.tick >= leaving.until {
             let state = Box::new(self.state_of(entity));
             self.forget_operations(handle);
             self.entities.remove(handle, self.tick);
@@ -195,6 +238,7 @@ impl World {
 
     fn respawn(&mut self, handle: Handle) {
         let (spawn, now) = (self.place.spawn, self.travel_ms());
+        let protected = self.protection_end();
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let max_power = self.content.rules.max_power(entity.appearance.level);
         entity.pose.at = spawn;
@@ -203,6 +247,7 @@ impl World {
         let Some(player) = entity.player_mut() else { return };
         player.power = max_power;
         player.respawn_at = None;
+        player.protected_until = protected;
         // The time of being dead brings no allowance.
         player.budget.measured_ms = now;
         player.history.clear();
@@ -309,7 +354,23 @@ impl World {
             gold: player.gold,
             inventory: player.inventory.clone(),
             quests: player.quests.clone(),
+            timers: player.timers(self.tick),
         }
+    }
+
+    /// A player fights from now on. Its blow at another player, where that is open to players,
+    /// can be answered for as long, over a border too. Whoever strikes is protected no more.
+    pub(super) fn strikes(&mut self, handle: Handle, duel: bool) {
+        let until = self.combat_end();
+        let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) else {
+            return;
+        };
+        player.combat_until = until;
+        player.protected_until = Tick(0);
+        if duel {
+            player.duel_until = until;
+        }
+        player.unsaved = true;
     }
 
     /// Sends a player its inventory.
@@ -318,5 +379,17 @@ impl World {
         let (Some(id), Some(player)) = (entity.player_id(), entity.player()) else { return };
         let (stacks, gold) = (player.inventory.clone(), player.gold);
         self.notify(id, Notice::Inventory { stacks, gold, used });
+    }
+}
+
+impl Player {
+    /// Whether its session is over and it stays for its fight.
+    pub fn lingers(&self, now: Tick) -> bool {
+        self.leaving.is_some_and(|leaving| leaving.lingers) && now < self.combat_until
+    }
+
+    /// As if its session had ended where it comes from.
+    pub fn leave_after_fight(&mut self, now: Tick) {
+        self.leaving = Some(Leaving { lingers: true, until: now });
     }
 }

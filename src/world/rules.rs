@@ -39,17 +39,29 @@ pub struct Rules {
     pub power_per_level: u32,
     /// Health and power that come back each second out of combat, share of the maximum.
     pub regeneration: f32,
-    /// Seconds without a blow after which one is out of combat.
+    /// Seconds without a blow after which one is out of combat: whoever leaves stands there for so
+    /// long, and whoever has fought with players can be struck for so long outside PvP zones too.
     pub combat_seconds: u64,
     /// Level n + 1 begins at `experience_base` × n² experience.
     pub experience_base: u64,
+    /// An NPC so many levels below its killer, and one more for each ten of the killer's own, gives
+    /// no experience; 0: levels do not matter.
+    pub experience_gap: u32,
+    /// Share of the best one's damage from which a helper has a part in a kill.
+    pub share_min: f64,
     /// Highest level.
     pub level_max: u32,
     /// Time between a player's death and its return at the zone's spawn, ms.
     pub respawn_ms: u64,
+    /// How long one is safe from players whom the world has put at the spawn of a PvP zone (returned
+    /// to life, or come from nowhere), unless it strikes first, ms.
+    pub spawn_protection_ms: u64,
+    /// Time until an item of the same kind or group can be used again, unless the item says
+    /// otherwise, ms.
+    pub item_cooldown_ms: u64,
     /// How long a thing lies on the ground, s.
     pub loot_seconds: u64,
-    /// How long loot is its killer's alone, s.
+    /// How long loot is the one's alone who did most of the damage, s.
     pub loot_owner_seconds: u64,
     /// Reach for picking up, m.
     pub pick_up_reach: f32,
@@ -78,8 +90,12 @@ impl Default for Rules {
             regeneration: 0.02,
             combat_seconds: 6,
             experience_base: 100,
+            experience_gap: 5,
+            share_min: 0.1,
             level_max: 60,
             respawn_ms: 5_000,
+            spawn_protection_ms: 5_000,
+            item_cooldown_ms: 5_000,
             loot_seconds: 120,
             loot_owner_seconds: 20,
             pick_up_reach: 3.0,
@@ -118,6 +134,21 @@ impl Rules {
         u32::try_from(level).unwrap_or(u32::MAX).min(self.level_max.max(1))
     }
 
+    /// What of `worth` experience a killer of `level` gets from an NPC of `npc_level`: all of it from
+    /// one of its own level or above, less the further that is below, evenly, and nothing from a
+    /// gap of `experience_gap` and a tenth of the killer's level on. So games of this kind
+    /// commonly do it: nobody grows on what cannot hurt it, and the higher one is the closer two
+    /// levels are.
+    pub fn kill_experience(&self, worth: u64, level: u32, npc_level: u32) -> u64 {
+        if self.experience_gap == 0 {
+            return worth;
+        }
+        let gap = self.experience_gap.saturating_add(level / 10);
+        let near = gap.saturating_sub(level.saturating_sub(npc_level));
+        let part = u128::from(worth) * u128::from(near) / u128::from(gap);
+        u64::try_from(part).unwrap_or(worth)
+    }
+
     /// What comes back in a second of peace, of `most`: at least 1, so that nobody heals never.
     pub fn regenerated(&self, most: u32) -> u32 {
         if self.regeneration > 0.0 { (most as f32 * self.regeneration).ceil() as u32 } else { 0 }
@@ -144,6 +175,17 @@ mod tests {
         }
         assert_eq!(rules.next_level_at(rules.level_max), None);
         assert_eq!(rules.level_at(u64::MAX), rules.level_max);
+    }
+
+    #[test]
+    fn what_is_far_below_gives_nothing() {
+        let rules = Rules::default();
+        let worth = |level, npc| rules.kill_experience(100, level, npc);
+        assert_eq!((worth(1, 1), worth(1, 10), worth(3, 4)), (100, 100, 100), "never more");
+        assert_eq!((worth(2, 1), worth(5, 1), worth(6, 1), worth(60, 1)), (80, 20, 0, 0));
+        assert_eq!((worth(30, 25), worth(30, 23), worth(30, 22)), (37, 12, 0), "a gap of 8");
+        let any = Rules { experience_gap: 0, ..rules };
+        assert_eq!(any.kill_experience(u64::MAX, 60, 1), u64::MAX);
     }
 
     #[test]

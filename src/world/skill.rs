@@ -3,13 +3,16 @@
 //! A skill is paid for when every check that its user's zone can make has passed.
 
 use crate::ids::{EntityId, Key};
+use crate::tick::Tick;
 use crate::world::World;
-use crate::world::combat::{Striker, Target};
+use crate::world::combat::Striker;
 use crate::world::command::Refusal;
 use crate::world::content::{SkillEffect, SkillKind};
 use crate::world::entity::{Entity, Handle};
 use crate::world::event::EventKind;
 use crate::world::rules::grown;
+use crate::world::target::Target;
+use crate::world::timer::{ready_at, wait_until};
 
 /// How far something may have gone since the index of a tick was built, m.
 const DRIFT: f32 = 8.0;
@@ -32,6 +35,7 @@ impl World {
         match skill.effect {
             SkillEffect::Burst { amount, per_level, radius } => {
                 self.pay(handle, key, skill);
+                self.takes_sides(handle, &caster, skill, caster.id);
                 self.burst(&caster, handle, key, grown(amount, per_level, caster.level), radius);
             }
             SkillEffect::Haste { factor, millis } => {
@@ -47,12 +51,14 @@ impl World {
                 if target != caster.id && skill.reach <= 0.0 {
                     return Err(Refusal::NotAllowed("that works on yourself only"));
                 }
-                match self.find_target(&caster, target, skill.reach)? {
-                    Target::Here(there) => {
-                        self.cast(&caster, handle, key, skill, (there, seen))?;
-                    }
+                if target == caster.id {
+                    return self.cast(&caster, handle, key, skill, handle);
+                }
+                match self.find_target(&caster, target, skill.reach, seen)? {
+                    Target::Here(there) => self.cast(&caster, handle, key, skill, there)?,
                     Target::Beyond(zones) => {
                         self.pay(handle, key, skill);
+                        self.takes_sides(handle, &caster, skill, target);
                         let key = Some(key.clone());
                         self.strike_beyond(handle, &caster, zones, target, key, request);
                     }
@@ -62,34 +68,48 @@ impl World {
         Ok(())
     }
 
-    /// Uses a skill on something that is here.
+    /// Uses a skill on something that is here and in reach.
     fn cast(
         &mut self,
         caster: &Striker,
         handle: Handle,
         key: &Key,
         skill: &SkillKind,
-        (target, seen): (Handle, Option<(u64, u32)>),
+        target: Handle,
     ) -> Result<(), Refusal> {
-        let at_self = target == handle;
+        let Some(id) = self.entities.get(target).map(|entity| entity.id) else { return Ok(()) };
         match skill.effect {
             SkillEffect::Damage { amount, per_level } => {
                 self.check_victim(caster, target)?;
-                self.check_reach(caster.at, target, skill.reach, seen)?;
                 self.pay(handle, key, skill);
+                self.takes_sides(handle, caster, skill, id);
                 self.spell(caster, key, target, grown(amount, per_level, caster.level));
             }
             SkillEffect::Heal { amount, per_level } => {
                 self.check_patient(target)?;
-                if !at_self {
-                    self.check_reach(caster.at, target, skill.reach, seen)?;
-                }
                 self.pay(handle, key, skill);
+                self.takes_sides(handle, caster, skill, id);
                 self.mend(caster, key, target, grown(amount, per_level, caster.level));
             }
             SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whoever hurts fights; whoever helps another is protected no more, as it could help a fighter
+    /// from safety.
+    fn takes_sides(&mut self, handle: Handle, caster: &Striker, skill: &SkillKind, on: EntityId) {
+        match skill.effect {
+            SkillEffect::Damage { .. } | SkillEffect::Burst { .. } => {
+                self.strikes(handle, caster.open && on != caster.id && on.player().is_some());
+            }
+            SkillEffect::Heal { .. } if on != caster.id => {
+                if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+                    player.protected_until = Tick(0);
+                }
+            }
+            SkillEffect::Heal { .. } | SkillEffect::Haste { .. } => {}
+        }
     }
 
     fn check_payment(&self, handle: Handle, key: &Key, skill: &SkillKind) -> Result<(), Refusal> {
@@ -98,8 +118,7 @@ impl World {
         if entity.appearance.level < skill.level {
             return Err(Refusal::LevelTooLow(skill.level));
         }
-        let ready = player.skills_ready.iter().find(|(used, _)| used == key);
-        self.check_ready(ready.map(|(_, tick)| *tick))?;
+        self.check_ready(ready_at(&player.skills_ready, key))?;
         if player.power < skill.cost {
             return Err(Refusal::NotEnoughPower);
         }
@@ -108,19 +127,12 @@ impl World {
 
     fn pay(&mut self, handle: Handle, key: &Key, skill: &SkillKind) {
         let now = self.tick;
-        let fighting =
-            matches!(skill.effect, SkillEffect::Damage { .. } | SkillEffect::Burst { .. });
-        let fighting = fighting.then(|| self.combat_end());
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let id = entity.player_id();
         let Some(player) = entity.player_mut() else { return };
         player.power = player.power.saturating_sub(skill.cost);
         player.unsaved = true;
-        player.skills_ready.retain(|(used, ready)| used != key && now < *ready);
-        player.skills_ready.push((key.clone(), now.after_millis(skill.cooldown_ms)));
-        if let Some(until) = fighting {
-            player.combat_until = until;
-        }
+        wait_until(&mut player.skills_ready, key, now.after_millis(skill.cooldown_ms), now);
         if let Some(id) = id {
             self.count(id, "skills_used", 1);
         }
@@ -169,6 +181,11 @@ impl World {
         let total: u32 =
             near.iter().map(health).map(|health| health.min(amount)).fold(0, u32::saturating_add);
         self.tell_skill(caster, key, caster.id, total);
+        let player =
+            |there: &Handle| self.entities.get(*there).is_some_and(|e| e.player().is_some());
+        if caster.open && near.iter().any(player) {
+            self.strikes(handle, true);
+        }
         for victim in near {
             self.hurt(caster, victim, amount);
         }

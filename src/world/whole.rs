@@ -12,6 +12,7 @@ use crate::ids::{EntityId, GuildId, Key, OperationId, PlayerId, ZoneId};
 use crate::world::World;
 use crate::world::command::Transfer;
 use crate::world::content::Content;
+use crate::world::share::Hit;
 
 /// All of a zone that goes along.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,6 +55,8 @@ pub struct NpcState {
     pub attack_ready_ms: u64,
     /// Which place of its patrol comes next.
     pub next_stop: u32,
+    /// Who has hurt it in its fight.
+    pub hits: Vec<Hit>,
     /// What it is at.
     pub doing: Doing,
 }
@@ -65,7 +68,7 @@ pub enum Doing {
     Roams,
     /// Runs after somebody or fights.
     Hunts(PlayerId),
-    /// Goes home and heals.
+    /// Goes home and heals, and cannot be hurt.
     Returns,
     /// Lies there, then is gone, then lives again.
     LiesDead {

@@ -13,6 +13,7 @@ use super::ZoneServer;
 use super::crossing::Step;
 use crate::geometry::Point;
 use crate::ids::{OperationId, PlayerId, ServerId, SessionRef, ZoneId};
+use crate::limits;
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
@@ -225,11 +226,28 @@ impl ZoneServer {
         }
     }
 
-    /// A blow at something that is not here: one of the zones in reach must know it.
-    pub(super) fn on_strike_out(&mut self, zones: &[ZoneId], strike: Box<Strike>) {
-        for zone in zones {
-            // A blow is worth nothing later: dropped, and counted, if the neighbour has no room.
-            let _ = self.post.zone_now(*zone, ZoneMsg::Strike(strike.clone()));
+    /// A blow at something that is not here goes to a zone that may have it. It is worth nothing
+    /// later: if the neighbour has no room it is dropped, and counted, and the striker hears of it.
+    pub(super) fn on_strike_out(&mut self, zone: ZoneId, strike: Box<Strike>) {
+        let Err(ZoneMsg::Strike(strike)) = self.post.zone_now(zone, ZoneMsg::Strike(strike)) else {
+            return;
+        };
+        let (player, request) = (strike.attacker, strike.request);
+        let refusal = Refusal::NotAllowed("nothing reaches over that border now");
+        if strike.from_zone == self.zone {
+            self.on_strike_refused(player, request, refusal);
+        } else {
+            self.post.zone(strike.from_zone, ZoneMsg::StrikeRefused { player, request, refusal });
+        }
+    }
+
+    /// A neighbour's blow. One at somebody who is about to be shown here is for then.
+    pub(super) fn on_strike_in(&mut self, strike: Box<Strike>) {
+        let staged = strike.target.player().is_some_and(|id| self.crossings.has_staged(id));
+        if staged && self.waiting.len() < limits::ZONE_INBOX {
+            self.waiting.push_back(ZoneMsg::Strike(strike));
+        } else {
+            self.world.apply(Command::Strike(strike));
         }
     }
 

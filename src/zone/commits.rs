@@ -343,6 +343,16 @@ impl ZoneServer {
         }
     }
 
+    /// Saves one player without waiting for the next round.
+    pub(super) fn save_now(&mut self, player: PlayerId) {
+        if let Some(state) = self.world.player(player)
+            && self.moving.plays()
+        {
+            self.saves.unsaved.insert(player, state);
+            self.saves.save();
+        }
+    }
+
     fn on_saved(&mut self, states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError>) {
         self.saves.saving = 0;
         match result {

@@ -68,7 +68,7 @@ impl ZoneServer {
                 self.world.apply(Command::SetGuild { player, guild });
             }
             ZoneMsg::SetWars { wars } => self.world.apply(Command::SetWars(wars)),
-            ZoneMsg::Strike(strike) => self.world.apply(Command::Strike(strike)),
+            ZoneMsg::Strike(strike) => self.on_strike_in(strike),
             ZoneMsg::StrikeRefused { player, request, refusal } => {
                 self.on_strike_refused(player, request, refusal);
             }
@@ -85,6 +85,7 @@ impl ZoneServer {
             | ZoneMsg::Enter { player, .. }
             | ZoneMsg::Leave { player, .. }
             | ZoneMsg::SetGuild { player, .. }
+            | ZoneMsg::StrikeRefused { player, .. }
             | ZoneMsg::Credit { player, .. } => *player,
             _ => return Some(message),
         };

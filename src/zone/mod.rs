@@ -388,7 +388,7 @@ impl ZoneServer {
                 Effect::Commit(operation) => self.saves.commit(operation),
                 Effect::Departed { to, transfer } => self.on_departed(to, transfer),
                 Effect::Left { state } => self.on_left(*state),
-                Effect::Strike { zones, strike } => self.on_strike_out(&zones, strike),
+                Effect::Strike { zone, strike } => self.on_strike_out(zone, strike),
                 Effect::StrikeRefused { zone, player, request, refusal } => {
                     self.post.zone(zone, ZoneMsg::StrikeRefused { player, request, refusal });
                 }
@@ -426,7 +426,7 @@ impl ZoneServer {
         self.take_completions();
         self.tend_crossings();
         for player in self.players.all() {
-            self.let_leave(player);
+            self.dismiss(player);
         }
         if tick::now() >= last.next_step {
             last.next_step += tick::TICK;

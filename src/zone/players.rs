@@ -220,13 +220,31 @@ impl ZoneServer {
         }
     }
 
-    /// A player leaves: from now on it is nobody's, and who wants it waits for its last save. The
-    /// world holds it until the store has decided what it asked for.
+    /// A player leaves. One that fights stays until its fight is over, for whoever brings it in
+    /// again as for whoever strikes it; any other is nobody's from now on, and who wants it waits
+    /// for its last save. The world holds it until the store has decided what it asked for.
     pub(super) fn let_leave(&mut self, player: PlayerId) {
+        let here = self.world.player(player).is_some();
+        self.world.apply(Command::Leave { player });
+        if self.world.lingers(player) {
+            debug!(%player, "a player leaves in the middle of a fight and stands until it is over");
+            // Whoever looks for the player in the store finds it where it stands.
+            return self.save_now(player);
+        }
+        self.give_up_session(player, here);
+    }
+
+    /// A player leaves at once, in a fight or not: the zone ends.
+    pub(super) fn dismiss(&mut self, player: PlayerId) {
+        let here = self.world.player(player).is_some();
+        self.world.apply(Command::Dismiss { player });
+        self.give_up_session(player, here);
+    }
+
+    fn give_up_session(&mut self, player: PlayerId, here: bool) {
         self.players.bound.remove(&player);
-        if self.world.player(player).is_some() {
+        if here {
             self.players.leaving.entry(player).or_insert(None);
-            self.world.apply(Command::Leave { player });
         }
     }
 

@@ -108,6 +108,7 @@ fn state() -> Box<PlayerState> {
         gold: 0,
         inventory: vec![],
         quests: vec![],
+        timers: vec![],
     })
 }
 

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use super::DecodeError;
-use super::reading::{self, At, present};
+use super::reading::{self, At, each, present};
 use super::shared::{self, NOTHING, put_guild, put_key, put_point};
 use crate::ids::{EntityId, PlayerId};
 use crate::msg::ZoneMsg;
@@ -72,6 +72,8 @@ pub(super) fn put_strike(strike: &Strike) -> Body {
         skill,
         from_pvp,
         request,
+        ask_next,
+        passes,
     } = strike;
     body(Combat::Strike(wire::Strike {
         attacker: attacker.0,
@@ -84,6 +86,8 @@ pub(super) fn put_strike(strike: &Strike) -> Body {
         skill: skill.as_ref().map(put_key),
         from_pvp: *from_pvp,
         request: *request,
+        ask_next: ask_next.iter().map(|zone| zone.0.into()).collect(),
+        passes: *passes,
     }))
 }
 
@@ -100,6 +104,8 @@ fn read_strike(strike: wire::Strike) -> Result<Strike, DecodeError> {
         skill,
         from_pvp,
         request,
+        ask_next,
+        passes,
     } = strike;
     Ok(Strike {
         attacker: reading::player(At(NAME, "attacker"), attacker)?,
@@ -112,6 +118,8 @@ fn read_strike(strike: wire::Strike) -> Result<Strike, DecodeError> {
         skill: skill.map(Into::into),
         from_pvp,
         request,
+        ask_next: each(ask_next, |zone| reading::zone(At(NAME, "ask_next"), zone))?,
+        passes,
     })
 }
 

@@ -74,7 +74,9 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 fn strike() -> impl Strategy<Value = Strike> {
     let who = (player_id(), key(), zone_id(), any::<u32>(), option::of(guild_tag()));
     let what = (point(), entity_id(), option::of(key()), any::<bool>(), any::<u64>());
-    (who, what).prop_map(|(who, (at, target, skill, from_pvp, request))| {
+    let next = (vec(zone_id(), 0..3), any::<u32>());
+    (who, what, next).prop_map(|(who, what, (ask_next, passes))| {
+        let (at, target, skill, from_pvp, request) = what;
         let (attacker, attacker_name, from_zone, level, guild) = who;
         Strike {
             attacker,
@@ -87,6 +89,8 @@ fn strike() -> impl Strategy<Value = Strike> {
             skill,
             from_pvp,
             request,
+            ask_next,
+            passes,
         }
     })
 }

@@ -24,7 +24,7 @@ use crate::proto::{DisconnectReason, ErrorCode, PacketType};
 use crate::role::Role;
 use crate::tick::Tick;
 use crate::world::command::{
-    GuildTag, ItemStack, Owed, PlayerState, QuestProgress, StreamState, Transfer,
+    GuildTag, ItemStack, Owed, PlayerState, QuestProgress, StreamState, Timed, Timer, Transfer,
 };
 use crate::world::entity::Handle;
 use crate::world::event::{Audience, Weight};
@@ -166,11 +166,25 @@ fn quest() -> impl Strategy<Value = QuestProgress> {
         .prop_map(|(quest, done, completed)| QuestProgress { quest, done, completed })
 }
 
+fn timer() -> impl Strategy<Value = Timer> {
+    let what = prop_oneof![
+        Just(Timed::Attack),
+        key().prop_map(Timed::Skill),
+        key().prop_map(Timed::Item),
+        Just(Timed::Fight),
+        Just(Timed::Duel),
+        Just(Timed::Protection),
+        Just(Timed::Death),
+        any::<u32>().prop_map(Timed::Haste),
+    ];
+    (what, any::<u64>()).prop_map(|(what, left_ms)| Timer { what, left_ms })
+}
+
 pub(super) fn player_state() -> impl Strategy<Value = PlayerState> {
     let who = (player_id(), key(), any::<u64>(), zone_id(), pose());
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u64>());
-    (who, numbers, vec(stack(), 0..4), vec(quest(), 0..4)).prop_map(
-        |((id, name, epoch, zone, pose), numbers, inventory, quests)| {
+    (who, numbers, vec(stack(), 0..4), vec(quest(), 0..4), vec(timer(), 0..4)).prop_map(
+        |((id, name, epoch, zone, pose), numbers, inventory, quests, timers)| {
             let (level, experience, health, power, gold) = numbers;
             PlayerState {
                 id,
@@ -185,14 +199,14 @@ pub(super) fn player_state() -> impl Strategy<Value = PlayerState> {
                 gold,
                 inventory,
                 quests,
+                timers,
             }
         },
     )
 }
 
 pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
-    let waits = (any::<u64>(), vec((key(), any::<u64>()), 0..3), any::<u64>());
-    let more = (option::of((any::<u64>(), 0.1f32..9.0)), option::of(any::<u64>()));
+    let more = (option::of((any::<u64>(), 0.1f32..9.0)), any::<bool>());
     let owed = (any::<u64>(), option::of((operation_id(), any::<u64>())));
     let owed = (owed, option::of((any::<u64>().prop_map(ItemId), operation_id())));
     let owed = owed.prop_map(|((gold, unclear_gold), unclear_use)| Owed {
@@ -208,19 +222,15 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
         unseen_ms,
     });
     let movement = (-9.0f32..9.0, stream, owed);
-    (player_state(), option::of(guild_tag()), option::of(point()), waits, more, movement).prop_map(
-        |(state, guild, destination, waits, (haste, respawn_ms), movement)| {
-            let (attack_ready_ms, skills_ready_ms, combat_ms) = waits;
+    (player_state(), option::of(guild_tag()), option::of(point()), more, movement).prop_map(
+        |(state, guild, destination, (haste, leaves), movement)| {
             let (travel_ahead, stream, owed) = movement;
             Transfer {
                 state,
                 guild,
                 destination,
-                attack_ready_ms,
-                skills_ready_ms,
                 haste,
-                combat_ms,
-                respawn_ms,
+                leaves,
                 travel_ahead,
                 stream,
                 owed,

@@ -11,6 +11,7 @@ use crate::msg::host::{Traveller, ZoneOffer};
 use crate::msg::master::{PresentSession, ZoneStatus};
 use crate::msg::node::{HostedZone, Introduction, Member};
 use crate::msg::{HostMsg, NodeMsg};
+use crate::world::share::Hit;
 use crate::world::whole::{Doing, NpcState, Thing, ZoneRest};
 
 fn member() -> impl Strategy<Value = Member> {
@@ -53,14 +54,17 @@ fn npc() -> impl Strategy<Value = NpcState> {
             .prop_map(|(hides_ms, returns_ms)| Doing::LiesDead { hides_ms, returns_ms }),
     ];
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>());
-    (entity_id(), key(), pose(), numbers, doing).prop_map(
-        |(id, kind, pose, (health, attack_ready_ms, next_stop), doing)| NpcState {
+    let hit = (player_id(), zone_id(), any::<u32>(), any::<u64>())
+        .prop_map(|(player, zone, level, damage)| Hit { player, zone, level, damage });
+    (entity_id(), key(), pose(), numbers, vec(hit, 0..3), doing).prop_map(
+        |(id, kind, pose, (health, attack_ready_ms, next_stop), hits, doing)| NpcState {
             id,
             kind,
             pose,
             health,
             attack_ready_ms,
             next_stop,
+            hits,
             doing,
         },
     )

@@ -11,7 +11,7 @@ use crate::names::Name;
 use crate::proto;
 use crate::proto::link as wire;
 use crate::role::Role;
-use crate::world::command::{GuildTag, ItemStack, PlayerState, QuestProgress};
+use crate::world::command::{GuildTag, ItemStack, PlayerState, QuestProgress, Timer};
 
 /// What says nothing but that it is there.
 pub(super) const NOTHING: wire::Nothing = wire::Nothing {};
@@ -114,6 +114,15 @@ fn quest(progress: wire::QuestProgress) -> QuestProgress {
     QuestProgress { quest: quest.into(), done, completed }
 }
 
+fn put_timer(Timer { what, left_ms }: &Timer) -> wire::Timer {
+    wire::Timer { what: what.to_string(), left_ms: *left_ms }
+}
+
+/// One that only a newer process knows means nothing here.
+fn timer(wire::Timer { what, left_ms }: wire::Timer) -> Option<Timer> {
+    Some(Timer { what: what.parse().ok()?, left_ms })
+}
+
 pub(super) fn put_player(state: &PlayerState) -> wire::PlayerState {
     let PlayerState {
         id,
@@ -128,6 +137,7 @@ pub(super) fn put_player(state: &PlayerState) -> wire::PlayerState {
         gold,
         inventory,
         quests,
+        timers,
     } = state;
     wire::PlayerState {
         player_id: id.0,
@@ -142,6 +152,7 @@ pub(super) fn put_player(state: &PlayerState) -> wire::PlayerState {
         gold: *gold,
         inventory: inventory.iter().map(put_stack).collect(),
         quests: quests.iter().map(put_quest).collect(),
+        timers: timers.iter().map(put_timer).collect(),
     }
 }
 
@@ -159,6 +170,7 @@ pub(super) fn player(at: At, state: Option<wire::PlayerState>) -> Result<PlayerS
         gold,
         inventory,
         quests,
+        timers,
     } = present(at, state)?;
     Ok(PlayerState {
         id: reading::player(At("PlayerState", "player_id"), player_id)?,
@@ -173,6 +185,7 @@ pub(super) fn player(at: At, state: Option<wire::PlayerState>) -> Result<PlayerS
         gold,
         inventory: inventory.into_iter().map(stack).collect(),
         quests: quests.into_iter().map(quest).collect(),
+        timers: timers.into_iter().filter_map(timer).collect(),
     })
 }
 

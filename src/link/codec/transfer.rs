@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::reading::{self, At};
-use super::shared::{self, put_guild, put_key, put_operation, put_player, put_point, put_session};
+use super::shared::{self, put_guild, put_operation, put_player, put_point, put_session};
 use crate::ids::{ItemId, SessionRef};
 use crate::proto::link as wire;
 use crate::world::command::{Owed, StreamState, Transfer};
@@ -14,11 +14,8 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         state,
         guild,
         destination,
-        attack_ready_ms,
-        skills_ready_ms,
         haste,
-        combat_ms,
-        respawn_ms,
+        leaves,
         travel_ahead,
         stream,
         owed,
@@ -28,17 +25,8 @@ pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTran
         state: Some(put_player(state)),
         guild: guild.as_ref().map(put_guild),
         destination: destination.map(put_point),
-        attack_ready_ms: *attack_ready_ms,
-        skills: skills_ready_ms
-            .iter()
-            .map(|(skill, ready_ms)| wire::SkillCooldown {
-                skill: put_key(skill),
-                ready_ms: *ready_ms,
-            })
-            .collect(),
         haste: haste.map(|(left_ms, factor)| wire::Haste { left_ms, factor }),
-        combat_ms: *combat_ms,
-        respawn_ms: *respawn_ms,
+        leaves: *leaves,
         movement_sequence: sequence,
         movement_debt: *travel_ahead,
         corrections: impossible,
@@ -58,11 +46,8 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         state,
         guild,
         destination,
-        attack_ready_ms,
-        skills,
         haste,
-        combat_ms,
-        respawn_ms,
+        leaves,
         movement_sequence,
         movement_debt,
         corrections,
@@ -82,14 +67,8 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
         state: shared::player(At(NAME, "state"), state)?,
         guild: guild.map(shared::guild).transpose()?,
         destination: destination.map(place).transpose()?,
-        attack_ready_ms,
-        skills_ready_ms: skills
-            .into_iter()
-            .map(|wire::SkillCooldown { skill, ready_ms }| (skill.into(), ready_ms))
-            .collect(),
         haste: haste.transpose()?,
-        combat_ms,
-        respawn_ms,
+        leaves,
         travel_ahead: reading::finite(At(NAME, "movement_debt"), movement_debt)?,
         stream: StreamState {
             sequence: movement_sequence,

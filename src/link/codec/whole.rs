@@ -5,11 +5,12 @@ use super::reading::{self, At, each, present};
 use super::shared::{NOTHING, put_key, put_operation, put_point, put_pose};
 use crate::ids::{EntityId, GuildId};
 use crate::proto::link as wire;
+use crate::world::share::Hit;
 use crate::world::whole::{Doing, NpcState, Thing, ZoneRest};
 use wire::npc_state::Doing as WireDoing;
 
 pub(super) fn put_npc(npc: &NpcState) -> wire::NpcState {
-    let NpcState { id, kind, pose, health, attack_ready_ms, next_stop, doing } = npc;
+    let NpcState { id, kind, pose, health, attack_ready_ms, next_stop, hits, doing } = npc;
     let doing = match *doing {
         Doing::Roams => WireDoing::Roams(NOTHING),
         Doing::Hunts(player) => WireDoing::Hunts(player.0),
@@ -25,13 +26,14 @@ pub(super) fn put_npc(npc: &NpcState) -> wire::NpcState {
         health: *health,
         attack_ready_ms: *attack_ready_ms,
         next_stop: *next_stop,
+        hits: hits.iter().map(put_hit).collect(),
         doing: Some(doing),
     }
 }
 
 pub(super) fn npc(npc: wire::NpcState) -> Result<NpcState, DecodeError> {
     const NAME: &str = "NpcState";
-    let wire::NpcState { id, kind, pose, health, attack_ready_ms, next_stop, doing } = npc;
+    let wire::NpcState { id, kind, pose, health, attack_ready_ms, next_stop, hits, doing } = npc;
     Ok(NpcState {
         id: EntityId(id),
         kind: kind.into(),
@@ -39,6 +41,7 @@ pub(super) fn npc(npc: wire::NpcState) -> Result<NpcState, DecodeError> {
         health,
         attack_ready_ms,
         next_stop,
+        hits: each(hits, hit)?,
         doing: match present(At(NAME, "doing"), doing)? {
             WireDoing::Roams(_) => Doing::Roams,
             WireDoing::Hunts(player) => Doing::Hunts(reading::player(At(NAME, "hunts"), player)?),
@@ -47,6 +50,19 @@ pub(super) fn npc(npc: wire::NpcState) -> Result<NpcState, DecodeError> {
                 Doing::LiesDead { hides_ms, returns_ms }
             }
         },
+    })
+}
+
+fn put_hit(Hit { player, zone, level, damage }: &Hit) -> wire::Hit {
+    wire::Hit { player_id: player.0, zone_id: zone.0.into(), level: *level, damage: *damage }
+}
+
+fn hit(wire::Hit { player_id, zone_id, level, damage }: wire::Hit) -> Result<Hit, DecodeError> {
+    Ok(Hit {
+        player: reading::player(At("Hit", "player_id"), player_id)?,
+        zone: reading::zone(At("Hit", "zone_id"), zone_id)?,
+        level,
+        damage,
     })
 }
 

@@ -57,7 +57,13 @@ fn content() -> Content {
         npcs: vec![],
         items: vec![],
     };
-    let item = |stackable| ItemKind { name: "Thing".into(), stackable, on_use: None };
+    let item = |stackable| ItemKind {
+        name: "Thing".into(),
+        stackable,
+        on_use: None,
+        cooldown_ms: None,
+        cooldown_group: None,
+    };
     Content {
         rules: Rules {
             starting_items: BTreeMap::from([("potion".into(), 3), ("sword".into(), 1)]),

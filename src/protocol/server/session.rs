@@ -39,7 +39,7 @@ pub fn refusal(refusal: &Refusal, request: u64) -> Outgoing {
 fn refusal_words(refusal: &Refusal) -> (ErrorCode, String) {
     use ErrorCode as E;
     let (code, words) = match refusal {
-        Refusal::NoSuchTarget => (E::ErrorNoSuchTarget, "there is no such target here"),
+        Refusal::NoSuchTarget => (E::ErrorNoSuchTarget, "no such target in reach"),
         Refusal::OutOfRange => (E::ErrorOutOfRange, "too far away"),
         Refusal::Cooldown(_) => (E::ErrorCooldown, "not ready yet"),
         Refusal::Dead => (E::ErrorDead, "the dead do not act"),

@@ -269,6 +269,8 @@ mod tests {
             name: "n".repeat(64).into(),
             stackable: false,
             on_use: None,
+            cooldown_ms: None,
+            cooldown_group: None,
         };
         content.items.insert(kind.clone(), item);
         let stack =
@@ -293,6 +295,7 @@ mod tests {
             gold: 0,
             inventory: vec![],
             quests: vec![],
+            timers: vec![],
         };
         let rules = Rules::default();
         let info = player_info(&state(3), "", &rules);

@@ -118,7 +118,13 @@ mod tests {
 
     fn content() -> Content {
         let mut content = Content { zones: vec![meadow()], ..Default::default() };
-        let pelt = ItemKind { name: "Wolf pelt".into(), stackable: true, on_use: None };
+        let pelt = ItemKind {
+            name: "Wolf pelt".into(),
+            stackable: true,
+            on_use: None,
+            cooldown_ms: None,
+            cooldown_group: None,
+        };
         content.items.insert("pelt".into(), pelt);
         let quest = QuestKind {
             name: "The pelts".into(),
@@ -153,6 +159,7 @@ mod tests {
             gold: 5,
             inventory: vec![],
             quests: vec![],
+            timers: vec![],
         };
         let packet = server::enter_world_response(
             &state,

@@ -63,7 +63,10 @@ fn what_cannot_be_struck_is_refused() {
     assert!(matches!(stage.attack(ANNA, ANNA.into()), Some(Refusal::NotAllowed(_))));
     assert!(matches!(stage.attack(ANNA, elder), Some(Refusal::NotAllowed(_))));
     assert!(matches!(stage.attack(ANNA, BERT.into()), Some(Refusal::NotAllowed(_))));
+    stage.put(flower, -182.0, 12.0);
     assert!(matches!(stage.attack(ANNA, flower), Some(Refusal::NotAllowed(_))));
+    assert_eq!(stage.attack(ANNA, wolf), Some(Refusal::NoSuchTarget), "it is out of sight");
+    stage.put(wolf, -185.0, 62.0);
     assert_eq!(stage.attack(ANNA, wolf), Some(Refusal::OutOfRange));
     assert_eq!(stage.attack(ANNA, EntityId(9_999)), Some(Refusal::NoSuchTarget));
     assert_eq!(stage.attack(ANNA, EntityId(u64::MAX)), Some(Refusal::NoSuchTarget));
@@ -94,7 +97,7 @@ fn a_guild_war_is_fought_anywhere_and_its_kills_count() {
     join(&mut stage, BERT, 4);
     assert!(stage.attack(ANNA, BERT.into()).is_some());
     stage.tell(Command::SetWars(vec![(GuildId(4), GuildId(9))]));
-    stage.set_health(BERT, 12);
+    stage.set_health(BERT, 18);
     assert_eq!(stage.attack(ANNA, BERT.into()), None);
     let kill = stage.log.iter().find_map(|effect| match effect {
         Effect::WarKill { killer, victim, .. } => Some((*killer, *victim)),

@@ -3,6 +3,7 @@
 
 mod borders;
 mod coming;
+mod corners;
 mod fighting;
 mod moving;
 mod npcs;
@@ -310,5 +311,6 @@ pub(super) fn newcomer(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> PlayerStat
         gold: 0,
         inventory: vec![ItemStack { id: ItemId(1), kind: "potion".into(), quantity: 3 }],
         quests: Vec::new(),
+        timers: Vec::new(),
     }
 }

@@ -27,16 +27,14 @@ fn transfer(epoch: Epoch) -> Box<Transfer> {
         gold: 0,
         inventory: vec![],
         quests: vec![],
+        timers: vec![],
     };
     Box::new(Transfer {
         state,
         guild: None,
         destination: None,
-        attack_ready_ms: 0,
-        skills_ready_ms: vec![],
         haste: None,
-        combat_ms: 0,
-        respawn_ms: None,
+        leaves: false,
         travel_ahead: 0.0,
         stream: StreamState::default(),
         owed: Owed::default(),

@@ -68,6 +68,9 @@ impl Stage {
             state: State::InWorld(Box::new(playing)),
             outlet,
             pending: Vec::new(),
+            logged_in: None,
+            withheld: crate::net::rate::Withheld::default(),
+            answered: false,
         })));
         self.fanout.watch(ZONE, id.place());
         id
