@@ -18,7 +18,7 @@ use crate::geometry::{Point, Pose, Rect};
 use crate::ids::{EventId, PlayerId};
 use crate::msg::backlog::Backlog;
 use crate::msg::frame::{Descriptors, HealthTold, WireBytes};
-use crate::net::rate::RateGate;
+use crate::net::rate::{RateGate, Withheld};
 use crate::net::{Framing, Peer};
 use crate::proto::{self, PacketType};
 use crate::protocol::{packet, server};

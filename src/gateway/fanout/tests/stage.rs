@@ -69,7 +69,7 @@ impl Stage {
             outlet,
             pending: Vec::new(),
             logged_in: None,
-            withheld: crate::net::rate::Withheld::default(),
+            withheld: Withheld::default(),
             answered: false,
         })));
         self.fanout.watch(ZONE, id.place());
