@@ -250,6 +250,13 @@ fn run_loadtest(mut options: loadtest::Options) -> Result<(), Fault> {
         Some(own) => Some(loadtest::Database { url: own.url.clone(), pid: own.pid }),
         None => options.postgres.clone().map(|url| loadtest::Database { url, pid: None }),
     };
+    if options.scenario == loadtest::Scenario::Hostile {
+        let table = loadtest::hostile(&options).map_err(Fault::NoTest)?;
+        let text = if json { table.json().map_err(anyhow::Error::from)? } else { table.to_string() };
+        say(text.trim_end());
+        let raised = || anyhow::anyhow!("a flood has raised the bots' p99 by more than a tenth");
+        return if table.passed() { Ok(()) } else { Err(Fault::Failed(raised())) };
+    }
     let report = loadtest::run(options).map_err(Fault::NoTest)?;
     let text = if json { report.json().map_err(anyhow::Error::from)? } else { report.to_string() };
     say(text.trim_end());
@@ -305,6 +312,10 @@ fn show(config: &Config, roles: &Roles) {
         world.quests.len(),
     ));
     for doubt in config.doubts(roles) {
+        say(format_args!("# but: {doubt}"));
+    }
+    let limit = crate::descriptors::raise();
+    if let Some(doubt) = crate::descriptors::doubt(config.net.max_connections, limit) {
         say(format_args!("# but: {doubt}"));
     }
     say(format_args!("# the configuration can be used for --role {roles}"));
