@@ -44,6 +44,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod data_dir;
+mod descriptors;
 pub mod loadtest;
 pub mod run;
 #[cfg(test)]

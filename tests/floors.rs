@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor. A room is a module of the crate's root; a new one must be put here.
 const FLOORS: [&[&str]; 6] = [
-    &["geometry", "ids", "limits", "names", "role", "seldom", "tick"],
+    &["descriptors", "geometry", "ids", "limits", "names", "role", "seldom", "tick"],
     &["store", "world"],
     &["msg", "proto", "protocol", "token"],
     &["link", "net"],

@@ -33,6 +33,13 @@ pub(super) fn run(mut options: Options, settings: Settings) -> Result<(), Fault>
         Some(own) => Some(Database { url: own.url.clone(), pid: own.pid }),
         None => options.postgres.clone().map(|url| Database { url, pid: None }),
     };
+    if options.scenario == loadtest::Scenario::Hostile {
+        let table = loadtest::hostile(&options).map_err(Fault::NoTest)?;
+        let text = if json { table.json().map_err(anyhow::Error::from)? } else { table.to_string() };
+        say(text.trim_end());
+        let raised = || anyhow::anyhow!("a flood has raised the bots' p99 by more than a tenth");
+        return if table.passed() { Ok(()) } else { Err(Fault::Failed(raised())) };
+    }
     let report = loadtest::run(options).map_err(Fault::NoTest)?;
     let text = if json { report.json().map_err(anyhow::Error::from)? } else { report.to_string() };
     say(text.trim_end());

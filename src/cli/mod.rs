@@ -245,6 +245,10 @@ fn show(config: &Config, roles: &Roles) {
     for doubt in config.doubts(roles) {
         say(format_args!("# but: {doubt}"));
     }
+    let limit = crate::descriptors::raise();
+    if let Some(doubt) = crate::descriptors::doubt(config.net.max_connections, limit) {
+        say(format_args!("# but: {doubt}"));
+    }
     say(format_args!("# the configuration can be used for --role {roles}"));
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 
+use super::GatewayConfig;
 use super::inbound::Refused;
 use super::session::{Conn, State};
 use super::shard::{GatewayService, find};
@@ -17,6 +18,9 @@ use crate::net::{ConnId, Framing, Io};
 use crate::proto::DisconnectReason;
 use crate::protocol::client::Rejected;
 use crate::protocol::server;
+
+/// See [`ENTER_WITHIN`].
+const TOO_LONG_OUTSIDE: &str = "enter the world sooner after logging in";
 
 impl GatewayService {
     /// A packet or line is not taken.
@@ -99,38 +103,98 @@ impl GatewayService {
 
     /// Once a second: sends those away who waited too long with something.
     pub(super) fn end_overdue(&mut self, io: &mut Io<'_>, now: Instant) {
-        let late = self.conns.iter().flatten();
+        let (late, config) = (self.conns.iter().flatten(), &self.shared.config);
         let late: Vec<(ConnId, &str)> =
-            late.filter_map(|conn| Some((conn.id, self.overdue(conn, now)?))).collect();
+            late.filter_map(|conn| Some((conn.id, overdue(config, conn, now)?))).collect();
         for (conn, message) in late {
             self.contain(io, Some(conn), |service, io| {
                 service.send_away(io, conn, DisconnectReason::DisconnectTimeout, message);
             });
         }
     }
+}
 
-    /// What a connection waited too long with, as it is told.
-    fn overdue(&self, conn: &Conn, now: Instant) -> Option<&'static str> {
-        let config = &self.shared.config;
-        let passed = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
-        let entering = |most| conn.logged_in.is_some_and(|at| passed(at, most));
-        let too_long = match conn.state {
-            State::Closing => return None,
-            State::Fresh => passed(conn.opened, Duration::from_secs(config.auth_seconds)),
-            State::Authenticated => entering(ENTER_WITHIN),
-            State::Waiting { authenticated: true } => entering(ENTERING_MAX),
-            State::Waiting { authenticated: false } | State::InWorld(_) => false,
-        };
-        if too_long {
-            return Some(match conn.state {
-                State::Fresh => "log in sooner after connecting",
-                _ => "enter the world sooner after logging in",
-            });
+/// What a connection waited too long with, as it is told.
+fn overdue(config: &GatewayConfig, conn: &Conn, now: Instant) -> Option<&'static str> {
+    let passed = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
+    let entering = |most| conn.logged_in.is_some_and(|at| passed(at, most));
+    let (too_long, words) = match conn.state {
+        State::Closing => return None,
+        State::Fresh => {
+            let within = Duration::from_secs(config.auth_seconds);
+            (passed(conn.opened, within), "log in sooner after connecting")
         }
-        let idle = match conn.peer.framing {
-            Framing::Length => Duration::from_secs(config.dead_seconds),
-            Framing::Lines => Duration::from_secs(config.text_idle_seconds),
-        };
-        passed(conn.heard, idle).then_some("nothing was heard from you for too long")
+        State::Authenticated => (entering(ENTER_WITHIN), TOO_LONG_OUTSIDE),
+        State::Waiting { authenticated: true } => (entering(ENTERING_MAX), TOO_LONG_OUTSIDE),
+        State::Waiting { authenticated: false } | State::InWorld(_) => (false, ""),
+    };
+    if too_long {
+        return Some(words);
+    }
+    let idle = match conn.peer.framing {
+        Framing::Length => Duration::from_secs(config.dead_seconds),
+        Framing::Lines => Duration::from_secs(config.text_idle_seconds),
+    };
+    passed(conn.heard, idle).then_some("nothing was heard from you for too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outlet::Outlet;
+    use super::super::pace::Strikes;
+    use super::*;
+    use crate::net::Peer;
+    use crate::net::rate::{RateGate, Withheld};
+
+    fn conn(state: State, now: Instant) -> Conn {
+        let address = [127, 0, 0, 1].into();
+        Conn {
+            id: ConnId(1),
+            peer: Peer { address, framing: Framing::Length },
+            opened: now,
+            heard: now,
+            logged_in: None,
+            received: 0,
+            strikes: Strikes::default(),
+            rates: RateGate::new(now),
+            withheld: Withheld::default(),
+            state,
+            outlet: Outlet::new(None, 0, false, std::rc::Rc::default()),
+            pending: Vec::new(),
+            answered: false,
+        }
+    }
+
+    #[test]
+    fn who_logs_in_has_a_minute_to_enter_however_often_it_is_heard() {
+        let (config, start) = (GatewayConfig::default(), crate::tick::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (state, last) in
+            [(State::Authenticated, 60), (State::Waiting { authenticated: true }, 75)]
+        {
+            let mut conn = conn(state, start);
+            conn.logged_in = Some(start);
+            for second in 1..=last {
+                conn.heard = at(second);
+                assert_eq!(overdue(&config, &conn, at(second)), None, "{second}");
+            }
+            conn.heard = at(last + 1);
+            assert_eq!(overdue(&config, &conn, at(last + 1)), Some(TOO_LONG_OUTSIDE));
+            conn.forgive(Duration::from_secs(30));
+            assert_eq!(overdue(&config, &conn, at(last + 30)), None);
+        }
+    }
+
+    #[test]
+    fn the_silent_and_the_fresh_have_times_of_their_own() {
+        let (config, start) = (GatewayConfig::default(), crate::tick::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let fresh = conn(State::Fresh, start);
+        assert_eq!(overdue(&config, &fresh, at(10)), None);
+        assert_eq!(overdue(&config, &fresh, at(11)), Some("log in sooner after connecting"));
+        let waiting = conn(State::Waiting { authenticated: false }, start);
+        assert_eq!(overdue(&config, &waiting, at(25)), None);
+        assert!(overdue(&config, &waiting, at(26)).is_some(), "silent");
+        assert_eq!(overdue(&config, &conn(State::Closing, start), at(99)), None);
     }
 }

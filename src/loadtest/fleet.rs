@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use super::bot::Desk;
 use super::course::Posts;
 use super::crew::{Crew, DOORBELL};
+use super::hostile;
 use super::entry::{Arrived, Door, Inside, pause_after};
 use super::ledger::Ledger;
 use super::options::Options;
@@ -44,6 +45,8 @@ const WATCH_EVERY: u32 = 8;
 const WATCHERS: u32 = 128;
 /// Up to so many bots all watch.
 const ALL_WATCH: u32 = 100;
+/// Between two looks whether the second half has begun.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Time for what is under way to arrive after the last send.
 const DRAIN: Duration = Duration::from_secs(1);
 /// When nobody has come into any view for so long, views are full.
@@ -81,6 +84,7 @@ pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<R
     });
     let mut fleet = if run.options.storms() { storms(&run)? } else { crews(&run)? };
     fleet.extend(storm_beside(&run)?);
+    fleet.extend(flood_beside(&run)?);
     let mut progress = Progress::new(&run);
     settle(&run, &mut progress).inspect_err(|_| run.live.go_on(Phase::End))?;
     let (measured, machine) = measure(&run, own, &mut progress);
@@ -163,6 +167,23 @@ fn storm_beside(run: &Arc<Run>) -> anyhow::Result<Option<Thread>> {
     (storm > 0).then(|| spawn("storm".to_owned(), rage)).transpose()
 }
 
+/// The thread of those who flood in the second half, if there are any.
+fn flood_beside(run: &Arc<Run>) -> anyhow::Result<Option<Thread>> {
+    let Some(assault) = run.options.flood.clone() else { return Ok(None) };
+    let run = run.clone();
+    let flood = move || {
+        while !run.live.second_half.load(Relaxed) && run.live.phase() < Phase::Drain {
+            pause(LOOK_AGAIN);
+        }
+        let options = &run.options;
+        let first = options.clients + options.storm;
+        let account = |at: usize| (options.name(first as usize + at), options.password.clone());
+        hostile::pour(&assault, &account, &|| run.live.phase() >= Phase::Drain)?;
+        Ok(Tally::default())
+    };
+    spawn("flood".to_owned(), flood).map(Some)
+}
+
 fn spawn(
     name: String,
     work: impl FnOnce() -> anyhow::Result<Tally> + Send + 'static,
@@ -236,8 +257,12 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
     let (looked, before, threads_before) = (look(), used(), threads());
     let began = now();
     run.live.go_on(Phase::Measure);
+    let mut halfway = None;
     while began.elapsed() < *duration && run.live.inside.load(Relaxed) > 0 {
-        run.live.second_half.store(began.elapsed() > *duration / 2, Relaxed);
+        if halfway.is_none() && began.elapsed() > *duration / 2 {
+            halfway = Some((began.elapsed(), used()[0]));
+            run.live.second_half.store(true, Relaxed);
+        }
         let left = duration.saturating_sub(began.elapsed());
         pause(left.min(Duration::from_millis(250)));
         progress.show("measuring", began.elapsed().as_secs_f64() / duration.as_secs_f64());
@@ -250,7 +275,13 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         spent.map(|(before, after): (Spent, Spent)| after.since(before, seconds))
     };
     let (server_spent, bots_spent, database_spent) = (share(0), share(1), share(2));
+    let halves_cpu = halfway.filter(|_| run.options.has_halves()).and_then(|(at, spent)| {
+        let (first, later) = (at.as_secs_f64(), (measured - at).as_secs_f64());
+        let (before, half, after) = (before[0]?, spent?, after[0]?);
+        Some((half.since(before, first).all, after.since(half, later).all))
+    });
     let machine = Machine {
+        halves_cpu,
         server_cpu: server_spent.map(|spent| spent.all),
         server_kernel: server_spent.map(|spent| spent.kernel),
         server_memory: server.as_ref().and_then(Processes::memory),

@@ -23,6 +23,7 @@ mod course;
 mod crew;
 mod entry;
 mod fleet;
+mod hostile;
 mod ledger;
 mod options;
 mod own;
@@ -44,6 +45,7 @@ use process::Process;
 
 pub use bare::{Bare, BareLoop};
 pub use entry::KEY;
+pub use hostile::{Row, Table};
 pub use options::{Database, Options, Scenario, Usual};
 pub use report::{Cost, Flow, Machine, Quantiles, Report};
 pub use scrape::Ticks;
@@ -57,7 +59,8 @@ pub use scrape::Ticks;
 pub fn run(options: Options) -> anyhow::Result<Report> {
     options.check().map_err(anyhow::Error::msg)?;
     let cores = options.pin.then(Cores::of_process).transpose()?;
-    process::raise_file_limit();
+    // If the system refuses, a run of many bots says that there are no sockets left.
+    let _ = crate::descriptors::raise();
     let (assertions, baseline) = (options.assert.clone(), options.baseline);
     let plan = bare::Plan::of(&options);
     let mut report = if options.start {
@@ -74,6 +77,18 @@ pub fn run(options: Options) -> anyhow::Result<Report> {
         report.compare(bare, &assertions);
     }
     Ok(report)
+}
+
+/// Runs the load test of `--scenario hostile`: bots that walk, and flooders beside them.
+///
+/// # Errors
+/// As [`run`].
+pub fn hostile(options: &Options) -> anyhow::Result<Table> {
+    options.check().map_err(anyhow::Error::msg)?;
+    let cores = options.pin.then(Cores::of_process).transpose()?;
+    // If the system refuses, a run of many bots says that there are no sockets left.
+    let _ = crate::descriptors::raise();
+    hostile::run(options, &start(options, cores.as_ref())?)
 }
 
 /// Starts the run's own server, on a core of its own if there are `cores` to share out.

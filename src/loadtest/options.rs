@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::assertion::Assertions;
 use super::entry::KEY;
+use super::hostile::Assault;
 use crate::limits;
 
 /// What the bots do.
@@ -30,6 +31,9 @@ pub enum Scenario {
     Idle,
     /// Send small requests and await their answers: the bare way there and back.
     Echo,
+    /// Walk, beside flooders of one kind after the other, 1 and 100 of each, in the second half of each
+    /// run; the table tells what they do to the bots' p99. Exit code 1: more than a tenth.
+    Hostile,
 }
 
 /// A database for a server of the run's own.
@@ -188,6 +192,10 @@ pub struct Options {
     #[arg(skip)]
     pub server_settings: Vec<(String, String)>,
 
+    /// Who floods in the second half.
+    #[arg(skip)]
+    pub flood: Option<Assault>,
+
     /// How fast bots go to their places, m/s; none: as a player may by default.
     #[arg(skip)]
     pub hurry: Option<f32>,
@@ -212,6 +220,8 @@ impl Default for Usual {
         Self { target: "127.0.0.1".to_owned(), port: 8081, login_port: 8080, key }
     }
 }
+/// Accounts of those who only log in, in the scenario that has them.
+const OUTSIDERS: u32 = 100;
 
 /// Digits after the prefix in a bot's name.
 const NAME_DIGITS: usize = 5;
@@ -239,7 +249,10 @@ impl Options {
 
     /// Whether bots walk in this scenario.
     pub fn moves(&self) -> bool {
-        matches!(self.scenario, Scenario::Wander | Scenario::Walk | Scenario::Crowd)
+        matches!(
+            self.scenario,
+            Scenario::Wander | Scenario::Walk | Scenario::Crowd | Scenario::Hostile
+        )
     }
 
     /// Whether bots come and go all the time in this scenario.
@@ -247,14 +260,20 @@ impl Options {
         matches!(self.scenario, Scenario::LoginStorm | Scenario::EntryStorm)
     }
 
+    /// Accounts that a run needs: the bots', those of who logs in beside them, of who stays outside.
+    pub fn accounts(&self) -> u32 {
+        let outside = if self.scenario == Scenario::Hostile { OUTSIDERS } else { 0 };
+        self.clients + self.storm + outside
+    }
+
     /// Whether something changes halfway through.
     pub fn has_halves(&self) -> bool {
-        self.slow > 0 || self.storm > 0
+        self.slow > 0 || self.storm > 0 || self.flood.is_some()
     }
 
     /// Whether a bare loop can do what the server does in this scenario.
     pub fn has_baseline(&self) -> bool {
-        !self.storms() && self.scenario != Scenario::Idle
+        !self.storms() && !matches!(self.scenario, Scenario::Idle | Scenario::Hostile)
     }
 
     /// A bot's name.
@@ -288,6 +307,9 @@ impl Options {
         }
         if self.slow > 0 && !self.moves() {
             return Err("--slow is for scenarios in which bots walk".to_owned());
+        }
+        if self.scenario == Scenario::Hostile && !self.start {
+            return Err("--scenario hostile is for a server of the run's own: --start".to_owned());
         }
         if self.baseline && !self.has_baseline() {
             return Err("--baseline: there is no bare loop for this scenario".to_owned());

@@ -9,14 +9,6 @@ const CLOCK_TICKS: f64 = 100.0;
 /// `st` of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// Lets this process and its children have as many sockets open as the system allows them.
-pub(super) fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let most = getrlimit(Resource::Nofile).maximum;
-    // If the system refuses, a run of many bots says that there are no sockets left.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
-}
-
 /// Processor time, seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spent {

@@ -18,7 +18,8 @@ pub struct NetConfig {
     pub io_threads: usize,
     /// Client connections of this process, all ports together. 1 to 1,000,000.
     pub max_connections: usize,
-    /// Connections one address (IPv6: one /64) may hold that have not logged in. 1 to 1,000,000.
+    /// Connections one address (IPv6: one /64) may hold whose players are not in the world. 1 to
+    /// 1,000,000.
     pub per_address: usize,
     /// Connections the kernel keeps ready for `accept`. 1 to 65,535.
     pub backlog: u32,
@@ -33,7 +34,8 @@ pub struct NetConfig {
     pub slow_client_ms: u64,
     /// Milliseconds for a TLS handshake. 500 to 60,000.
     pub tls_handshake_ms: u64,
-    /// TLS handshakes at once, per port; more are refused. 1 to 65,536.
+    /// TLS handshakes at once, in all; more are refused, and more than an eighth of them from one
+    /// address. 1 to 65,536.
     pub tls_handshakes: usize,
     /// Origins (`https://example.org`) whose pages may open a WebSocket; empty: only pages from
     /// the host they connect to.

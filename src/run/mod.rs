@@ -38,7 +38,7 @@ use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::tick::now;
 use crate::token::{TicketSigner, TicketVerifier};
-use crate::{admin, limits, master, status, zone};
+use crate::{admin, descriptors, limits, master, status, zone};
 use clients::{Clients, GatewaySide};
 use cluster::Cluster;
 use ports::bind;
@@ -98,6 +98,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     for doubt in config.doubts(&roles) {
+        warn!("{doubt}");
+    }
+    if let Some(doubt) = descriptors::doubt(config.net.max_connections, descriptors::raise()) {
         warn!("{doubt}");
     }
     let data = data_dir::open(&config.data_dir)?;

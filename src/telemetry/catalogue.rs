@@ -89,7 +89,7 @@ pub const METRICS: &[Metric] = &[
         "Open connections that came to a port: of clients, at `link` of other servers.",
     ),
     counter("throng_connections_accepted_total", None, &["port"], "Connections to a port let in."),
-    counter("throng_connections_refused_total", None, &["reason"], "Client connections not let in."),
+    counter("throng_connections_refused_total", None, &["reason"], "Client connections not let in, or closed to make room at the operators' port."),
     counter("throng_accept_errors_total", None, &["kind"], "Connections the kernel could not give us."),
     counter("throng_tls_handshakes_failed_total", None, &["reason"], "TLS handshakes that did not end well."),
     counter("throng_service_panics_total", None, &[], "Panics while a connection was served; each ended one connection."),
@@ -98,6 +98,9 @@ pub const METRICS: &[Metric] = &[
     gauge("throng_packets_per_second", None, &["direction"], "Packets and lines of the last second."),
     gauge("throng_outbound_queue_bytes", B, &[], "Bytes that wait for clients' sockets."),
     counter("throng_slow_clients_cut_total", None, &[], "Connections ended because the client read too slowly."),
+    counter("throng_reads_paused_total", None, &[], "Times that nothing more was read of a client for a while: it had used up its rate."),
+    counter("throng_refusals_withheld_total", None, &["class"], "Refusals for a rate that were not told: one a second of each class is."),
+    counter("throng_floods_closed_total", None, &[], "Connections ended because more than ten times as many packets waited as are allowed at once."),
     histogram("throng_packet_handling_seconds", S, &[], "Time to decode, check and pass on a client's packet."),
     histogram("throng_round_trip_seconds", S, &[], "From sending a view to the client's strike at something in it."),
 

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use prost::Message;
-use throng::client::{ClientError, Event};
-use throng::ids::EntityId;
-use throng::proto::{self, ErrorCode, EventKind, PacketType};
+use throng::client::Event;
+use throng::proto::{self, ChatChannel, ErrorCode, EventKind, PacketType};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::malformed::{all_is_well, witness};
-use crate::player::{PASSWORD, Player, refusal};
+use crate::player::{PASSWORD, Player};
 use crate::scenarios;
 use crate::server::{Server, Topology, UNHURRIED, within};
 
@@ -48,25 +47,36 @@ async fn a_flood_is_held_back(topology: Topology) {
     }
     assert!(held > 0, "{sent} packets at once were all taken");
     let mut talker = Player::new(&server, "Talker").await;
-    let mut muted = 0;
     for line in 0..12 {
-        match talker.say(&format!("line {line}")).await {
-            Ok(_) => assert!(line < 10, "line {line} went through"),
-            Err(ClientError::Refused { code: ErrorCode::ErrorMuted, retry_after, .. }) => {
-                assert!(retry_after.is_some());
-                muted += 1;
-            }
-            Err(error) => panic!("{error}"),
+        let (channel, text) = (ChatChannel::ChatNear.into(), format!("line {line}"));
+        talker.send(&proto::ChatSend { channel, text, ..Default::default() }).await.unwrap();
+    }
+    assert_eq!(told_once(&mut talker, 12 - 5).await, ErrorCode::ErrorMuted);
+    let target_id = 999_999;
+    for _ in 0..40 {
+        talker.send(&proto::CombatAction { target_id, ..Default::default() }).await.unwrap();
+    }
+    assert_eq!(told_once(&mut talker, 40 - 10).await, ErrorCode::ErrorRateLimited);
+    let withheld = metric(&server, "throng_refusals_withheld_total").await;
+    assert!(withheld >= 20.0, "{withheld} refusals were not told");
+    all_is_well(&server, &mut witness).await;
+}
+
+/// The refusal for a rate that a player is told once a second, though at most `most` packets were
+/// refused: far fewer than those.
+async fn told_once(player: &mut Player, most: u32) -> ErrorCode {
+    let mut told = Vec::new();
+    player.ping().await.unwrap();
+    for event in player.so_far().await {
+        if let Event::Error(error) = event
+            && [ErrorCode::ErrorMuted, ErrorCode::ErrorRateLimited].contains(&error.code())
+        {
+            assert!(error.retry_after_ms > 0, "{error:?}");
+            told.push(error.code());
         }
     }
-    assert!(muted >= 5, "{muted} of 12 lines were held back");
-    let mut quick = 0;
-    for _ in 0..40 {
-        let refused = refusal(talker.attack(EntityId(999_999)).await);
-        quick += u32::from(refused == ErrorCode::ErrorRateLimited);
-    }
-    assert!(quick > 10, "{quick} of 40 blows at once were held back");
-    all_is_well(&server, &mut witness).await;
+    assert!(!told.is_empty() && told.len() as u32 <= most / 2, "{told:?}");
+    told[0]
 }
 
 async fn a_client_that_does_not_read_slows_nobody(topology: Topology) {

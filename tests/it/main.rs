@@ -28,6 +28,7 @@ mod process;
 mod resume;
 mod server;
 mod storm;
+mod strangers;
 mod text;
 mod text_commands;
 mod tls;

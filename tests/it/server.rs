@@ -219,6 +219,11 @@ impl Server {
         end.expect("a process")
     }
 
+    /// Sends all its processes a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
+        self.processes.iter().for_each(|process| process.signal(signal));
+    }
+
     /// Kills it without warning.
     pub async fn kill(&mut self) {
         self.processes.iter().for_each(|process| process.signal("-KILL"));

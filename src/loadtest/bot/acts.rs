@@ -51,7 +51,10 @@ impl Bot {
                 self.settle();
                 self.beat(now, self.desk.run.options.payload);
             }
-            Scenario::Idle | Scenario::LoginStorm | Scenario::EntryStorm => {}
+            Scenario::Idle
+            | Scenario::LoginStorm
+            | Scenario::EntryStorm
+            | Scenario::Hostile => {}
         }
     }
 

@@ -62,7 +62,7 @@ async fn make(options: &Options, store: &Store) -> anyhow::Result<Memory> {
     let newcomer = newcomer();
     let mut memory = Memory::around(MIDDLE);
     let mut at_work: JoinSet<anyhow::Result<(String, PlayerId)>> = JoinSet::new();
-    let all = (options.clients + options.storm) as usize;
+    let all = options.accounts() as usize;
     for bot in 0..all {
         let name = Name::parse(&options.name(bot)).map_err(|why| anyhow::anyhow!("{why}"))?;
         let at = posts.places.get(bot).copied().unwrap_or(MIDDLE);

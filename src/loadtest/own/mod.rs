@@ -179,6 +179,11 @@ impl OwnServer {
         self.members.iter().filter_map(|member| member.port("admin")).collect()
     }
 
+    /// Where it listens, by the banner's word for it.
+    pub(super) fn port(&self, name: &str) -> Option<SocketAddr> {
+        self.members.iter().find_map(|member| member.port(name))
+    }
+
     /// As the operating system sees it.
     pub(super) fn processes(&self) -> Processes {
         self.members.iter().map(Member::process).collect::<Vec<Process>>().into()

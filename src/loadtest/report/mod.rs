@@ -47,6 +47,8 @@ pub struct Flow {
 pub struct Machine {
     /// The server's processor time, share of one core.
     pub server_cpu: Option<f64>,
+    /// The same in each half, where something changes halfway.
+    pub halves_cpu: Option<(f64, f64)>,
     /// What of that the kernel had.
     pub server_kernel: Option<f64>,
     /// The server's resident memory, bytes.
@@ -212,6 +214,7 @@ impl Report {
             Scenario::Chat => "chat",
             Scenario::Idle => "idle",
             Scenario::Echo => "echo",
+            Scenario::Hostile => "hostile",
         };
         let halves = run.options.has_halves();
         let (seen, watchers) = tally.visible;
