@@ -16,7 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::world::content::Content;
+use crate::world::content::{Content, SkillEffect};
 
 /// One file of the page.
 struct File {
@@ -25,12 +25,13 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 9] = [
+const FILES: [File; 10] = [
     file("/", HTML, include_str!("../web/index.html")),
     file("/style.css", "text/css; charset=utf-8", include_str!("../web/style.css")),
     file("/client.js", SCRIPT, include_str!("../web/client.js")),
     file("/codec.js", SCRIPT, include_str!("../web/codec.js")),
     file("/connection.js", SCRIPT, include_str!("../web/connection.js")),
+    file("/memory.js", SCRIPT, include_str!("../web/memory.js")),
     file("/world.js", SCRIPT, include_str!("../web/world.js")),
     file("/draw.js", SCRIPT, include_str!("../web/draw.js")),
     file("/panels.js", SCRIPT, include_str!("../web/panels.js")),
@@ -60,7 +61,8 @@ pub fn router(content: &Content) -> Router {
     })
 }
 
-/// What the page shows of the content: skills for the bar, names of items and quests.
+/// What the page shows of the content: skills for the bar and whom they are for, names of items and
+/// quests, which NPCs are enemies.
 fn describe(content: &Content) -> Json<serde_json::Value> {
     let mut skills: Vec<_> = content.skills.iter().collect();
     skills.sort_by_key(|(key, skill)| (skill.level, *key));
@@ -68,15 +70,18 @@ fn describe(content: &Content) -> Json<serde_json::Value> {
         .into_iter()
         .map(|(key, skill)| {
             let aimed = skill.reach > 0.0;
+            let heals = matches!(skill.effect, SkillEffect::Heal { .. });
             json!({
                 "key": key, "name": skill.name, "cost": skill.cost, "level": skill.level,
-                "cooldown_ms": skill.cooldown_ms, "aimed": aimed,
+                "cooldown_ms": skill.cooldown_ms, "aimed": aimed, "heals": heals,
             })
         })
         .collect();
     let items: BTreeMap<_, _> = content.items.iter().map(|(k, item)| (k, &item.name)).collect();
     let quests: BTreeMap<_, _> = content.quests.iter().map(|(k, quest)| (k, &quest.name)).collect();
-    Json(json!({ "skills": skills, "items": items, "quests": quests }))
+    let fights = content.npcs.iter().filter(|(_, npc)| npc.damage > 0);
+    let enemies: Vec<_> = fights.map(|(key, _)| key).collect();
+    Json(json!({ "skills": skills, "items": items, "quests": quests, "enemies": enemies }))
 }
 
 /// Names a text by its contents.
@@ -120,12 +125,22 @@ mod tests {
     fn the_page_is_told_this_servers_skills() {
         let content: Content = toml::from_str(
             "[skills.leap]\nname = \"Leap\"\nreach = 5\ncooldown_ms = 900\n\
-             effect = { kind = \"damage\", amount = 3 }",
+             effect = { kind = \"damage\", amount = 3 }\n\
+             [skills.mend]\nname = \"Mend\"\nreach = 5\ncooldown_ms = 900\n\
+             effect = { kind = \"heal\", amount = 3 }\n\
+             [npcs.hen]\nname = \"Hen\"\nlevel = 1\nhealth = 5\n\
+             [npcs.wolf]\nname = \"Wolf\"\nlevel = 1\nhealth = 5\ndamage = 2",
         )
         .unwrap();
         let Json(described) = describe(&content);
         assert_eq!(described["skills"][0]["key"], "leap");
         assert_eq!(described["skills"][0]["aimed"], true);
+        let heals = ["leap", "mend"].map(|key| {
+            let skills = described["skills"].as_array().unwrap();
+            skills.iter().find(|skill| skill["key"] == key).unwrap()["heals"].clone()
+        });
+        assert_eq!(heals, [false, true]);
+        assert_eq!(described["enemies"], json!(["wolf"]));
     }
 
     #[test]

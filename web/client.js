@@ -3,6 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { Picture } from "./draw.js";
+import { device, keep, recall } from "./memory.js";
 import { $, CHANNEL, Panels, element } from "./panels.js";
 import { sha256 } from "./sha256.js";
 import { KIND, World } from "./world.js";
@@ -19,7 +20,7 @@ const picture = new Picture($("canvas"), world);
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
 const connection = new Connection(url, { onPacket, onState, onLost });
 const panels = new Panels((name, values) => connection.send(name, values));
-let content = { skills: [], items: {}, quests: {} };
+let content = { skills: [], items: {}, quests: {}, enemies: [] };
 let account = null;       // { name, hash } while logging in
 let entering = "";        // what the entry form waits for
 let wanted = null;        // { id, verb } the entity the player wants to strike or take
@@ -62,16 +63,6 @@ function login() {
   });
 }
 
-// A word that stays the same in this browser, so that a log-in from here may replace one from here.
-function device() {
-  let id = localStorage.getItem("throng.device");
-  if (!id) {
-    id = `web-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
-    localStorage.setItem("throng.device", id);
-  }
-  return id;
-}
-
 function say(text) {
   $("entry-note").textContent = text;
 }
@@ -97,7 +88,7 @@ function onState(state) {
 }
 
 function onLost(text) {
-  sessionStorage.removeItem(KEPT);
+  keep("session", KEPT, null);
   world.reset();
   world.zones.clear();
   world.self = 0;
@@ -217,14 +208,14 @@ function onEvent(event) {
     panels.event(`${who} goes elsewhere`);
   } else if (kind === EVENT.QUEST) {
     panels.event(`${who} has finished “${content.quests[subject] ?? subject}”`);
-    if (actor === world.self) notice(`Quest done: ${content.quests[subject] ?? subject}`);
+    if (actor === world.self) notice(`Quest done: ${content.quests[subject] ?? subject}`, 3000, "good");
   }
 }
 
 // -- what goes ------------------------------------------------------------------------------------
 
-function walk(to) {
-  connection.send("MOVE_TO", to);
+function walk({ x, y }) {
+  connection.send("MOVE_TO", { x, y });
 }
 
 // Strikes or takes what is wanted once it is in reach, and walks there until then.
@@ -259,7 +250,9 @@ function near(entity, distance) {
 
 function useSkill(skill) {
   const target = wanted ? world.entities.get(wanted.id) : null;
-  const aimed = skill.aimed && target && target.kind !== KIND.ITEM;
+  // Without a target a skill is one's own. What heals is never meant for an enemy.
+  const fits = target && (skill.heals ? target.kind === KIND.PLAYER : target.kind !== KIND.ITEM);
+  const aimed = skill.aimed && fits;
   connection.send("USE_SKILL", {
     skill: skill.key, ...(aimed ? { target_id: target.id, ...world.shown(target) } : {}),
   });
@@ -305,11 +298,16 @@ const STEPS = {
 
 addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, select, textarea") || connection.state !== "playing") return;
+  // What has the focus is pressed and left by the keys that a browser has for that.
+  const focused = event.target.closest?.("button, a");
+  if (focused && (event.code === "Enter" || event.code === "Space" || event.code === "Tab")) return;
+  // Where there is nobody to fight, Tab goes on to the buttons.
+  const next = event.code === "Tab" && !event.shiftKey ? nearestEnemy() ?? wanted : null;
   const digit = /^Digit([1-9])$/.exec(event.code);
   if (STEPS[event.code]) held.add(event.code);
   else if (digit && content.skills[digit[1] - 1]) useSkill(content.skills[digit[1] - 1]);
-  else if (event.code === "Escape") wanted = null;
-  else if (event.code === "Tab") wanted = nearestEnemy();
+  else if (event.code === "Escape") stop();
+  else if (next) wanted = next;
   else if (event.code === "Enter") $("text").focus();
   else return;
   event.preventDefault();
@@ -317,9 +315,18 @@ addEventListener("keydown", (event) => {
 addEventListener("keyup", (event) => held.delete(event.code));
 addEventListener("blur", () => held.clear());
 
+// Stands still, and wants nothing any more.
+function stop() {
+  wanted = null;
+  held.clear();
+  if (world.me) walk(world.place(world.me));
+}
+
+// The nearest one that fights, but the one that is wanted already.
 function nearestEnemy() {
   const enemies = [...world.entities.values()]
-    .filter((entity) => entity.kind === KIND.NPC && !entity.dead && entity.id !== wanted?.id)
+    .filter((entity) => entity.kind === KIND.NPC && content.enemies.includes(entity.template))
+    .filter((entity) => !entity.dead && entity.id !== wanted?.id)
     .sort((a, b) => world.distance(a) - world.distance(b));
   return enemies.length ? { id: enemies[0].id } : null;
 }
@@ -371,9 +378,10 @@ $("logout").onclick = () => connection.send("LOGOUT_REQUEST");
 // -- the picture ----------------------------------------------------------------------------------
 
 let noticeTimer = 0;
-function notice(text, millis = 3000) {
+function notice(text, millis = 3000, tone = "bad") {
   clearTimeout(noticeTimer);
   $("notice").textContent = text;
+  $("notice").className = tone;
   $("notice").hidden = !text;
   if (text && millis) noticeTimer = setTimeout(() => { $("notice").hidden = true; }, millis);
 }
@@ -384,6 +392,8 @@ function drawBar() {
   const { x, y } = world.place(me);
   $("level").textContent = `level ${me.level}`;
   $("health").textContent = `${me.health} / ${me.maxHealth}`;
+  $("meter").setAttribute("aria-valuenow", me.health);
+  $("meter").setAttribute("aria-valuemax", me.maxHealth);
   $("health-bar").style.width = `${(100 * me.health) / Math.max(me.maxHealth, 1)}%`;
   $("place").textContent = `${x.toFixed(0)}, ${y.toFixed(0)}`;
   const { latency } = connection;
@@ -397,9 +407,17 @@ function drawBar() {
   }
 }
 
+// For who does not see the ring around it.
+function describeTarget() {
+  const target = wanted && world.entities.get(wanted.id);
+  const label = target ? `The world; target: ${target.name}` : "The world";
+  if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
+}
+
 function frame() {
   if (!document.hidden) {
     picture.target = wanted?.id ?? 0;
+    describeTarget();
     picture.draw();
     drawBar();
   }
@@ -410,7 +428,7 @@ requestAnimationFrame(frame);
 // -- again -----------------------------------------------------------------------------------------
 
 // A reload goes on with the session.
-const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+const kept = JSON.parse(recall("session", KEPT) ?? "null");
 if (kept) {
   begin(kept.self, kept.name);
   connection.resume(kept.token, kept.received);
@@ -418,6 +436,6 @@ if (kept) {
 addEventListener("pagehide", () => {
   if (connection.resumeToken) {
     const { resumeToken: token, received } = connection;
-    sessionStorage.setItem(KEPT, JSON.stringify({ token, received, self: world.self, name: panels.name }));
+    keep("session", KEPT, JSON.stringify({ token, received, self: world.self, name: panels.name }));
   }
 });

@@ -300,13 +300,13 @@ function showRest(now) {
   }), "Nothing has happened yet.");
 
   const queues = [
-    ["log-ins in progress", sum(metrics, "throng_login_queue_length")],
+    ["log-ins in progress", sum(metrics, "throng_login_queue_depth")],
     ["one log-in takes", millis(mean(now, "throng_login_seconds", { request: "login" }))],
     ["saves waiting", sum(metrics, "throng_save_queue_depth")],
     ["oldest save", millis(sum(metrics, "throng_save_queue_age_seconds"))],
     ["commits a second", perSecond(rate(now, "throng_commits_total"))],
     ["a database operation takes", millis(mean(now, "throng_database_seconds"))],
-    ["bytes waiting for clients", bytes(sum(metrics, "throng_outbound_waiting_bytes"))],
+    ["bytes waiting for clients", bytes(sum(metrics, "throng_outbound_queue_bytes"))],
   ];
   const told = queues.filter(([, value]) => value !== undefined);
   pairs("queues", told.map(([name, n]) => [name, typeof n === "number" ? count(n) : n]), "Nothing is waiting.");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args, Command, CommandFactory};
 
 use super::Cli;
-use crate::config::{self, BadConfig, Config, Sources};
+use crate::config::{self, BadConfig, Config, Flag, Sources};
 use crate::role::Roles;
 
 /// Flags of every command.
@@ -70,11 +70,14 @@ impl Settings {
     /// # Errors
     /// Lists everything that is wrong.
     pub(super) fn load(&self) -> Result<Config, BadConfig> {
-        let mut flags = self.values.clone();
-        let named = [("data_dir", &self.data_dir), ("log.filter", &self.log_filter)];
-        flags.extend(named.into_iter().filter_map(|(key, value)| {
-            value.as_ref().map(|value| (key.to_owned(), value.clone()))
-        }));
+        let flag = |flag, key: &str, value: &String| {
+            let (key, value) = (key.to_owned(), value.clone());
+            Flag { flag, key, value }
+        };
+        let set = self.values.iter().map(|(key, value)| flag("--set", key, value));
+        let data_dir = self.data_dir.iter().map(|value| flag("--data-dir", "data_dir", value));
+        let filter = self.log_filter.iter().map(|value| flag("--log-filter", "log.filter", value));
+        let flags = set.chain(data_dir).chain(filter).collect();
         config::load(&Sources::of_process(self.config.clone(), flags), &self.role)
     }
 

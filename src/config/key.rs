@@ -6,11 +6,6 @@ use figment::value::{Dict, Value};
 /// The section that is read apart from the others.
 pub(super) const WORLD: &str = "world";
 
-/// Whether `name` is a table of keys.
-pub(super) fn is_section(name: &str, known: &Dict) -> bool {
-    name == WORLD || matches!(known.get(name), Some(Value::Dict(..)))
-}
-
 /// Whether `name` is a single key.
 pub(super) fn is_leaf(name: &str, known: &Dict) -> bool {
     known.get(name).is_some_and(|value| !matches!(value, Value::Dict(..)))

@@ -3,12 +3,14 @@
 //! Each given layer becomes one [`Layer`]; later ones win. What is in them is checked in `load.rs`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::key;
+use super::lines::Lines;
 
 /// What stands before every variable of the environment that is meant for this program.
 const PREFIX: &str = "THRONG_";
@@ -22,13 +24,24 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The environment; variables that are not meant for this program are left out.
     pub environment: Vec<(String, String)>,
-    /// Flags of the command line: key and value as typed.
-    pub flags: Vec<(String, String)>,
+    /// Flags of the command line.
+    pub flags: Vec<Flag>,
+}
+
+/// A value from the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag itself, for people: `--set`.
+    pub flag: &'static str,
+    /// The key that it sets.
+    pub key: String,
+    /// The value as typed.
+    pub value: String,
 }
 
 impl Sources {
     /// From this process's environment.
-    pub fn of_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
         let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((key.into_string().ok()?, value.into_string().ok()?))
         };
@@ -47,12 +60,22 @@ pub(super) struct Layer {
     /// For people: `config.toml`, `THRONG_NET__BIND`, `--data-dir`.
     pub(super) origin: String,
     pub(super) values: Dict,
+    /// Of a file: where its keys stand.
+    pub(super) lines: Arc<Lines>,
 }
 
 impl Layer {
     /// One value, with the text it was made from.
     pub(super) fn single(origin: String, path: &str, value: Value) -> Self {
-        Self { origin, values: nested(path, value) }
+        Self { origin, values: nested(path, value), lines: Arc::default() }
+    }
+
+    /// Where one of its keys is set: a file with its line, a variable, a flag.
+    pub(super) fn at(&self, path: &str) -> String {
+        match self.lines.find(path) {
+            Some(line) => format!("{}:{line}", self.origin),
+            None => self.origin.clone(),
+        }
     }
 }
 
@@ -81,7 +104,8 @@ fn nested(path: &str, value: Value) -> Dict {
 pub(super) fn file(path: &Path) -> Result<Layer, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let values = toml_values(&text)?;
-    Ok(Layer { origin: path.display().to_string(), values })
+    let lines = Arc::new(Lines::of(&text));
+    Ok(Layer { origin: path.display().to_string(), values, lines })
 }
 
 /// Reads TOML.
@@ -100,16 +124,16 @@ pub(super) struct Typed {
 
 /// The variables that are meant for this program, as `section.key` paths.
 ///
-/// `THRONG_NET__BIND` is `net.bind`. A variable whose first part is no section is somebody
-/// else's: Kubernetes sets `THRONG_SERVICE_HOST` in every pod beside a service called `throng`.
+/// `THRONG_NET__BIND` is `net.bind`. One with two underscores together is always meant so, be the
+/// section spelt right or not; others that are no key are somebody else's: Kubernetes sets
+/// `THRONG_SERVICE_HOST` in every pod beside a service called `throng`.
 pub(super) fn environment(variables: &[(String, String)], known: &Dict) -> Vec<Typed> {
     let mut typed: Vec<Typed> = variables
         .iter()
         .filter_map(|(name, text)| {
             let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", ".");
             let section = path.split('.').next()?;
-            let ours = key::is_section(section, known) && path.contains('.')
-                || key::is_leaf(section, known) && section == path;
+            let ours = path.contains('.') || key::is_leaf(section, known) && section == path;
             ours.then(|| Typed { origin: name.clone(), path, text: text.clone() })
         })
         .collect();
@@ -118,13 +142,11 @@ pub(super) fn environment(variables: &[(String, String)], known: &Dict) -> Vec<T
 }
 
 /// The flags, as paths.
-pub(super) fn flags(given: &[(String, String)]) -> Vec<Typed> {
-    given
-        .iter()
-        .map(|(path, text)| Typed {
-            origin: "command line".into(),
-            path: path.clone(),
-            text: text.clone(),
-        })
-        .collect()
+pub(super) fn flags(given: &[Flag]) -> Vec<Typed> {
+    let typed = given.iter().map(|Flag { flag, key, value }| Typed {
+        origin: (*flag).to_owned(),
+        path: key.clone(),
+        text: value.clone(),
+    });
+    typed.collect()
 }

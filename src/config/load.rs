@@ -19,7 +19,7 @@ use crate::role::Roles;
 pub struct Finding {
     /// The key's whole path; empty for a file that cannot be read at all.
     pub key: String,
-    /// Where the value came from.
+    /// Where the value came from: a file with the line, a variable of the environment, a flag.
     pub origin: String,
     /// The value; none for a key that does not exist.
     pub value: Option<String>,
@@ -74,6 +74,10 @@ struct Loader {
     /// The world's layers are put together apart.
     world: Vec<Layer>,
     findings: Vec<Finding>,
+    /// Keys that were probably meant by one that does not exist: their values are not known.
+    meant: Vec<String>,
+    /// Whether a file could not be read, so that nobody knows what else is set.
+    unread: bool,
 }
 
 impl Loader {
@@ -81,36 +85,43 @@ impl Loader {
         let defaults = Value::serialize(Config::default()).unwrap_or_else(|_| Dict::new().into());
         let known = defaults.as_dict().cloned().unwrap_or_default();
         let leaves = key::leaves(&known);
-        Self { defaults, known, leaves, layers: vec![], world: vec![], findings: vec![] }
+        let (layers, world, findings, meant) = (vec![], vec![], vec![], vec![]);
+        Self { defaults, known, leaves, layers, world, findings, meant, unread: false }
     }
 
     fn add_file(&mut self, path: PathBuf) {
         match layers::file(&path) {
             Ok(layer) => self.add_layer(layer),
-            Err(fault) => self.findings.push(Finding {
-                key: String::new(),
-                origin: path.display().to_string(),
-                value: None,
-                fault,
-            }),
+            Err(fault) => {
+                self.unread = true;
+                self.findings.push(Finding {
+                    key: String::new(),
+                    origin: path.display().to_string(),
+                    value: None,
+                    fault,
+                });
+            }
         }
     }
 
     /// Values with types of their own.
     fn add_layer(&mut self, mut layer: Layer) {
         if let Some(value) = layer.values.remove(key::WORLD) {
-            self.world.push(Layer::single(layer.origin.clone(), key::WORLD, value));
+            let lines = layer.lines.clone();
+            let single = Layer::single(layer.origin.clone(), key::WORLD, value);
+            self.world.push(Layer { lines, ..single });
         }
         let mut given = Vec::new();
         let mut unknown = Vec::new();
         sort_out(&layer.values, &self.known, "", &mut given, &mut unknown);
         for path in unknown {
-            self.unknown(&path, &layer.origin);
+            self.unknown(&path, &layer.at(&path));
         }
         for (path, value) in given {
+            let origin = layer.at(&path);
             match self.tried(&path, &value) {
-                Ok(()) => self.layers.push(Layer::single(layer.origin.clone(), &path, value)),
-                Err(fault) => self.report(&path, &layer.origin, &value, fault),
+                Ok(()) => self.layers.push(Layer::single(origin, &path, value)),
+                Err(fault) => self.report(&path, &origin, &value, fault),
             }
         }
     }
@@ -146,10 +157,12 @@ impl Loader {
     }
 
     fn unknown(&mut self, path: &str, origin: &str) {
-        let fault = match key::nearest(path, &self.leaves) {
+        let meant = key::nearest(path, &self.leaves).map(str::to_owned);
+        let fault = match &meant {
             Some(meant) => format!("there is no such key; did you mean {meant}?"),
             None => "there is no such key".into(),
         };
+        self.meant.extend(meant);
         let origin = origin.to_owned();
         self.findings.push(Finding { key: path.to_owned(), origin, value: None, fault });
     }
@@ -169,18 +182,24 @@ impl Loader {
         for layer in self.layers {
             figment = figment.merge(layer);
         }
-        let (content, faults) = world::read(&self.world);
-        let whole = faults.is_empty();
-        self.findings.extend(faults);
+        let world = world::read(&self.world);
+        let whole = world.findings.is_empty();
+        self.findings.extend(world.findings.iter().cloned());
         match figment.extract::<Config>() {
             Ok(mut config) => {
                 // A world with holes in it would only seem to have further faults.
                 if whole {
-                    config.world = content;
+                    config.world = world.content.clone();
                 }
-                let world = self.world.last().map_or("default", |layer| &layer.origin);
-                let problems = config.problems(roles);
-                let found = problems.iter().map(|line| finding(&figment, world, line));
+                let mut problems = config.ranges();
+                if !self.unread {
+                    problems.extend(config.combinations(roles));
+                }
+                // A key that has a fault already has its default here, which nobody has chosen.
+                let told = |key: &str| self.findings.iter().any(|finding| finding.key == key);
+                let found = problems.iter().map(|line| finding(&figment, &world, line));
+                let found = found.filter(|it| !told(&it.key) && !self.meant.contains(&it.key));
+                let found: Vec<Finding> = found.collect();
                 self.findings.extend(found);
                 if self.findings.is_empty() { Ok(config) } else { Err(BadConfig(self.findings)) }
             }
@@ -219,11 +238,13 @@ fn sort_out(
 }
 
 /// A section's problem, with the value it is about and where that came from.
-fn finding(figment: &Figment, world: &str, line: &str) -> Finding {
+fn finding(figment: &Figment, world: &world::Read, line: &str) -> Finding {
     let (path, fault) = line.split_once(' ').unwrap_or((line, "is not possible"));
     let path = path.trim_end_matches(':');
+    if path.starts_with("world.") {
+        return world.finding(path, fault);
+    }
     let origin = match figment.find_metadata(path) {
-        _ if path.starts_with("world.") => world.to_owned(),
         Some(source) if !source.name.contains("::") => source.name.to_string(),
         _ => "default".into(),
     };

@@ -10,6 +10,7 @@
 
 mod key;
 mod layers;
+mod lines;
 mod load;
 mod sections;
 mod world;
@@ -32,7 +33,7 @@ use crate::store::StoreConfig;
 use crate::world::content::Content;
 use crate::zone::ZoneConfig;
 
-pub use layers::Sources;
+pub use layers::{Flag, Sources};
 pub use load::{BadConfig, Finding, load};
 pub use sections::{LogConfig, LogFormat, PortsConfig, store_address};
 
@@ -98,6 +99,13 @@ impl Default for Config {
 impl Config {
     /// Every value that is out of its range, and every combination that cannot work.
     pub fn problems(&self, roles: &Roles) -> Vec<String> {
+        let mut found = self.ranges();
+        found.extend(self.combinations(roles));
+        found
+    }
+
+    /// Every value that is out of its range.
+    fn ranges(&self) -> Vec<String> {
         let mut found = Vec::new();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
         if self.name.len() > NAME_MAX || !self.name.bytes().all(plain) {
@@ -117,7 +125,6 @@ impl Config {
         found.extend(self.link.problems());
         found.extend(sections::store_problems(&self.store));
         found.extend(self.world.problems().into_iter().map(|line| format!("world.{line}")));
-        found.extend(self.combinations(roles));
         found
     }
 

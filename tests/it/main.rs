@@ -6,6 +6,7 @@
 
 mod accounts;
 mod borders;
+mod browser;
 mod cheats;
 mod cluster;
 mod databases;
@@ -19,6 +20,7 @@ mod loadtest;
 mod malformed;
 mod operators;
 mod packets;
+mod page;
 mod play;
 mod player;
 #[path = "../common/postgres.rs"]

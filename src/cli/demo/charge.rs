@@ -128,7 +128,7 @@ impl Life {
             let what = match end {
                 End::Asked => return,
                 End::Died(status) if status.code() == Some(i32::from(BAD_CONFIG)) => {
-                    return self.give_up("its configuration is not usable, see its lines above");
+                    return self.give_up("its configuration is not usable, as it says itself");
                 }
                 End::Died(status) => format!("has ended ({status})"),
                 End::Broken(error) => format!("cannot be started: {error}"),
@@ -198,6 +198,7 @@ impl Life {
     }
 
     fn give_up(&self, why: &str) {
+        self.around.console.show_last_words(&self.member.name);
         // One such word is enough; the queue has room for it.
         let _ = self.around.hopeless.try_send(format!("{}: {why}", self.member.name));
     }

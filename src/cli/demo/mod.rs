@@ -69,6 +69,9 @@ pub(super) struct Options {
     /// Keep the folder with the servers' data and the database, and say where it is
     #[arg(long)]
     keep: bool,
+    /// Show what the servers log here too, instead of in a file alone
+    #[arg(long)]
+    logs: bool,
     /// Take free ports from this one on, instead of the default ones
     #[arg(long, value_name = "PORT",
           value_parser = clap::value_parser!(u16).range(1_024..=60_000))]
@@ -86,7 +89,7 @@ pub(super) fn run(options: &Options, flags: Vec<String>) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no threads can be started")?;
-    let (console, writer) = Console::start()?;
+    let (console, writer) = Console::start(options.logs)?;
     let done = runtime.block_on(demonstrate(options, program, flags, console));
     // Its copies are gone with the runtime's tasks; then the writer writes what waits, and ends.
     drop(runtime);
@@ -111,6 +114,11 @@ async fn demonstrate(
             return Err(problem);
         }
     };
+    let log = folder.join(page::LOG);
+    match std::fs::File::create(&log) {
+        Ok(file) => console.keep_in(file),
+        Err(problem) => console.say(format!("{} cannot be written: {problem}", log.display())),
+    }
     let (hopeless, mut given_up) = mpsc::channel(1);
     let around = Around { group: leash.group(), console: console.clone(), hopeless };
     let mut cast = Cast::new(around);

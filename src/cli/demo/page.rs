@@ -7,6 +7,9 @@ use std::path::Path;
 use super::plan::Server;
 use crate::role::Role;
 
+/// The file of what all servers log, in the demonstration's folder.
+pub(super) const LOG: &str = "servers.log";
+
 /// What the page is about.
 pub(super) struct Page<'a> {
     /// This program, as it was called.
@@ -63,6 +66,8 @@ impl Page<'_> {
             let url = zone.admin("/metrics");
             let _ = writeln!(part, "  {url:<36} metrics of {}; every process has them", zone.name);
         }
+        let log = self.folder.join(LOG).display().to_string();
+        let _ = writeln!(part, "  {log:<36} what all of them log");
         part
     }
 
