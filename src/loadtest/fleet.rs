@@ -4,6 +4,7 @@
 //! its share of them (`crew.rs`).
 
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -59,6 +60,8 @@ pub(super) struct Run {
     pub live: Live,
     pub ledger: Ledger,
     pub posts: OnceLock<Posts>,
+    /// By bot: its player, once it is in.
+    pub players: Vec<AtomicU64>,
     pub watch_every: usize,
     pub door: Door,
     pub gate: Semaphore,
@@ -74,6 +77,7 @@ pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<R
         live: Live::default(),
         ledger: Ledger::new(clients as usize, now()),
         posts: OnceLock::new(),
+        players: (0..clients).map(|_| AtomicU64::new(0)).collect(),
         watch_every: watch_every(clients),
         door: Door::new(&options),
         gate: Semaphore::new(if options.start { AT_OWN_DOOR } else { AT_THE_DOOR }),
@@ -250,6 +254,7 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         spent.map(|(before, after): (Spent, Spent)| after.since(before, seconds))
     };
     let (server_spent, bots_spent, database_spent) = (share(0), share(1), share(2));
+    let looks = looked.zip(look());
     let machine = Machine {
         server_cpu: server_spent.map(|spent| spent.all),
         server_kernel: server_spent.map(|spent| spent.kernel),
@@ -259,7 +264,8 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         threads: threads::shares(&threads_before, &threads(), seconds),
         came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
         empty_memory: own.and_then(|own| own.empty),
-        ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),
+        ticks: looks.as_ref().and_then(|(before, after)| before.ticks_until(after)),
+        shed: looks.map(|(before, after)| before.shed_until(&after)),
     };
     (measured, machine)
 }
