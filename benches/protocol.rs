@@ -32,7 +32,7 @@ fn movement() -> Vec<u8> {
 
 fn sync_payload() -> Vec<u8> {
     let mut payload = Vec::new();
-    server::append_sync_header(&mut payload, ZoneId(1), Tick(123_456));
+    server::append_sync_header(&mut payload, ZoneId(1), Tick(123_456), 100);
     for handle in 0..VISIBLE {
         server::append_sync_record(&mut payload, position(handle));
     }
@@ -70,7 +70,7 @@ fn sync_of_50_written(bencher: Bencher) {
     bencher.bench_local(|| {
         payload.clear();
         out.clear();
-        server::append_sync_header(&mut payload, ZoneId(1), Tick(123_456));
+        server::append_sync_header(&mut payload, ZoneId(1), Tick(123_456), 100);
         for record in black_box(&records) {
             payload.extend_from_slice(record);
         }

@@ -78,7 +78,7 @@ fn position(handle: u64, x: u64, y: u64, rotation: u64) -> u64 {
 
 fn server_packets() -> Vec<String> {
     let records = vec![position(65_000, 0xf_ffff, 123_456, 255), position(1, 1, 0x8_0000, 64)];
-    let sync = proto::SyncPositions { zone_id: 3, tick: 1 << 40, records };
+    let sync = proto::SyncPositions { zone_id: 3, tick: 1 << 40, records, dilation_percent: 60 };
     let enter = proto::EntityEnter {
         entity_id: (7 << 32) + 9,
         kind: proto::EntityKind::EntityNpc.into(),

@@ -52,7 +52,7 @@ export const MESSAGES = {
     "health:int=6 max_health:int=7 guild:string=8 quantity:int=9 speed:float=10 zone_id:int=11 " +
     "handle:int=12 position:fixed64=13 origin_x:float=14 origin_y:float=15",
   EntityLeave: "entity_id:int=1 zone_id:int=2",
-  SyncPositions: "zone_id:int=1 tick:int=2 records:fixed64*=3",
+  SyncPositions: "zone_id:int=1 tick:int=2 records:fixed64*=3 dilation_percent:int=4",
   GameEvent: "event_id:int=1 kind:int=2 zone_id:int=3 x:float=4 y:float=5 actor_id:int=6 " +
     "target_id:int=7 amount:int=8 remaining:int=9 subject:string=10 actor_name:string=11 " +
     "text:string=12 to_zone_id:int=13",

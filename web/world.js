@@ -1,9 +1,9 @@
 // What this client knows of the world: entities in view with their last places, the zones it has
-// seen, and where everything is to be drawn. The picture is 100 ms behind, so that there are places
-// on both sides to interpolate between.
+// seen, and where everything is to be drawn. The picture is two ticks behind (100 ms, more in a zone
+// whose time runs slow), so that there are places on both sides to interpolate between.
 
 export const KIND = { PLAYER: 1, NPC: 2, ITEM: 3 };
-const BEHIND_MS = 100;
+const BEHIND_TICKS = 2;
 const EXTRAPOLATE_MS = 200;
 const SAMPLES = 8;
 const TICK_MS = 50;
@@ -18,7 +18,7 @@ export class World {
   reset() {
     this.entities = new Map();
     this.handles = new Map();    // "zone:handle" -> entity id
-    this.clocks = new Map();     // zone -> this machine's ms at its tick 0
+    this.clocks = new Map();     // zone -> its last tick, this machine's ms then, a tick's length
   }
 
   get me() {
@@ -57,23 +57,29 @@ export class World {
     this.handles.delete(`${zone}:${entity.handle}`);
   }
 
-  onPositions({ zone_id: zone, tick, records }) {
-    const at = this.clock(zone, tick) + tick * TICK_MS;
+  onPositions({ zone_id: zone, tick, records, dilation_percent: percent }) {
+    const at = this.clock(zone, tick, (TICK_MS * 100) / (percent || 100));
     for (const record of records) {
       const entity = this.entities.get(this.handles.get(`${zone}:${record.handle}`));
       if (entity?.zone === zone) this.sample(entity, at, record);
     }
   }
 
-  // When tick 0 of the zone was by this machine's clock, as seen through the quickest packet; it
-  // may creep up, so that a machine whose clock runs slow is not left behind.
-  clock(zone, tick) {
-    const seen = performance.now() - tick * TICK_MS;
+  // When that tick of the zone was by this machine's clock, as seen through the quickest packet; it
+  // may creep up, so that a machine whose clock runs slow is not left behind. `length`: of the ticks
+  // to come, ms.
+  clock(zone, tick, length) {
+    const seen = performance.now();
     const before = this.clocks.get(zone);
-    const jumped = before === undefined || Math.abs(seen - before) > 1000;
-    const now = jumped ? seen : Math.min(seen, before + 0.2);
-    this.clocks.set(zone, now);
-    return now;
+    const reckoned = before && before.at + (tick - before.tick) * before.length;
+    const jumped = !before || Math.abs(seen - reckoned) > 1000;
+    const at = jumped ? seen : Math.min(seen, reckoned + 0.2);
+    this.clocks.set(zone, { tick, at, length });
+    return at;
+  }
+
+  tickOf(entity) {
+    return this.clocks.get(entity.zone)?.length ?? TICK_MS;
   }
 
   sample(entity, at, { x, y, rotation }) {
@@ -82,14 +88,17 @@ export class World {
     const last = samples.at(-1);
     if (last && at <= last.at) samples.pop();
     // Standing still is not told: without this, the first step would be a slow slide.
-    else if (last && at - last.at > 3 * TICK_MS) samples.push({ ...last, at: at - TICK_MS });
+    else if (last && at - last.at > 3 * this.tickOf(entity)) {
+      samples.push({ ...last, at: at - this.tickOf(entity) });
+    }
     samples.push(place);
     while (samples.length > SAMPLES) samples.shift();
   }
 
   // Where the entity is to be drawn.
   place(entity) {
-    const now = performance.now() - BEHIND_MS;
+    const tick = this.tickOf(entity);
+    const now = performance.now() - BEHIND_TICKS * tick;
     const { samples } = entity;
     let after = samples.length - 1;
     while (after > 0 && samples[after - 1].at >= now) after -= 1;
@@ -99,7 +108,7 @@ export class World {
     const a = samples[after - 1];
     const limit = 1 + EXTRAPOLATE_MS / Math.max(b.at - a.at, 1);
     // A stop is not told either: what stands for two ticks is where it was last.
-    const stands = now - b.at > 2 * TICK_MS;
+    const stands = now - b.at > 2 * tick;
     const part = stands ? 1 : Math.min((now - a.at) / Math.max(b.at - a.at, 1), limit);
     const far = Math.hypot(b.x - a.x, b.y - a.y) > 20;
     if (far) return b;
@@ -115,8 +124,9 @@ export class World {
   shown(entity) {
     const clock = this.clocks.get(entity.zone);
     if (clock === undefined) return {};
-    const millis = Math.max(performance.now() - BEHIND_MS - clock, 0);
-    return { view_tick: Math.floor(millis / TICK_MS), view_ms: Math.floor(millis % TICK_MS) };
+    const since = (performance.now() - clock.at) / clock.length - BEHIND_TICKS;
+    const ticks = Math.max(clock.tick + since, 0);
+    return { view_tick: Math.floor(ticks), view_ms: Math.floor((ticks % 1) * TICK_MS) };
   }
 
   distance(entity) {

@@ -15,7 +15,7 @@ use crate::tick::TICK_MS;
 use crate::world::frame::PackedPosition;
 use crate::world::history::History;
 
-/// How late others are shown, ms: two ticks, so that there is nearly always a later place to
+/// How late others are shown, ms of their zone's time: two ticks, so that there is nearly always a later place to
 /// walk towards.
 pub const SHOWN_LATE_MS: u64 = 100;
 
@@ -48,11 +48,13 @@ pub struct WorldView {
 /// A zone's time as the local clock sees it.
 #[derive(Debug)]
 struct ZoneClock {
-    start: Instant,
-    /// Zone milliseconds minus local milliseconds since `start`: of the quickest packets, so that
-    /// one late packet doesn't shift what is shown.
-    ahead: f64,
-    newest_ms: u64,
+    /// When the last packet came.
+    heard: Instant,
+    /// Zone milliseconds at that moment: as the quickest packets have it, so that one late packet
+    /// doesn't shift what is shown.
+    then_ms: f64,
+    /// Zone milliseconds per local one since.
+    pace: f64,
 }
 
 impl WorldView {
@@ -201,10 +203,14 @@ impl WorldView {
 
     fn on_positions(&mut self, sync: &proto::SyncPositions, now: Instant) {
         let at_ms = sync.tick * TICK_MS;
+        let pace = match sync.dilation_percent {
+            percent @ 1..100 => f64::from(percent) / 100.0,
+            _ => 1.0,
+        };
         self.clocks
             .entry(sync.zone_id)
-            .and_modify(|clock| clock.hear(at_ms, now))
-            .or_insert_with(|| ZoneClock::new(at_ms, now));
+            .and_modify(|clock| clock.hear(at_ms, pace, now))
+            .or_insert_with(|| ZoneClock { heard: now, then_ms: at_ms as f64, pace });
         for record in &sync.records {
             let handle = PackedPosition(*record).handle().0;
             let Some(id) = self.handles.get(&(sync.zone_id, handle)) else { continue };
@@ -239,29 +245,25 @@ impl Seen {
 }
 
 impl ZoneClock {
-    /// How fast the estimate gives way to packets that come later than the quickest: the zone
-    /// may have slowed its clock down.
+    /// How fast the estimate gives way to packets that come later than the quickest: a clock may
+    /// run slow.
     const GIVE_WAY: f64 = 0.02;
 
-    fn new(zone_ms: u64, now: Instant) -> Self {
-        Self { start: now, ahead: zone_ms as f64, newest_ms: zone_ms }
+    fn hear(&mut self, zone_ms: u64, pace: f64, now: Instant) {
+        let (heard, reckoned) = (zone_ms as f64, self.zone_ms(now));
+        let late = heard <= reckoned;
+        self.then_ms = if late { reckoned + (heard - reckoned) * Self::GIVE_WAY } else { heard };
+        (self.heard, self.pace) = (now, pace);
     }
 
-    fn hear(&mut self, zone_ms: u64, now: Instant) {
-        let heard = zone_ms as f64 - self.local_ms(now);
-        let quicker = heard > self.ahead;
-        self.ahead =
-            if quicker { heard } else { self.ahead + (heard - self.ahead) * Self::GIVE_WAY };
-        self.newest_ms = self.newest_ms.max(zone_ms);
-    }
-
-    fn local_ms(&self, now: Instant) -> f64 {
-        now.saturating_duration_since(self.start).as_secs_f64() * 1_000.0
+    fn zone_ms(&self, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.heard).as_secs_f64() * 1_000.0;
+        self.then_ms + since * self.pace
     }
 
     /// The zone's millisecond that is shown at `now`.
     fn shown_ms(&self, now: Instant) -> u64 {
-        (self.ahead + self.local_ms(now) - SHOWN_LATE_MS as f64).max(0.0) as u64
+        (self.zone_ms(now) - SHOWN_LATE_MS as f64).max(0.0) as u64
     }
 }
 
@@ -301,7 +303,12 @@ mod tests {
 
     fn sync(zone: u32, tick: u64, records: &[u64]) -> Event {
         let records = records.to_vec();
-        Event::SyncPositions(proto::SyncPositions { zone_id: zone, tick, records })
+        Event::SyncPositions(proto::SyncPositions {
+            zone_id: zone,
+            tick,
+            records,
+            ..Default::default()
+        })
     }
 
     fn leave(id: u64, zone: u32) -> Event {
@@ -377,12 +384,43 @@ mod tests {
     #[test]
     fn a_zone_that_slows_down_is_followed() {
         let start = tick::now();
-        let mut clock = ZoneClock::new(0, start);
+        let mut clock = ZoneClock { heard: start, then_ms: 0.0, pace: 1.0 };
         for beat in 1..=400u64 {
-            clock.hear(beat * TICK_MS, start + Duration::from_millis(beat * 2 * TICK_MS));
+            clock.hear(beat * TICK_MS, 1.0, start + Duration::from_millis(beat * 2 * TICK_MS));
         }
         let end = start + Duration::from_millis(400 * 2 * TICK_MS);
         let shown = clock.shown_ms(end);
         assert!(shown < 400 * TICK_MS + 3_000, "{shown}");
+    }
+
+    #[test]
+    fn a_zone_that_says_how_slow_it_is_is_shown_without_a_lurch() {
+        let start = tick::now();
+        let mut clock = ZoneClock { heard: start, then_ms: 5_000.0, pace: 0.25 };
+        for beat in 1..=20u64 {
+            // Each tick lasts 200 ms; half way to the next one half of it has passed.
+            let now = start + Duration::from_millis(beat * 200);
+            clock.hear(5_000 + beat * TICK_MS, 0.25, now);
+            let shown = clock.shown_ms(now + Duration::from_millis(100));
+            assert_eq!(shown, 5_000 + beat * TICK_MS + 25 - SHOWN_LATE_MS);
+        }
+    }
+
+    #[test]
+    fn health_is_what_was_told_last() {
+        let (mut view, now) = (WorldView::default(), tick::now());
+        view.fold(&enter(7, 1, 3, 0.0), now);
+        let blow = proto::GameEvent {
+            kind: EventKind::EventPlayerDamage as i32,
+            target_id: 7,
+            remaining: 40,
+            ..Default::default()
+        };
+        view.fold(&Event::Game(blow), now);
+        assert_eq!(view.get(EntityId(7)).unwrap().about.health, 40);
+        let Event::EntityEnter(mut healed) = enter(7, 1, 3, 0.0) else { unreachable!() };
+        healed.health = 95;
+        view.fold(&Event::EntityEnter(healed), now);
+        assert_eq!(view.get(EntityId(7)).unwrap().about.health, 95);
     }
 }

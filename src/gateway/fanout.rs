@@ -169,7 +169,9 @@ impl Fanout {
     /// A zone's frames come no longer.
     pub(super) fn unwatch(&mut self, zone: ZoneId) {
         self.feeds.remove(&zone);
-        self.watchers.remove(&zone);
+        if self.watchers.get(&zone).is_some_and(Vec::is_empty) {
+            self.watchers.remove(&zone);
+        }
     }
 
     /// How long ago a client that now acts on a view was sent it; see [`Feed::round_trip`].
@@ -237,17 +239,12 @@ impl Fanout {
         frame: &Arc<EncodedFrame>,
         missed: &[FrameEvent],
     ) {
-        let zone = frame.frame.zone;
-        let is_new = !self.feeds.contains_key(&zone);
         self.advance(frame, io.now());
-        if is_new {
-            return;
-        }
         let Self { feeds, watchers, scratch, tally, content, text_period, .. } = self;
         tally.frames_passed_over += 1;
         let mut turn = Turn { feeds, content, scratch, tally, text_period: *text_period };
         let news = News { missed, frame };
-        for &index in watchers.get(&zone).into_iter().flatten() {
+        for &index in watchers.get(&frame.frame.zone).into_iter().flatten() {
             let Some(Some(conn)) = conns.get_mut(index) else { continue };
             contained(io, conn, |_, conn| {
                 turn.pass_over(news, conn);

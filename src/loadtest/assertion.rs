@@ -33,6 +33,8 @@ pub enum Metric {
     Oldest,
     /// How far updates come from whole ticks apart, 99 %.
     Jitter,
+    /// Share of the events that concern a bot that came to it.
+    Own,
     /// Processor time for a packet as a multiple of the bare loop's.
     Ratio,
 }
@@ -83,7 +85,7 @@ pub struct Verdict {
 }
 
 /// Words and what they measure.
-const METRICS: [(&str, Metric); 21] = [
+const METRICS: [(&str, Metric); 22] = [
     ("delivered", Metric::Delivered),
     ("p50", Metric::Latency(500)),
     ("p95", Metric::Latency(950)),
@@ -104,6 +106,7 @@ const METRICS: [(&str, Metric); 21] = [
     ("bandwidth", Metric::Bandwidth),
     ("oldest", Metric::Oldest),
     ("jitter", Metric::Jitter),
+    ("own", Metric::Own),
     ("ratio", Metric::Ratio),
 ];
 
@@ -121,7 +124,7 @@ const OPERATORS: [(&str, Operator); 7] = [
 impl Metric {
     fn dimension(self) -> Dimension {
         match self {
-            Metric::Delivered | Metric::Cpu => Dimension::Share,
+            Metric::Delivered | Metric::Own | Metric::Cpu => Dimension::Share,
             Metric::Latency(_) | Metric::RoundTrip(_) | Metric::Oldest | Metric::Jitter => {
                 Dimension::Time
             }
@@ -260,6 +263,7 @@ mod tests {
         assert!(judge("p99<100ms", 0.0999) && !judge("p99<100ms", 0.1));
         assert!(judge("rtt_p50 <= 0.5 ms", 0.0005));
         assert!(judge("p999<1s", 0.9));
+        assert!(judge("own=100%", 1.0) && !judge("own=100%", 0.999));
         assert!(judge("errors=0", 0.0) && !judge("errors==0", 1.0));
         assert!(judge("errors!=3", 2.0));
         assert!(judge("cpu<150%", 1.4));

@@ -104,7 +104,7 @@ impl Posts {
 
 fn posts(options: &Options, middle: Point, zone: &Rect) -> (Vec<Point>, bool) {
     let clients = options.clients as usize;
-    if options.scenario == Scenario::Crowd {
+    if matches!(options.scenario, Scenario::Crowd | Scenario::Fight) {
         let inner = Rect {
             min_x: zone.min_x + CROWD_RADIUS + MARGIN,
             min_y: zone.min_y + CROWD_RADIUS + MARGIN,

@@ -4,6 +4,7 @@
 //! its share of them (`crew.rs`).
 
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -62,6 +63,8 @@ pub(super) struct Run {
     pub live: Live,
     pub ledger: Ledger,
     pub posts: OnceLock<Posts>,
+    /// By bot: its player, once it is in.
+    pub players: Vec<AtomicU64>,
     pub watch_every: usize,
     pub door: Door,
     pub gate: Semaphore,
@@ -77,6 +80,7 @@ pub(super) fn run(options: Options, own: Option<&OwnServer>) -> anyhow::Result<R
         live: Live::default(),
         ledger: Ledger::new(clients as usize, now()),
         posts: OnceLock::new(),
+        players: (0..clients).map(|_| AtomicU64::new(0)).collect(),
         watch_every: watch_every(clients),
         door: Door::new(&options),
         gate: Semaphore::new(if options.start { AT_OWN_DOOR } else { AT_THE_DOOR }),
@@ -280,6 +284,7 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         let (before, half, after) = (before[0]?, spent?, after[0]?);
         Some((half.since(before, first).all, after.since(half, later).all))
     });
+    let looks = looked.zip(look());
     let machine = Machine {
         halves_cpu,
         server_cpu: server_spent.map(|spent| spent.all),
@@ -290,7 +295,8 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
         threads: threads::shares(&threads_before, &threads(), seconds),
         came_up_ms: own.map(|own| own.came_up.as_secs_f64() * 1e3),
         empty_memory: own.and_then(|own| own.empty),
-        ticks: looked.zip(look()).and_then(|(before, after)| before.ticks_until(&after)),
+        ticks: looks.as_ref().and_then(|(before, after)| before.ticks_until(after)),
+        shed: looks.map(|(before, after)| before.shed_until(&after)),
     };
     (measured, machine)
 }

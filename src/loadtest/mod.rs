@@ -6,7 +6,8 @@
 //! `delivered` is the share of what was due that came. With bots that walk: of the inputs that
 //! bots in a watcher's view sent while they were in it, those whose place reached the watcher
 //! (precisely: `book.rs`). With `chat`: of the messages said in a watcher's room, those it got.
-//! With `echo` and `idle`: requests answered. With `login-storm`: log-ins that ended in the world.
+//! In a fight also `own`: of the blows that bots have dealt and got, those they were told of. With
+//! `echo` and `idle`: requests answered. With `login-storm`: log-ins that ended in the world.
 //! It falls as soon as the server sheds, stalls or forgets. Latency is of those that came: from
 //! the moment an input was sent to the moment a watcher had read it, and so on alike.
 
@@ -47,8 +48,8 @@ pub use bare::{Bare, BareLoop};
 pub use entry::KEY;
 pub use hostile::{Row, Table};
 pub use options::{Database, Options, Scenario, Usual};
-pub use report::{Cost, Flow, Machine, Quantiles, Report};
-pub use scrape::Ticks;
+pub use report::{Cost, Fight, Flow, Machine, Quantiles, Report};
+pub use scrape::{Shed, Ticks};
 
 /// Runs the load test: bots come in, walk to their places, and are measured; then, if asked for,
 /// the bare loop is.

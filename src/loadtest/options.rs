@@ -19,6 +19,9 @@ pub enum Scenario {
     Walk,
     /// Walk all in one place, everybody in view of everybody.
     Crowd,
+    /// The same, and strike each other: a great battle. Needs a zone in which players may (a server
+    /// of the run's own has one).
+    Fight,
     /// Log in (with hashing), enter and leave, over and over, at most 40 at once (a server of the
     /// run's own: 200).
     LoginStorm,
@@ -148,8 +151,8 @@ pub struct Options {
     /// Conditions for exit code 0, separated by commas: delivered>=99%,p99<100ms,errors=0.
     /// Metrics: delivered, p50, p95, p99, p999, rtt_p50, rtt_p95, rtt_p99, rtt_p999, errors,
     /// refusals, corrections, connected, late, cpu (% of one core), memory (MB), session (KB of
-    /// memory each), bandwidth (KB/s to each), oldest (age of a view), jitter (p99), ratio (to the
-    /// bare loop)
+    /// memory each), bandwidth (KB/s to each), oldest (age of a view), jitter (p99), own (share of the
+    /// events of one's own that came, in fights), ratio (to the bare loop)
     #[arg(long, default_value = "", value_parser = Assertions::parse, value_name = "CONDITIONS",
           hide_default_value = true)]
     pub assert: Assertions,
@@ -251,7 +254,11 @@ impl Options {
     pub fn moves(&self) -> bool {
         matches!(
             self.scenario,
-            Scenario::Wander | Scenario::Walk | Scenario::Crowd | Scenario::Hostile
+            Scenario::Wander
+                | Scenario::Walk
+                | Scenario::Crowd
+                | Scenario::Fight
+                | Scenario::Hostile
         )
     }
 
@@ -273,7 +280,8 @@ impl Options {
 
     /// Whether a bare loop can do what the server does in this scenario.
     pub fn has_baseline(&self) -> bool {
-        !self.storms() && !matches!(self.scenario, Scenario::Idle | Scenario::Hostile)
+        let bare = !matches!(self.scenario, Scenario::Idle | Scenario::Fight | Scenario::Hostile);
+        bare && !self.storms()
     }
 
     /// A bot's name.

@@ -65,6 +65,7 @@ pub fn positions(payload: &[u8]) -> Option<Positions<'_>> {
         match fields.next()? {
             (1, Value::Varint(number)) => zone = u32::try_from(number).ok()?,
             (2, Value::Varint(number)) => tick = number,
+            (_, Value::Varint(_)) => {}
             _ => return None,
         }
         rest = fields.rest;
@@ -138,10 +139,14 @@ mod tests {
     proptest! {
         #[test]
         fn positions_are_those_that_prost_reads(
-            zone_id: u32, tick: u64, records in prop::collection::vec(any::<u64>(), 0..300),
+            zone_id: u32, tick: u64, dilation_percent in 0u32..100,
+            records in prop::collection::vec(any::<u64>(), 0..300),
         ) {
-            let message = proto::SyncPositions { zone_id, tick, records };
-            let bytes = message.encode_to_vec();
+            let message = proto::SyncPositions { zone_id, tick, records, dilation_percent };
+            // As the server puts them: the records last.
+            let head = proto::SyncPositions { records: vec![], ..message.clone() };
+            let rest = proto::SyncPositions { records: message.records.clone(), ..Default::default() };
+            let bytes = [head.encode_to_vec(), rest.encode_to_vec()].concat();
             let found = positions(&bytes).unwrap();
             prop_assert_eq!((found.zone, found.tick), (zone_id, tick));
             prop_assert_eq!(found.len(), message.records.len());
@@ -176,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_cut_record_is_no_position() {
-        let message = proto::SyncPositions { zone_id: 1, tick: 9, records: vec![1, 2] };
+        let message =
+            proto::SyncPositions { zone_id: 1, tick: 9, records: vec![1, 2], ..Default::default() };
         let bytes = message.encode_to_vec();
         assert!(positions(&bytes[..bytes.len() - 1]).is_none());
     }

@@ -53,6 +53,17 @@ pub struct Ticks {
     pub save_age_seconds: f64,
 }
 
+/// What found no room in the clients' bytes, all of them together, while it was measured.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq)]
+pub struct Shed {
+    /// Events of others that were not told.
+    pub events: u64,
+    /// Positions that were put off.
+    pub positions: u64,
+    /// Entities that were described again because a change of their health was not told.
+    pub retold: u64,
+}
+
 /// One look at a server's metrics.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
@@ -83,6 +94,16 @@ impl Look {
             overruns: (later.sum(overruns) - self.sum(overruns)) as u64,
             save_age_seconds: later.most("throng_save_queue_age_seconds"),
         })
+    }
+
+    /// What found no room between two looks.
+    pub(super) fn shed_until(&self, later: &Look) -> Shed {
+        let more = |name: &str| (later.sum(name) - self.sum(name)) as u64;
+        Shed {
+            events: more("throng_events_shed_total"),
+            positions: more("throng_updates_shed_total"),
+            retold: more("throng_entities_retold_total"),
+        }
     }
 
     fn buckets_of_ticks(&self) -> Buckets {

@@ -78,6 +78,10 @@ pub(super) struct Tally {
     pub corrections: u64,
     pub expected: u64,
     pub delivered: u64,
+    /// Events that were due to those whom they concern, that came to them, and all others.
+    pub own_due: u64,
+    pub own_came: u64,
+    pub events_in: u64,
     /// Log-ins beside the others' play.
     pub log_ins: u64,
     /// Entities in view, added up over watchers, and the watchers.
@@ -111,6 +115,9 @@ impl Default for Tally {
             corrections: 0,
             expected: 0,
             delivered: 0,
+            own_due: 0,
+            own_came: 0,
+            events_in: 0,
             log_ins: 0,
             visible: (0, 0),
             errors: BTreeMap::new(),
@@ -166,6 +173,9 @@ impl Tally {
         self.corrections += other.corrections;
         self.expected += other.expected;
         self.delivered += other.delivered;
+        self.own_due += other.own_due;
+        self.own_came += other.own_came;
+        self.events_in += other.events_in;
         self.log_ins += other.log_ins;
         self.visible.0 += other.visible.0;
         self.visible.1 += other.visible.1;

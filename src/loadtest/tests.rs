@@ -107,7 +107,12 @@ impl World {
             }
             let records =
                 moved.iter().map(|(h, pose)| PackedPosition::pack(Handle(*h), *pose, &ZONE).0);
-            let sync = proto::SyncPositions { zone_id: 1, tick, records: records.collect() };
+            let sync = proto::SyncPositions {
+                zone_id: 1,
+                tick,
+                records: records.collect(),
+                ..Default::default()
+            };
             for sender in players.inside.values() {
                 let _ = sender.try_send((PacketType::SyncPositions, sync.encode_to_vec()));
             }

@@ -198,7 +198,8 @@ impl Turn<'_> {
             if !records.is_empty() {
                 self.tally.updates_sent += (records.len() / RECORD) as u64;
                 header.clear();
-                server::append_sync_header(header, view.zone, frame.tick);
+                let dilation = frame.dilation_percent;
+                server::append_sync_header(header, view.zone, frame.tick, dilation);
                 outlet.emit(out, PacketType::SyncPositions, &[header, records]);
             }
         }

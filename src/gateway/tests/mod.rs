@@ -3,6 +3,8 @@
 //! a player that nobody plays is told to leave.
 
 mod drain;
+mod faults;
+mod lost_frames;
 mod roles;
 mod sessions;
 mod zones;

@@ -45,6 +45,10 @@ impl Bot {
                 self.do_deeds(now);
             }
             Scenario::Walk | Scenario::Crowd => self.walk(now),
+            Scenario::Fight => {
+                self.walk(now);
+                self.fight(now);
+            }
             Scenario::Idle if !self.settled => self.walk(now),
             Scenario::Chat => self.talk(now),
             Scenario::Echo => {
@@ -171,7 +175,7 @@ impl Bot {
         self.send(PacketType::ChatSend, &proto::ChatSend { channel, target: room, text });
     }
 
-    fn send(&mut self, kind: PacketType, message: &impl Message) {
+    pub(super) fn send(&mut self, kind: PacketType, message: &impl Message) {
         let sent = self.wire.append(kind, message);
         self.count_sent(sent, false);
     }

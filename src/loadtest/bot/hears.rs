@@ -84,6 +84,7 @@ impl Bot {
             Ok(PacketType::ChatMessage) => self.on_chat(payload),
             Ok(PacketType::RoomMembers | PacketType::RoomJoin) if !self.settled => self.on_room(),
             Ok(PacketType::Error) => self.on_error(payload),
+            Ok(PacketType::GameEvent) => self.on_game_event(payload),
             Ok(PacketType::LogoutResponse) if self.stage == Stage::Leaving => {
                 self.stage = Stage::Gone
             }
@@ -248,6 +249,7 @@ impl Bot {
         let code = error.code();
         let name = code.as_str_name();
         if is_rule(code) {
+            self.on_blow_refused(code);
             count(&mut self.desk.tally.borrow_mut().refusals, name);
         } else {
             self.desk.fault(name);

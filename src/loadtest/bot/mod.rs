@@ -5,6 +5,7 @@
 //! the others only count.
 
 mod acts;
+mod fights;
 mod hears;
 mod wire;
 
@@ -136,6 +137,9 @@ impl Bot {
         if slow {
             wire.narrow();
         }
+        if let Some(mine) = desk.run.players.get(index) {
+            mine.store(player.player_id, Relaxed);
+        }
         Self {
             index,
             player: player.player_id,
@@ -266,7 +270,11 @@ impl Bot {
     /// Time between two moments of the schedule.
     fn period(&self) -> Duration {
         match self.scenario() {
-            Scenario::Wander | Scenario::Walk | Scenario::Crowd | Scenario::Echo => {
+            Scenario::Wander
+            | Scenario::Walk
+            | Scenario::Crowd
+            | Scenario::Fight
+            | Scenario::Echo => {
                 Duration::from_secs_f64(1.0 / f64::from(self.desk.run.options.rate))
             }
             Scenario::Idle if !self.settled => {

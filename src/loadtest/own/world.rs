@@ -37,14 +37,21 @@ pub(super) fn configuration(options: &Options) -> String {
             )
         }
     };
+    // In a fight everybody reaches everybody, and nobody falls.
+    let (rules, pvp) = match options.scenario {
+        Scenario::Fight => {
+            ("attack_reach = 50\nbase_health = 1000000\npvp_level_min = 1\n", "pvp = true\n")
+        }
+        _ => ("", ""),
+    };
     format!(
         "[zone]\nmax_players = {players}\n\
          [world]\nquests = {{}}\n\
-         [world.rules]\nplayer_speed = {speed:?}\n\
+         [world.rules]\nplayer_speed = {speed:?}\n{rules}\
          [[world.zones]]\nid = 1\nname = \"Plain\"\n\
          bounds = {{ min_x = {min_x:.0}, min_y = {min_y:.0}, max_x = {max_x:.0}, \
          max_y = {max_y:.0} }}\n\
-         spawn = {{ x = 0, y = 0 }}\n{npcs}",
+         spawn = {{ x = 0, y = 0 }}\n{pvp}{npcs}",
         players = options.clients + SPARE,
         speed = HURRY_FAST + 5.0,
     )

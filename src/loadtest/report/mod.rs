@@ -12,7 +12,7 @@ use super::assertion::{Assertions, Metric, Verdict};
 use super::bare::Bare;
 use super::fleet::Run;
 use super::options::Scenario;
-use super::scrape::Ticks;
+use super::scrape::{Shed, Ticks};
 use super::tally::Tally;
 use crate::tick::TICK_MS;
 
@@ -66,6 +66,8 @@ pub struct Machine {
     pub threads: BTreeMap<String, f64>,
     /// That server's ticks.
     pub ticks: Option<Ticks>,
+    /// What found no room in its clients' bytes.
+    pub shed: Option<Shed>,
 }
 
 /// What one thing cost the server; none: its processor time was not to be seen.
@@ -82,6 +84,17 @@ pub struct Cost {
     pub update_bytes: Option<f64>,
     /// Memory for each session, bytes: what came with the bots, shared out among them.
     pub session_bytes: Option<f64>,
+}
+
+/// What bots heard of a fight.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Fight {
+    /// Blows that bots have dealt and got: each is due to both.
+    pub own_due: u64,
+    /// Those of them that they were told of.
+    pub own_came: u64,
+    /// Events a second and bot, those of others among them.
+    pub events_per_second_per_client: f64,
 }
 
 /// The whole report.
@@ -119,6 +132,8 @@ pub struct Report {
     pub expected: u64,
     /// What of it came.
     pub delivered: u64,
+    /// What bots heard of the blows of a fight; none: they didn't fight.
+    pub fight: Option<Fight>,
     /// Mover to watcher, speaker to hearer, or there and back, as the scenario has it.
     pub latency: Quantiles,
     /// The same of the first half of the time alone, if something changed in the second.
@@ -209,6 +224,7 @@ impl Report {
             Scenario::Wander => "wander",
             Scenario::Walk => "walk",
             Scenario::Crowd => "crowd",
+            Scenario::Fight => "fight",
             Scenario::LoginStorm => "login-storm",
             Scenario::EntryStorm => "entry-storm",
             Scenario::Chat => "chat",
@@ -236,6 +252,11 @@ impl Report {
             updates: tally.updates_in,
             expected: tally.expected,
             delivered: tally.delivered,
+            fight: (run.options.scenario == Scenario::Fight).then(|| Fight {
+                own_due: tally.own_due,
+                own_came: tally.own_came,
+                events_per_second_per_client: tally.events_in as f64 / seconds / clients,
+            }),
             latency: Quantiles::of(&tally.latency),
             latency_before: halves.then(|| Quantiles::of(&tally.latency_before)),
             latency_later: halves.then(|| Quantiles::of(&tally.latency_later)),
@@ -293,6 +314,10 @@ impl Report {
             Metric::Bandwidth => Some(self.into.bytes_per_second_per_client),
             Metric::Oldest => (self.age.count > 0).then_some(self.age.max_ms / 1e3),
             Metric::Jitter => self.jitter.seconds(990),
+            Metric::Own => self
+                .fight
+                .filter(|fight| fight.own_due > 0)
+                .map(|fight| fight.own_came as f64 / fight.own_due as f64),
             Metric::Ratio => self.ratio,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::{Bare, Flow, Machine, Quantiles, Report};
+use super::{Bare, Fight, Flow, Machine, Quantiles, Report};
 use crate::loadtest::assertion::Verdict;
 use crate::loadtest::scrape::Ticks;
 
@@ -16,6 +16,7 @@ impl fmt::Display for Report {
         )?;
         self.write_flows(f)?;
         self.write_times(f)?;
+        self.write_fight(f)?;
         self.write_machine(f)?;
         self.write_cost(f)?;
         self.write_bare(f)?;
@@ -77,7 +78,7 @@ impl Report {
         if self.expected > 0 {
             let share = self.delivered as f64 / self.expected as f64 * 100.0;
             let what = match self.scenario.as_str() {
-                "wander" | "walk" | "crowd" => {
+                "wander" | "walk" | "crowd" | "fight" => {
                     "inputs of bots in a watcher's view whose place came there"
                 }
                 "chat" => "messages in a watcher's room that came there",
@@ -108,6 +109,24 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    fn write_fight(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Fight { own_due, own_came, events_per_second_per_client: events }) = self.fight
+        else {
+            return Ok(());
+        };
+        let shed = self.machine.shed.map_or(String::new(), |shed| {
+            format!(
+                "; shed: {} events, {} positions; {} told again",
+                shed.events, shed.positions, shed.retold
+            )
+        });
+        writeln!(
+            f,
+            "  {:<12}{events:>10.1} /s to each, {own_came} of {own_due} of one's own came{shed}",
+            "events"
+        )
     }
 
     fn write_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@ use crate::protocol::server::outgoing;
 use crate::tick::Tick;
 use crate::world::content::ZoneKind;
 use crate::world::entity::{Appearance, Handle, Look};
-use crate::world::frame::PackedPosition;
+use crate::world::frame::{FULL_SPEED, PackedPosition};
 
 /// Bytes of a position as a field: its key and eight bytes.
 pub const FIXED64_FIELD: usize = 9;
@@ -39,10 +39,14 @@ pub fn append_sync_record(out: &mut Vec<u8>, position: PackedPosition) {
     out.extend_from_slice(&sync_record(position));
 }
 
-/// Appends what stands before the records of SYNC_POSITIONS: the zone and its tick.
-pub fn append_sync_header(out: &mut Vec<u8>, zone: ZoneId, tick: Tick) {
+/// Appends what stands before the records of SYNC_POSITIONS: the zone, its tick and, if that is not
+/// [`FULL_SPEED`], how fast its time runs, percent.
+pub fn append_sync_header(out: &mut Vec<u8>, zone: ZoneId, tick: Tick, dilation_percent: u8) {
     encoding::uint32::encode(1, &u32::from(zone.0), out);
     encoding::uint64::encode(2, &tick.0, out);
+    if dilation_percent != FULL_SPEED {
+        encoding::uint32::encode(4, &u32::from(dilation_percent), out);
+    }
 }
 
 /// ENTITY_ENTER's payload without the position, which changes by itself and is appended for each
@@ -119,14 +123,17 @@ mod tests {
         #[test]
         fn any_concatenation_of_records_is_a_message(
             zone: u16, tick: u64, records in prop::collection::vec(any::<u64>(), 0..80),
+            dilation in 25u8..=FULL_SPEED,
         ) {
             let mut payload = Vec::new();
-            append_sync_header(&mut payload, ZoneId(zone), Tick(tick));
+            append_sync_header(&mut payload, ZoneId(zone), Tick(tick), dilation);
             for record in &records {
                 append_sync_record(&mut payload, PackedPosition(*record));
             }
             let read = proto::SyncPositions::decode(payload.as_slice()).unwrap();
             prop_assert_eq!((read.zone_id, read.tick), (u32::from(zone), tick));
+            let told = if dilation == FULL_SPEED { 0 } else { u32::from(dilation) };
+            prop_assert_eq!(read.dilation_percent, told);
             prop_assert_eq!(read.records, records);
         }
     }

@@ -200,7 +200,7 @@ mod tests {
 
     fn sync(moves: &[(u16, f32, f32)]) -> Outgoing {
         let mut payload = Vec::new();
-        server::append_sync_header(&mut payload, ZoneId(1), Tick(5));
+        server::append_sync_header(&mut payload, ZoneId(1), Tick(5), 100);
         for (handle, x, y) in moves {
             let packed = PackedPosition::pack(Handle(*handle), pose(*x, *y), &BOUNDS);
             server::append_sync_record(&mut payload, packed);
