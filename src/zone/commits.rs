@@ -255,6 +255,12 @@ impl Saves {
         self.in_flight == 0 && self.counts.is_empty() && self.sent_counts.is_none()
     }
 
+    /// Whether no player's state is on its way to the store.
+    #[cfg(test)]
+    pub(super) fn nothing_is_saved(&self) -> bool {
+        self.saving == 0
+    }
+
     fn save(&mut self) {
         if self.saving > 0 || self.unsaved.is_empty() {
             return;

@@ -2,6 +2,7 @@
 //! only listen: who comes, goes and crosses at an awkward moment is always in exactly one place.
 
 mod afar;
+mod fights;
 
 use std::time::Duration;
 

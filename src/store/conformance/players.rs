@@ -6,10 +6,13 @@ use super::{Database, claimed, on_both, operation, player};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, ServerId, TicketUse, ZoneId};
 use crate::store::StoreError;
-use crate::world::command::{Change, CommitRefusal, Operation, PlayerState, QuestProgress};
+use crate::world::command::{
+    Change, CommitRefusal, Operation, PlayerState, QuestProgress, Timed, Timer,
+};
 
 on_both!(
     a_save_comes_back_as_it_was,
+    what_one_waits_for_comes_back_with_the_time_away_taken_off,
     each_claim_has_a_newer_epoch_and_ends_the_last_one,
     racing_claims_leave_one_owner,
     a_ticket_works_once,
@@ -38,6 +41,36 @@ async fn a_save_comes_back_as_it_was(database: Database) {
     state.quests[0].done = vec![2, 2, 3];
     store.release(state.clone()).await.unwrap();
     assert_eq!(store.player(state.id).await.unwrap().unwrap(), state);
+}
+
+/// What has not ended, with how much less is left than there was.
+fn passed(state: &PlayerState, of_ms: u64) -> Vec<(Timed, u64)> {
+    state.timers.iter().map(|timer| (timer.what.clone(), of_ms - timer.left_ms)).collect()
+}
+
+async fn what_one_waits_for_comes_back_with_the_time_away_taken_off(database: Database) {
+    const HOUR: u64 = 3_600_000;
+    let store = database.open().await;
+    let mut state = claimed(&store, "Ann").await.state;
+    assert_eq!(state.timers, [], "a new character waits for nothing");
+    let waits = [Timed::Skill("sprint".into()), Timed::Fight, Timed::Haste(1_600)];
+    let waiting = |left_ms: u64| waits.clone().map(|what| Timer { what, left_ms }).to_vec();
+    let began = crate::tick::now();
+    state.timers = waiting(HOUR);
+    state.timers.push(Timer { what: Timed::Attack, left_ms: 0 });
+    assert_eq!(store.save(vec![state.clone()]).await.unwrap(), []);
+    let saved = store.player(state.id).await.unwrap().unwrap();
+    let most = began.elapsed().as_millis() as u64 + 1_000;
+    let kept = passed(&saved, HOUR);
+    assert_eq!(kept.iter().map(|(what, _)| what.clone()).collect::<Vec<_>>(), waits);
+    assert!(kept.iter().all(|(_, gone)| *gone <= most), "{kept:?} within {most} ms");
+
+    state.timers = waiting(2 * HOUR);
+    store.release(state.clone()).await.unwrap();
+    let claim = store.claim(state.id, ServerId(2), None).await.unwrap().state;
+    assert_eq!(passed(&claim, 2 * HOUR).len(), waits.len(), "a claim has them too");
+    store.release(PlayerState { timers: vec![], ..claim.clone() }).await.unwrap();
+    assert_eq!(store.player(claim.id).await.unwrap().unwrap().timers, []);
 }
 
 async fn each_claim_has_a_newer_epoch_and_ends_the_last_one(database: Database) {

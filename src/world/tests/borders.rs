@@ -158,14 +158,6 @@ fn who_waits_for_the_store_crosses_when_it_has_answered() {
     assert_eq!(west.transfer().1.state.gold, 5);
 }
 
-fn strike_of(stage: &Stage) -> (ZoneId, Strike) {
-    let strike = |effect: &Effect| match effect {
-        Effect::Strike { zone, strike } => Some((*zone, (**strike).clone())),
-        _ => None,
-    };
-    stage.log.iter().rev().find_map(strike).expect("a strike goes over the border")
-}
-
 #[test]
 fn a_blow_over_the_border_is_decided_there_and_credited_here() {
     let (mut west, mut east) = pair();
@@ -192,24 +184,19 @@ fn a_blow_over_the_border_is_decided_there_and_credited_here() {
 fn a_duel_over_a_border_needs_both_zones_to_allow_it() {
     let mut east = Stage::new(EAST);
     let mut south = Stage::new(SOUTH);
-    let veteran = |id, zone, x, y| {
-        let mut state = newcomer(id, zone, x, y);
-        state.experience = 900;
-        Command::Enter { state: Box::new(state) }
-    };
     east.tell(veteran(ANNA, EAST, 50.0, 1.0));
     south.tell(veteran(BERT, SOUTH, 50.0, -1.0));
     assert_eq!(east.attack(ANNA, BERT.into()), None);
     let (_, mut strike) = strike_of(&east);
     south.tell(Command::Strike(Box::new(strike.clone())));
-    assert_eq!(south.state(BERT).health, 100 - 18);
+    assert_eq!(south.state(BERT).health, 160 - 18);
     strike.from_pvp = false;
     south.tell(Command::Strike(Box::new(strike)));
     assert!(south.log.iter().any(|effect| matches!(
         effect,
         Effect::StrikeRefused { refusal: Refusal::NotAllowed(_), .. }
     )));
-    assert_eq!(south.state(BERT).health, 100 - 18);
+    assert_eq!(south.state(BERT).health, 160 - 18);
 }
 
 #[test]

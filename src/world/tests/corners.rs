@@ -110,12 +110,6 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     prop::collection::vec(turn, 1..120)
 }
 
-fn veteran(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> Command {
-    let mut state = newcomer(id, zone, x, y);
-    state.experience = 900;
-    Command::Enter { state: Box::new(state) }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

@@ -3,23 +3,12 @@
 use super::*;
 use crate::tick::TICK_MS;
 
-fn veteran(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> Command {
-    let mut state = newcomer(id, zone, x, y);
-    state.experience = 900;
-    state.health = 160;
-    Command::Enter { state: Box::new(state) }
-}
-
 fn guild(id: u64) -> Option<GuildTag> {
     Some(GuildTag { id: GuildId(id), name: format!("guild{id}").into() })
 }
 
 fn join(stage: &mut Stage, player: PlayerId, id: u64) {
     stage.tell(Command::SetGuild { player, guild: guild(id) });
-}
-
-fn skill(name: &str, target: Option<EntityId>) -> Action {
-    Action::Skill { skill: name.into(), target, seen: None }
 }
 
 #[test]

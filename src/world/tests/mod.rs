@@ -4,11 +4,15 @@
 mod borders;
 mod coming;
 mod corners;
+mod duels;
 mod fighting;
+mod leaving;
 mod moving;
 mod npcs;
 mod quests;
 mod same;
+mod sharing;
+mod sight;
 mod things;
 mod whole;
 
@@ -295,6 +299,27 @@ impl Stage {
         };
         self.log.iter().filter_map(kick).collect()
     }
+}
+
+/// Of level 4, whole.
+pub(super) fn veteran(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> Command {
+    let mut state = newcomer(id, zone, x, y);
+    state.experience = 900;
+    state.health = 160;
+    Command::Enter { state: Box::new(state) }
+}
+
+pub(super) fn skill(name: &str, target: Option<EntityId>) -> Action {
+    Action::Skill { skill: name.into(), target, seen: None }
+}
+
+/// The strike that went over a border last, and to which zone.
+pub(super) fn strike_of(stage: &Stage) -> (ZoneId, Strike) {
+    let strike = |effect: &Effect| match effect {
+        Effect::Strike { zone, strike } => Some((*zone, (**strike).clone())),
+        _ => None,
+    };
+    stage.log.iter().rev().find_map(strike).expect("a strike goes over the border")
 }
 
 pub(super) fn newcomer(id: PlayerId, zone: ZoneId, x: f32, y: f32) -> PlayerState {

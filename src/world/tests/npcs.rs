@@ -92,3 +92,120 @@ fn the_dead_lie_there_vanish_and_live_again() {
             .any(|(_, change, id, _)| { *id == wolf && *change == AppearanceChange::Announce })
     );
 }
+
+/// Anna leads the wolf to its leash and stands there.
+fn gave_up() -> (Stage, EntityId) {
+    let mut stage = Stage::new(WEST);
+    let wolf = stage.npc("wolf");
+    stage.enter(ANNA, -145.0, 150.0);
+    assert_eq!(stage.attack(ANNA, wolf), None);
+    stage.set_health(ANNA, 100);
+    stage.put(wolf, -121.0, 150.0);
+    stage.put(ANNA, -116.0, 150.0);
+    stage.steps(2);
+    (stage, wolf)
+}
+
+#[test]
+fn who_goes_home_cannot_be_hurt_and_is_whole_there() {
+    let (mut stage, wolf) = gave_up();
+    let hurt = stage.entity(wolf).appearance.health;
+    assert!(hurt < 110);
+    stage.steps(20);
+    for action in [
+        Action::Attack { target: wolf, seen: None },
+        skill("bolt", Some(wolf)),
+        skill("mend", Some(wolf)),
+    ] {
+        let refusal = stage.refused(ANNA, action);
+        assert!(matches!(refusal, Some(Refusal::NotAllowed(_))), "{refusal:?}");
+    }
+    let at = place(&stage, wolf);
+    stage.put(ANNA, at.x, at.y);
+    assert_eq!(stage.refused(ANNA, skill("storm", None)), None);
+    assert!(stage.entity(wolf).appearance.health >= hurt, "a burst passes it by");
+    stage.put(ANNA, -50.0, 50.0);
+    stage.until("it is whole at home", |stage| {
+        place(stage, wolf).distance(Point { x: -150.0, y: 150.0 }) < 0.2
+            && stage.entity(wolf).appearance.health == 110
+    });
+    stage.put(ANNA, -145.0, 150.0);
+    stage.steps(10);
+    assert_eq!(stage.attack(ANNA, wolf), None, "at home it fights again");
+}
+
+#[test]
+fn whoever_else_fights_it_is_next_when_its_prey_is_gone() {
+    let mut stage = Stage::new(WEST);
+    let wolf = stage.npc("wolf");
+    stage.enter(ANNA, -148.0, 150.0);
+    stage.enter(BERT, -148.0, 151.0);
+    assert_eq!(stage.attack(ANNA, wolf), None);
+    assert_eq!(stage.attack(BERT, wolf), None);
+    stage.put(ANNA, -50.0, 50.0);
+    stage.until("it bites him", |stage| stage.state(BERT).health < 100);
+    assert!(stage.entity(wolf).appearance.health < 110, "it has not been home");
+}
+
+/// A player of the West strikes something of the East, over the border.
+fn strike_over(west: &mut Stage, east: &mut Stage, target: EntityId) {
+    west.steps(10);
+    assert_eq!(west.attack(ANNA, target), None);
+    east.tell(Command::Strike(Box::new(strike_of(west).1)));
+}
+
+#[test]
+fn a_stranger_over_the_border_neither_heals_it_nor_ends_its_fight() {
+    let (mut west, mut east) = (Stage::new(WEST), Stage::new(EAST));
+    west.enter(ANNA, -1.0, 100.0);
+    east.enter(BERT, 4.0, 100.0);
+    let deer = east.npc("deer");
+    assert_eq!(east.attack(BERT, deer), None);
+    east.steps(2);
+    strike_over(&mut west, &mut east, deer);
+    assert_eq!(east.entity(deer).appearance.health, 40 - 24, "it helps, no more");
+    east.until("it fights on", |stage| stage.state(BERT).health < 100);
+    assert!(east.entity(deer).appearance.health <= 40 - 24);
+}
+
+#[test]
+fn who_shoots_one_in_peace_from_over_the_border_shoots_for_nothing() {
+    let (mut west, mut east) = (Stage::new(WEST), Stage::new(EAST));
+    west.enter(ANNA, -1.0, 100.0);
+    let deer = east.npc("deer");
+    east.put(deer, 8.0, 100.0);
+    for _ in 0..20 {
+        strike_over(&mut west, &mut east, deer);
+        east.steps(10);
+        assert!(east.entity(deer).is_alive());
+    }
+    east.until("it is whole", |stage| stage.entity(deer).appearance.health == 40);
+    let refused = |effect: &&Effect| {
+        let over = |refusal: &Refusal| matches!(refusal, Refusal::NotAllowed(_));
+        matches!(effect, Effect::StrikeRefused { zone: WEST, player: ANNA, refusal, .. } if over(refusal))
+    };
+    assert!(east.log.iter().filter(refused).count() > 0, "and hears why");
+}
+
+#[test]
+fn a_fight_goes_on_in_a_zone_that_moves() {
+    let mut stage = Stage::new(WEST);
+    let wolf = stage.npc("wolf");
+    stage.enter(ANNA, -145.0, 150.0);
+    stage.enter(BERT, -145.0, 151.0);
+    assert_eq!(stage.attack(ANNA, wolf), None);
+    assert_eq!(stage.attack(BERT, wolf), None);
+    let whole = stage.world.whole();
+    stage.world = World::from_whole(WEST, Arc::new(content()), (78, 6), whole);
+    stage.set_health(wolf, 1);
+    stage.steps(10);
+    assert_eq!(stage.attack(ANNA, wolf), None);
+    let shared = (stage.state(ANNA).experience, stage.state(BERT).experience);
+    assert_eq!(shared, (21, 19), "13 and 12 of 25");
+    let (evading, wolf) = gave_up();
+    let whole = evading.world.whole();
+    let mut there = Stage::new(WEST);
+    there.world = World::from_whole(WEST, Arc::new(content()), (78, 6), whole);
+    there.steps(10);
+    assert!(matches!(there.attack(ANNA, wolf), Some(Refusal::NotAllowed(_))));
+}

@@ -164,3 +164,50 @@ fn gold_earned_while_the_store_is_away_comes_later_and_once() {
     stage.steps(250);
     assert_eq!(stage.state(ANNA).gold, 7);
 }
+
+/// Anna with as many draughts as she can drink, and 10 of her health.
+fn thirsty() -> Stage {
+    let mut stage = Stage::new(WEST);
+    let mut state = newcomer(ANNA, WEST, -50.0, 50.0);
+    let kinds = ["potion", "elixir", "philter", "tonic"];
+    state.inventory = kinds
+        .iter()
+        .zip(1..)
+        .map(|(kind, id)| ItemStack { id: ItemId(id), kind: (*kind).into(), quantity: 9 })
+        .collect();
+    for stack in &state.inventory {
+        stage.bank.stacks.insert((ANNA, stack.kind.clone()), stack.clone());
+    }
+    stage.tell(Command::Enter { state: Box::new(state) });
+    stage.set_health(ANNA, 10);
+    stage
+}
+
+#[test]
+fn a_draught_has_a_cooldown_that_its_group_shares() {
+    let mut stage = thirsty();
+    let mut drink = |item| stage.refused(ANNA, Action::UseItem(ItemId(item)));
+    assert_eq!((drink(2), drink(2)), (None, Some(Refusal::Cooldown(2_000))));
+    assert_eq!(drink(3), Some(Refusal::Cooldown(2_000)), "of the same group");
+    assert_eq!((drink(4), drink(4)), (None, Some(Refusal::Cooldown(5_000))), "as the rules say");
+    assert_eq!((drink(1), drink(1)), (None, None), "one that says 0 has none");
+    stage.steps(40);
+    let mut drink = |item| stage.refused(ANNA, Action::UseItem(ItemId(item)));
+    assert_eq!((drink(3), drink(2)), (None, Some(Refusal::Cooldown(1_000))));
+    assert!(stage.state(ANNA).timers.iter().any(|t| t.what == Timed::Item("draught".into())));
+}
+
+#[test]
+fn what_is_asked_of_the_store_counts_at_once_and_what_was_not_used_does_not() {
+    let mut stage = thirsty();
+    stage.bank.mood = Mood::Silent;
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(2))), None);
+    let again = stage.refused(ANNA, Action::UseItem(ItemId(2)));
+    assert_eq!(again, Some(Refusal::Cooldown(2_000)), "no eight at a time");
+    let mut stage = thirsty();
+    stage.bank.mood = Mood::Away;
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(2))), Some(Refusal::Unavailable));
+    stage.bank.mood = Mood::Willing;
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(2))), None);
+    assert_eq!(stage.state(ANNA).health, 50);
+}

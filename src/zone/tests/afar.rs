@@ -56,7 +56,7 @@ impl Carrier for Cable {
 
 impl Land {
     /// West runs on server 1, east on server 2.
-    async fn apart(east: ZoneConfig) -> Self {
+    pub(super) async fn apart(east: ZoneConfig) -> Self {
         let mut land = Self::with(east.clone(), 1_024).await;
         land.peers.zones = Directory::default();
         for (zone_id, other, server) in [(WEST, EAST, ServerId(1)), (EAST, WEST, ServerId(2))] {
@@ -98,7 +98,7 @@ impl Land {
     }
 
     /// Anna comes in and is sent over the border.
-    async fn send_over(&mut self) {
+    pub(super) async fn send_over(&mut self) {
         let ticket = self.ticket();
         self.enter(WEST, session(1), ticket);
         self.until("she is in", |land| land.entered(session(1))).await;
