@@ -21,6 +21,15 @@ impl Service for Batches {
     fn on_frame(&mut self, io: &mut Io<'_>, conn: ConnId, body: &[u8]) {
         self.0.on_frame(io, conn, body);
     }
+    fn on_turn(&mut self, io: &mut Io<'_>) {
+        self.0.on_turn(io);
+    }
+    fn on_paused(&mut self, io: &mut Io<'_>, conn: ConnId, waiting: usize) {
+        self.0.on_paused(io, conn, waiting);
+    }
+    fn on_stall(&mut self, lost: std::time::Duration) {
+        self.0.on_stall(lost);
+    }
     fn on_fault(&mut self, io: &mut Io<'_>, conn: ConnId, fault: FrameFault) {
         self.0.on_fault(io, conn, fault);
     }

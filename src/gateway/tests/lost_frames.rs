@@ -16,6 +16,9 @@ impl Service for Held {
 
     fn on_open(&mut self, _io: &mut Io<'_>, _conn: ConnId, _peer: Peer) {}
     fn on_frame(&mut self, _io: &mut Io<'_>, _conn: ConnId, _body: &[u8]) {}
+    fn on_turn(&mut self, _io: &mut Io<'_>) {}
+    fn on_paused(&mut self, _io: &mut Io<'_>, _conn: ConnId, _waiting: usize) {}
+    fn on_stall(&mut self, _lost: std::time::Duration) {}
     fn on_fault(&mut self, _io: &mut Io<'_>, _conn: ConnId, _fault: FrameFault) {}
     fn on_close(&mut self, _io: &mut Io<'_>, _conn: ConnId, _reason: CloseReason) {}
     fn on_drained(&mut self, _io: &mut Io<'_>, _conn: ConnId) {}
