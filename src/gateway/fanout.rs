@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::feed::Feed;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
+use super::set_outs::emit_set_outs;
 use super::shard::GatewayService;
 use super::talk::FromShard;
 use crate::geometry::Point;
@@ -149,6 +150,7 @@ impl Turn<'_> {
         if playing.zone != zone {
             if !waiting && !playing.reset {
                 self.look_over_border(feed, playing, outlet, pending);
+                emit_set_outs(playing, &feed.frame, outlet, pending);
             }
             emit_events(playing, &feed.frame, outlet, pending);
             return true;
@@ -173,6 +175,7 @@ impl Turn<'_> {
         }
         if !waiting {
             self.tell_views(index, feed, playing, outlet, &mut out);
+            emit_set_outs(playing, &feed.frame, outlet, &mut out);
         }
         emit_events(playing, &feed.frame, outlet, &mut out);
         playing.budget.spend(out.len());

@@ -24,6 +24,7 @@ mod questions;
 mod resume;
 mod session;
 mod sessions;
+mod set_outs;
 mod shard;
 mod talk;
 #[cfg(test)]

@@ -4,11 +4,14 @@
 mod borders;
 mod coming;
 mod fighting;
+mod golden;
+mod honest;
 mod moving;
 mod npcs;
 mod quests;
 mod same;
 mod things;
+mod travel;
 mod whole;
 
 use std::collections::BTreeMap;
