@@ -22,6 +22,7 @@ use super::containment::count_panic;
 use super::feed::Feed;
 use super::outlet::Outlet;
 use super::session::{Conn, Playing, State};
+use super::set_outs::emit_set_outs;
 use crate::ids::{EntityId, SessionKey, ZoneId};
 use crate::msg::frame::{EncodedFrame, FrameEvent};
 use crate::net::{CloseReason, ConnId, Io, Written};
@@ -294,6 +295,9 @@ impl Turn<'_> {
         if playing.zone != zone {
             let looks = !waiting && !playing.reset;
             self.over_the_border(feed, news, looks, playing, outlet, pending);
+            if looks {
+                emit_set_outs(playing, &feed.frame, outlet, pending);
+            }
             return true;
         }
         let this = (zone, feed.frame.frame.tick);
@@ -312,6 +316,7 @@ impl Turn<'_> {
             self.tell_events(news, None, playing, outlet, &mut out);
         } else {
             self.tell_all(index, feed, news, playing, outlet, &mut out);
+            emit_set_outs(playing, &feed.frame, outlet, &mut out);
         }
         playing.budgets.view.spend(out.len());
         self.write(io, *id, &out);

@@ -27,6 +27,7 @@ mod refusals;
 mod resume;
 mod session;
 mod sessions;
+mod set_outs;
 mod shard;
 mod talk;
 #[cfg(test)]

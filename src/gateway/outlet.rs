@@ -11,6 +11,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use metrics::counter;
 
+use crate::geometry::Point;
+use crate::ids::EntityId;
 use crate::msg::Outgoing;
 use crate::proto::PacketType;
 use crate::protocol::text::TextView;
@@ -181,6 +183,13 @@ impl Outlet {
         {
             let packet = Outgoing { kind, payload: payload.clone() };
             log.push(Some(self.sent), packet, self.keep);
+        }
+    }
+
+    /// Appends the line of somebody who sets out; packet clients have none.
+    pub(super) fn emit_set_out(&self, out: &mut Vec<u8>, who: EntityId, to: Point) {
+        if self.is_text() {
+            out.extend_from_slice(text::set_out(who.0, to).as_bytes());
         }
     }
 

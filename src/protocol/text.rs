@@ -18,7 +18,7 @@ use crate::protocol::client::ClientPacket;
 pub use help::HELP;
 pub use lines::LINE_OUT_MAX;
 pub use parse::parse;
-pub use render::render;
+pub use render::{render, set_out};
 pub use view::TextView;
 
 /// The answer to [`TextCommand::Ping`].

@@ -36,7 +36,8 @@ pub(super) struct Budget {
 pub(super) struct Pace {
     /// m/s.
     pub speed: f32,
-    /// Metres that it may be ahead of that.
+    /// Metres that it may be ahead of that: the same with haste as without, which would else be a
+    /// leap.
     pub allowance: f32,
     /// [`World::travel_ms`].
     pub now_ms: u64,
@@ -66,7 +67,7 @@ impl Budget {
 }
 
 impl Pace {
-    /// `debt_ms`: `rules.movement_debt_ms`.
+    /// Of one that walks at `speed`, m/s; `debt_ms`: `rules.movement_debt_ms`.
     pub fn new(speed: f32, debt_ms: u64, now_ms: u64, real_ms: u64) -> Self {
         let allowance = speed * (debt_ms + JITTER_MS) as f32 / 1000.0 + ROUNDING;
         Self { speed, allowance, now_ms, real_ms }
@@ -90,7 +91,7 @@ pub(super) struct LostTime {
     grace_ms: u64,
     /// Whether some was lost since the last step.
     lately: bool,
-    /// How far the current tick is over, ms.
+    /// Real time since the last step, as far as it was told and is not among the lost, ms.
     into_tick_ms: u64,
 }
 
@@ -106,6 +107,7 @@ impl LostTime {
         self.returned_ms += returned;
         self.grace_ms -= returned;
         self.lately |= millis > 0;
+        self.into_tick_ms = self.into_tick_ms.saturating_sub(millis);
     }
 
     /// A tick has gone by.
@@ -116,9 +118,21 @@ impl LostTime {
         self.into_tick_ms = 0;
     }
 
-    /// The current tick is so far over.
+    /// So much real time has passed since the last step.
     pub fn advance(&mut self, millis: u64) {
-        self.into_tick_ms = self.into_tick_ms.max(millis.min(TICK_MS));
+        self.into_tick_ms = self.into_tick_ms.max(millis);
+    }
+
+    /// What counts for travel besides the steps, ms: of what is over a tick, as much as will be
+    /// given back once it is lost.
+    fn for_travel(&self) -> u64 {
+        let over = self.into_tick_ms.saturating_sub(TICK_MS);
+        self.returned_ms + self.into_tick_ms.min(TICK_MS) + over.min(self.grace_ms)
+    }
+
+    /// What has passed besides the steps, ms.
+    fn for_real(&self) -> u64 {
+        self.all_ms + self.into_tick_ms
     }
 }
 
@@ -126,21 +140,23 @@ impl World {
     /// The clock of travel: the zone's own time, which may run slower than real time, and what a
     /// short stall was given back.
     pub(super) fn travel_ms(&self) -> u64 {
-        self.now_ms() + self.lost_time.returned_ms + self.lost_time.into_tick_ms
+        self.now_ms() + self.lost_time.for_travel()
     }
 
     /// Real time, by which it is judged whether a client can be honest.
     pub(super) fn real_ms(&self) -> u64 {
-        self.now_ms() + self.lost_time.all_ms + self.lost_time.into_tick_ms
+        self.now_ms() + self.lost_time.for_real()
     }
 
     /// What a player's travel is measured by now. Haste counts a moment longer than it is shown,
     /// for a client that has not heard of its end.
     pub(super) fn pace(&self, handle: Handle) -> Pace {
         let haste = self.entities.get(handle).and_then(|entity| entity.player()?.haste.as_ref());
-        let speed = self.content.rules.player_speed * haste.map_or(1.0, |haste| haste.factor);
-        let debt_ms = self.content.rules.movement_debt_ms;
-        Pace::new(speed, debt_ms, self.travel_ms(), self.real_ms())
+        let factor = haste.map_or(1.0, |haste| haste.factor);
+        let rules = &self.content.rules;
+        let (now_ms, real_ms) = (self.travel_ms(), self.real_ms());
+        let pace = Pace::new(rules.player_speed, rules.movement_debt_ms, now_ms, real_ms);
+        Pace { speed: pace.speed * factor, ..pace }
     }
 
     /// Settles a living player's budget before its speed changes.

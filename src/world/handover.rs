@@ -12,6 +12,7 @@ use crate::world::budget::Budget;
 use crate::world::command::{Effect, Transfer};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::event::EventKind;
+use crate::world::movement::CLOSED;
 use crate::world::operation::Operations;
 use crate::world::player::{Haste, Player};
 use crate::world::stream::Stream;
@@ -22,8 +23,6 @@ pub const GHOST_TICKS: u64 = 100;
 pub const GHOST_REST: u64 = 4;
 /// Ticks for which a player that was not taken may not try again: a second.
 pub const BORDER_CLOSED: u64 = 20;
-/// What a client is told whose player may not cross.
-const CLOSED: &str = "the border is closed for a moment";
 /// How far inside the border a player that was not taken is put, m.
 const INSIDE: f32 = 0.5;
 

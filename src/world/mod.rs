@@ -199,8 +199,8 @@ impl World {
         self.lost_time.lose(millis);
     }
 
-    /// Says that `millis` of the current tick are over (at most all of them), for what happens
-    /// before the next step.
+    /// Says that `millis` of real time have passed since the last step, those not counted that are
+    /// told as lost, for what happens before the next one.
     pub fn advance_to(&mut self, millis: u64) {
         self.lost_time.advance(millis);
     }

@@ -11,6 +11,8 @@ use crate::world::World;
 use crate::world::command::{Effect, Notice, Refusal};
 use crate::world::entity::Handle;
 
+/// What a client is told whose player may not cross a border now.
+pub(super) const CLOSED: &str = "the border is closed for a moment";
 /// What is nearer than this is reached, m.
 const ARRIVED: f32 = 0.1;
 
@@ -35,7 +37,8 @@ impl Fault {
             Self::Nonsense => "not a place inside the world",
             Self::Ground(reason) => reason,
             Self::Dead => "the dead do not move",
-            Self::TooFast | Self::Unseen => "too fast",
+            Self::TooFast => "too fast",
+            Self::Unseen => "the last correction was not followed",
         }
     }
 }
@@ -70,12 +73,16 @@ impl World {
         let Some(entity) = self.entities.get_mut(handle) else { return Ok(()) };
         let (alive, from) = (entity.is_alive(), entity.pose.at);
         let Some(player) = entity.player_mut() else { return Ok(()) };
-        player.stream.says(to, from, &pace);
+        // The time of being dead brings nothing.
+        let room = if alive { player.budget.room(&pace) } else { 0.0 };
+        let gap = from.distance(to);
+        // Nobody answers in the tick in which it is told.
+        let near = gap <= room + pace.lag() && player.stream.may_tell(pace.real_ms);
+        player.stream.says(to, from, near, &pace);
         if !alive {
             return Err(Fault::Dead);
         }
-        let (room, gap) = (player.budget.room(&pace), from.distance(to));
-        if gap > room + pace.lag() && player.stream.is_unseen() {
+        if !near && player.stream.is_unseen() {
             return Err(Fault::Unseen);
         }
         player.stream.answered();
@@ -140,8 +147,8 @@ impl World {
     /// Moves every player that is on a way one tick further.
     pub(super) fn walk(&mut self) {
         self.each_player(|world, handle| {
-            let player = world.entities.get(handle).and_then(|entity| entity.player());
-            let Some(player) = player else { return };
+            let entity = world.entities.get(handle).filter(|entity| entity.is_alive());
+            let Some(player) = entity.and_then(|entity| entity.player()) else { return };
             match (player.destination, player.stream.trail) {
                 (Some(to), _) => world.walk_on(handle, to),
                 (None, Some(to)) => world.catch_up(handle, to),
@@ -261,7 +268,7 @@ impl World {
             Fault::Ground(_) => (stream.may_tell(now), false),
             Fault::Dead => (stream.may_repeat(now), false),
             Fault::TooFast => (stream.may_tell(now), stream.is_suspect(&pace)),
-            Fault::Unseen => (stream.may_repeat(now), stream.ignores(now)),
+            Fault::Unseen => (stream.may_repeat(now), stream.ignores(&pace)),
         };
         let kick = impossible && stream.count(most, now);
         if tells {

@@ -17,7 +17,7 @@ pub struct Rules {
     pub player_speed: f32,
     /// How much travel a client may be ahead of its speed, ms (jitter allowance).
     pub movement_debt_ms: u64,
-    /// Corrections within ten seconds after which a player is sent away.
+    /// Ticks of impossible moves within ten seconds after which a player is sent away.
     pub corrections_before_kick: u32,
     /// Reach of a plain attack, m.
     pub attack_reach: f32,

@@ -15,6 +15,8 @@ use crate::world::history::{Succession, succession};
 const AGAIN_MS: u64 = 1_000;
 /// For so long updates may come that were sent before a correction was seen, ms.
 const UNSEEN_MS: u64 = 5_000;
+/// The same for a client that is suspected.
+const UNSEEN_SUSPECT_MS: u64 = 2_500;
 /// The window of `rules.corrections_before_kick`, ms.
 const WINDOW_MS: u64 = 10_000;
 /// One impossible move stands for so many ticks at most.
@@ -123,14 +125,15 @@ impl Stream {
     }
 
     /// Learns where a client says it is, while the player stands at `stands`. What it has travelled
-    /// is counted from where it last said it was, or from where the server has told it to be,
-    /// whichever is nearer.
-    pub fn says(&mut self, to: Point, stands: Point, pace: &Pace) {
+    /// is counted from where it last said it was or from where the server has it, whichever is
+    /// nearer; from the latter alone if this answers a correction (`near`: it may).
+    pub fn says(&mut self, to: Point, stands: Point, near: bool, pace: &Pace) {
         let seconds = pace.real_ms.saturating_sub(self.said_ms) as f32 / 1000.0;
         let explained = pace.speed * TIMER_TOLERANCE * seconds;
         let least = -pace.speed * SILENCE_SECONDS;
         let from_there = stands.distance(to);
-        let travelled = self.said.map_or(from_there, |said| said.distance(to).min(from_there));
+        let said = self.said.filter(|_| !(near && self.is_unseen()));
+        let travelled = said.map_or(from_there, |said| said.distance(to).min(from_there));
         self.suspicion = (self.suspicion - explained).max(least) + travelled;
         self.suspicion = self.suspicion.min(pace.speed * SUSPICION_SECONDS);
         self.said = Some(to);
@@ -147,15 +150,16 @@ impl Stream {
         self.unseen_since.is_some()
     }
 
-    /// An update comes from where the last correction put the player, or was none of its kind.
+    /// An update comes from where the last correction has put the player.
     pub fn answered(&mut self) {
         self.unseen_since = None;
     }
 
     /// Whether updates that do not answer a correction come for longer than a line could hold it
     /// up.
-    pub fn ignores(&self, real_ms: u64) -> bool {
-        self.unseen_since.is_some_and(|since| real_ms.saturating_sub(since) > UNSEEN_MS)
+    pub fn ignores(&self, pace: &Pace) -> bool {
+        let most = if self.is_suspect(pace) { UNSEEN_SUSPECT_MS } else { UNSEEN_MS };
+        self.unseen_since.is_some_and(|since| pace.real_ms.saturating_sub(since) > most)
     }
 
     /// Whether no correction was told in this tick.
@@ -257,8 +261,10 @@ mod tests {
         assert!(!stream.may_tell(0) && !stream.may_repeat(950) && stream.may_repeat(1_000));
         stream.tell(1_000);
         stream.wait(1_000);
-        assert!(!stream.may_repeat(1_950) && !stream.ignores(5_000) && stream.ignores(5_050));
+        let at = |real_ms| Pace::new(5.0, 200, real_ms, real_ms);
+        assert!(!stream.may_repeat(1_950));
+        assert!(!stream.ignores(&at(5_000)) && stream.ignores(&at(5_050)));
         stream.answered();
-        assert!(!stream.is_unseen() && !stream.ignores(60_000));
+        assert!(!stream.is_unseen() && !stream.ignores(&at(60_000)));
     }
 }

@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use super::ZoneConfig;
 use crate::ids::ZoneId;
 use crate::tick::{EVENT_ROUND_MS, TICK, TICK_MS, now};
+use crate::world::World;
 
 /// Event rounds in one tick; the first of them is the tick itself.
 const ROUNDS: u32 = (TICK_MS / EVENT_ROUND_MS) as u32;
@@ -147,9 +148,16 @@ impl Clock {
         std::mem::take(&mut self.gap)
     }
 
+    /// At the beginning of a tick: tells the world how time has passed since the last one.
+    pub(super) fn tell(&mut self, world: &mut World) {
+        world.lose_time(self.take_lost_ms());
+        world.run_at(self.dilation_percent());
+        world.advance_to(TICK_MS);
+    }
+
     /// Milliseconds of real time that no tick stood for since the last call: missed ticks, and
     /// what slowed ticks took longer.
-    pub(super) fn take_lost_ms(&mut self) -> u64 {
+    fn take_lost_ms(&mut self) -> u64 {
         let millis = self.lost.as_millis() as u64;
         self.lost -= Duration::from_millis(millis);
         millis
@@ -165,7 +173,7 @@ impl Clock {
     }
 
     /// How fast the zone's time runs, percent of real time: 1 to 100.
-    pub(super) fn dilation_percent(&self) -> u8 {
+    fn dilation_percent(&self) -> u8 {
         (self.pace.speed * 100.0).round() as u8
     }
 

@@ -341,9 +341,7 @@ impl ZoneServer {
     /// One tick, in order.
     fn tick(&mut self) {
         let began = tick::now();
-        self.world.lose_time(self.clock.take_lost_ms());
-        self.world.run_at(self.clock.dilation_percent());
-        self.world.advance_to(tick::TICK_MS);
+        self.clock.tell(&mut self.world);
         self.post.send_again();
         if self.moving.plays() {
             self.take_inputs();

@@ -58,10 +58,13 @@ async fn walking_and_talking_are_seen_and_heard(topology: Topology) {
     ann.send("MOVE 75.5 -5").await;
     bob.sees_at(id, 75.5, -5.0).await;
     bob.move_to(80.0, 5.0).await.unwrap();
+    // At once where he sets out for, then where he is, twice a second.
+    let way = format!("PLAYER_MOVE {} 80.00 5.00", bob.id);
+    ann.expect(&way).await;
     let there = format!("{} 80.00 5.00", bob.id);
     ann.expect_where("Bob's arrival", |line| {
-        (line.starts_with("PLAYER_MOVE") || line.starts_with("SYNC_POSITIONS"))
-            && line.contains(&there)
+        assert_ne!(line, way, "a way is told once");
+        line.starts_with("SYNC_POSITIONS") && line.contains(&there)
     })
     .await;
 

@@ -2,6 +2,7 @@
 
 use prost::Message;
 
+use crate::geometry::Point;
 use crate::proto::{self, ErrorCode, PacketType};
 use crate::protocol::text::lines::{Lines, Word};
 use crate::protocol::text::view::TextView;
@@ -18,6 +19,13 @@ pub fn render(kind: PacketType, payload: &[u8], view: &mut TextView) -> String {
         3_000..4_000 => render_talk::guild(kind, payload, &mut lines),
         _ => render_talk::talk(kind, payload, view, &mut lines),
     };
+    lines.finish()
+}
+
+/// The line of a player who sets out for a place, ended by `\n`.
+pub fn set_out(id: u64, to: Point) -> String {
+    let mut lines = Lines::default();
+    lines.push(format_args!("PLAYER_MOVE {id} {:.2} {:.2}", to.x, to.y));
     lines.finish()
 }
 
@@ -89,7 +97,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::geometry::{Point, Pose, Rect};
+    use crate::geometry::{Pose, Rect};
     use crate::ids::{EntityId, EventId, GuildId, GuildRank, ItemId, PlayerId, ZoneId};
     use crate::msg::Outgoing;
     use crate::names::ChatText;
@@ -218,7 +226,10 @@ mod tests {
         let pelt = show(&mut view, 99 << 32, 3, Look::Item("pelt".into()), "Wolf pelt");
         assert_eq!(pelt, ["ITEM_INFO ITEM:425201762304:pelt:12.00:8.00:2"]);
 
-        assert_eq!(lines(&sync(&[(1, 13.0, 8.5)]), &mut view), ["PLAYER_MOVE 8 13.00 8.50"]);
+        let bob = lines(&sync(&[(1, 13.0, 8.5)]), &mut view);
+        assert_eq!(bob, ["SYNC_POSITIONS 1 8 13.00 8.50 90.0"]);
+        let way = set_out(8, Point { x: 14.0, y: -8.456 });
+        assert_eq!(way, "PLAYER_MOVE 8 14.00 -8.46\n");
         let both = lines(&sync(&[(1, 14.0, 8.5), (2, 1.0, 2.0)]), &mut view);
         assert_eq!(both, ["SYNC_POSITIONS 2 8 14.00 8.50 90.0 4294967296 1.00 2.00 90.0"]);
         let wolf = lines(&sync(&[(2, 1.0, 2.0)]), &mut view);

@@ -104,7 +104,7 @@ fn player_info(
 fn entity_enter(it: &proto::EntityEnter, view: &mut TextView, lines: &mut Lines) {
     let origin = Point { x: it.origin_x, y: it.origin_y };
     let pose = pose(PackedPosition(it.position), origin);
-    view.enter(it.entity_id, it.kind(), it.zone_id, it.handle, origin);
+    view.enter(it.entity_id, it.zone_id, it.handle, origin);
     let (id, at, kind) = (it.entity_id, pose.at, Word(&it.template));
     match it.kind() {
         EntityKind::EntityPlayer => {
@@ -123,22 +123,17 @@ fn entity_enter(it: &proto::EntityEnter, view: &mut TextView, lines: &mut Lines)
     }
 }
 
-/// One player alone is a PLAYER_MOVE, all else SYNC_POSITIONS with as many as a line holds.
+/// As many as a line holds in each.
 fn positions(it: &proto::SyncPositions, view: &TextView, lines: &mut Lines) {
-    let mut known = it.records.iter().filter_map(|packed| view.locate(it.zone_id, *packed));
-    let mut rest = known.by_ref().peekable();
-    let Some((first, pose)) = rest.next() else {
-        return;
-    };
-    if rest.peek().is_none() && first.kind == EntityKind::EntityPlayer {
-        lines.push(format_args!("PLAYER_MOVE {} {:.2} {:.2}", first.id, pose.at.x, pose.at.y));
-        return;
+    let known = it.records.iter().filter_map(|packed| view.locate(it.zone_id, *packed));
+    let mut words = known
+        .map(|(known, pose)| {
+            format!("{} {:.2} {:.2} {:.1}", known.id, pose.at.x, pose.at.y, pose.rotation)
+        })
+        .peekable();
+    if words.peek().is_some() {
+        lines.push_list("SYNC_POSITIONS", true, words);
     }
-    let all = std::iter::once((first, pose)).chain(rest);
-    let words = all.map(|(known, pose)| {
-        format!("{} {:.2} {:.2} {:.1}", known.id, pose.at.x, pose.at.y, pose.rotation)
-    });
-    lines.push_list("SYNC_POSITIONS", true, words);
 }
 
 fn event(it: &proto::GameEvent, view: &TextView, lines: &mut Lines) {

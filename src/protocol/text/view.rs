@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::geometry::{Point, Rect};
-use crate::proto::{EntityKind, PlayerInfo};
+use crate::proto::PlayerInfo;
 use crate::world::frame::PackedPosition;
 
 /// Entities remembered; more than come into any view.
@@ -29,7 +29,6 @@ pub struct TextView {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     pub(super) id: u64,
-    pub(super) kind: EntityKind,
     /// The origin of its zone's packed positions.
     origin: Point,
 }
@@ -50,21 +49,14 @@ impl TextView {
         self.places.clear();
     }
 
-    pub(super) fn enter(
-        &mut self,
-        id: u64,
-        kind: EntityKind,
-        zone: u32,
-        handle: u32,
-        origin: Point,
-    ) {
+    pub(super) fn enter(&mut self, id: u64, zone: u32, handle: u32, origin: Point) {
         if let Some(before) = self.places.remove(&id) {
             self.known.remove(&before);
         }
         if self.known.len() >= ENTITIES_MAX {
             return;
         }
-        if let Some(other) = self.known.insert((zone, handle), Known { id, kind, origin }) {
+        if let Some(other) = self.known.insert((zone, handle), Known { id, origin }) {
             self.places.remove(&other.id);
         }
         self.places.insert(id, (zone, handle));
@@ -105,8 +97,8 @@ mod tests {
     #[test]
     fn a_late_leave_of_the_old_zone_changes_nothing() {
         let mut view = TextView::new();
-        view.enter(7, EntityKind::EntityPlayer, 1, 5, ORIGIN);
-        view.enter(7, EntityKind::EntityPlayer, 2, 9, ORIGIN);
+        view.enter(7, 1, 5, ORIGIN);
+        view.enter(7, 2, 9, ORIGIN);
         assert!(!view.leave(7, 1));
         assert!(view.locate(2, 9).is_some() && view.locate(1, 5).is_none());
         assert!(view.leave(7, 2) && !view.leave(7, 2));
@@ -115,8 +107,8 @@ mod tests {
     #[test]
     fn a_handle_used_again_is_the_newer_entitys() {
         let mut view = TextView::new();
-        view.enter(7, EntityKind::EntityPlayer, 1, 5, ORIGIN);
-        view.enter(8, EntityKind::EntityNpc, 1, 5, ORIGIN);
+        view.enter(7, 1, 5, ORIGIN);
+        view.enter(8, 1, 5, ORIGIN);
         assert_eq!(view.locate(1, 5).map(|(known, _)| known.id), Some(8));
         assert!(!view.leave(7, 1));
     }
@@ -125,7 +117,7 @@ mod tests {
     fn it_is_bounded() {
         let mut view = TextView::new();
         for id in 0..100_000 {
-            view.enter(id, EntityKind::EntityItem, (id >> 16) as u32, id as u32, ORIGIN);
+            view.enter(id, (id >> 16) as u32, id as u32, ORIGIN);
         }
         assert_eq!(view.known.len(), ENTITIES_MAX);
         assert_eq!(view.places.len(), ENTITIES_MAX);

@@ -127,7 +127,10 @@ fn who_is_not_taken_stands_inside_and_may_try_again_after_a_second() {
     let transfer = depart(&mut west_too);
     west_too.tell(Command::Return { transfer: Box::new(transfer) });
     west_too.act(ANNA, stepping);
-    assert_eq!(west_too.corrections(ANNA).len(), 2);
+    west_too.steps(BORDER_CLOSED - 1);
+    assert!(west_too.state(ANNA).pose.at.x < 0.0, "whoever streams waits at the edge");
+    west_too.steps(2);
+    assert!(west_too.world.player(ANNA).is_none(), "and goes on when it opens");
     west.steps(10);
     assert!(west.world.player(ANNA).is_none(), "she has walked on");
 }

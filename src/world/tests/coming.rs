@@ -41,6 +41,7 @@ fn who_left_dead_comes_back_dead_and_returns() {
 fn a_new_session_of_a_standing_player_counts_its_moves_anew() {
     let mut stage = Stage::new(WEST);
     stage.enter(ANNA, -50.0, 50.0);
+    stage.steps(20);
     let step = |x, sequence| Action::Move { x, y: 50.0, rotation: 0.0, sequence, client_time: 0 };
     stage.act(ANNA, step(-49.8, 5_000));
     stage.enter(ANNA, -180.0, 180.0);

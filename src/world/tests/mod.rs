@@ -6,6 +6,8 @@ mod coming;
 mod corners;
 mod duels;
 mod fighting;
+mod golden;
+mod honest;
 mod leaving;
 mod moving;
 mod npcs;
@@ -14,6 +16,7 @@ mod same;
 mod sharing;
 mod sight;
 mod things;
+mod travel;
 mod whole;
 
 use std::collections::BTreeMap;
