@@ -1,5 +1,6 @@
 """Walks in a Throng world, without libraries: python3 client.py name password [host port]"""
 import hashlib, itertools, socket, struct, sys, time
+from unicodedata import normalize
 
 def varint(n):  # protobuf's numbers: seven bits a byte, the lowest first
     return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
@@ -62,7 +63,7 @@ def receive(*kinds):  # the next packet of these types; a lost connection is mad
         if kind in kinds: return kind, content
 
 name, password, host, port = (sys.argv[1:] + ["127.0.0.1", "8081"])[:4]
-gateways, token, secret = [(host, int(port))], None, hashlib.sha256(password.encode()).hexdigest()
+gateways, token, secret = [(host, int(port))], None, hashlib.sha256(normalize("NFC", password).encode()).hexdigest()
 connect(gateways[0])
 send(1006, name, secret, "1.0.0")  # REGISTER_REQUEST; no harm if the name is there already
 receive(1007)

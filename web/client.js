@@ -9,6 +9,7 @@ import { sha256 } from "./sha256.js";
 import { KIND, World } from "./world.js";
 
 const VERSION = "0.1.0";
+const PASSWORD_MIN = 8;             // characters of a new password; the server sees only its hash
 const REACH = { attack: 10, pickUp: 3 };   // metres
 const ATTACK_MS = 550;
 const EVENT = { ATTACK: 1, DAMAGE: 2, DEATH: 3, PICK_UP: 4, SKILL: 5, CHAT: 6, ZONE: 7, QUEST: 8 };
@@ -41,7 +42,13 @@ $("account").onsubmit = async (event) => {
   const name = $("username").value.trim();
   say(verb === "register" ? "Making the account …" : "Logging in …");
   try {
-    account = { name, hash: await sha256($("password").value) };
+    // As every client does it: NFC first, so that a password is the same from any keyboard.
+    const password = $("password").value.normalize("NFC");
+    if (verb === "register" && [...password].length < PASSWORD_MIN) {
+      say(`A password has at least ${PASSWORD_MIN} characters.`);
+      return;
+    }
+    account = { name, hash: await sha256(password) };
     await connection.open();
     entering = verb;
     if (verb === "register") register();

@@ -21,7 +21,7 @@ function button(text, onclick, disabled = false) {
 
 // A line of input with a button.
 function ask(placeholder, label, send) {
-  const input = element("input", { placeholder, maxLength: 16, required: true });
+  const input = element("input", { placeholder, maxLength: 64, required: true });
   input.setAttribute("aria-label", placeholder);
   return element("form", {
     onsubmit: (event) => {

@@ -235,6 +235,7 @@ impl Chat {
             wars: &self.wars,
             invitations: &self.invitations,
             presence: &self.presence,
+            reserved: &self.reserved,
             terms: self.config.war_terms(),
             now,
         };

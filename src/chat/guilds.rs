@@ -12,7 +12,7 @@ use super::wars::{WarTerms, Wars, pair};
 use crate::ids::{GuildId, GuildRank, PlayerId};
 use crate::limits::GUILD_MEMBERS_MAX;
 use crate::msg::chat::GuildAction;
-use crate::names::Name;
+use crate::names::{Name, Reserved};
 use crate::proto::ErrorCode;
 use crate::store::record::GuildRecord;
 
@@ -45,6 +45,7 @@ pub(super) struct Books<'a> {
     pub wars: &'a Wars,
     pub invitations: &'a Invitations,
     pub presence: &'a Presence,
+    pub reserved: &'a Reserved,
     pub terms: WarTerms,
     pub now: Instant,
 }
@@ -135,6 +136,9 @@ impl Books<'_> {
         let online = self.presence.get(actor).ok_or(NOT_ONLINE)?;
         if self.guilds.of_player.contains_key(&actor) {
             return Err(IN_ONE);
+        }
+        if self.reserved.holds(name) {
+            return Err(Refusal::RESERVED);
         }
         if self.guilds.named(name).is_ok() {
             return Err(NAME_TAKEN);

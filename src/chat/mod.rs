@@ -35,7 +35,7 @@ use crate::ids::{PlayerId, ServerId, SessionRef, ZoneId};
 use crate::limits::GUILD_MEMBERS_MAX;
 use crate::link::{Directory, Inbox};
 use crate::msg::{ChatMsg, GatewayMsg, Outgoing, ZoneMsg};
-use crate::names::Name;
+use crate::names::{Name, Reserved};
 use crate::role::Role;
 use crate::store::Store;
 use crate::tick;
@@ -138,6 +138,8 @@ const FINISH: Duration = Duration::from_secs(2);
 /// All that the role knows.
 struct Chat {
     config: ChatConfig,
+    /// What no new guild or room may be called.
+    reserved: Reserved,
     store: Store,
     courier: Courier,
     zones: ZoneNews,
@@ -156,13 +158,14 @@ struct Chat {
 /// Plays the chat role until `stop` is cancelled or nobody can send to it any more.
 pub async fn run(
     config: ChatConfig,
+    reserved: Reserved,
     mut inbox: Inbox<ChatMsg>,
     peers: Peers,
     store: Store,
     stop: CancellationToken,
 ) {
     let (done, mut completions) = mpsc::channel(guild_queue::IN_FLIGHT_MAX);
-    let mut chat = Chat::new(config, peers, store, done);
+    let mut chat = Chat::new(config, reserved, peers, store, done);
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut batch = Vec::with_capacity(BATCH);
@@ -200,11 +203,18 @@ pub async fn run(
 }
 
 impl Chat {
-    fn new(config: ChatConfig, peers: Peers, store: Store, done: mpsc::Sender<Done>) -> Self {
+    fn new(
+        config: ChatConfig,
+        reserved: Reserved,
+        peers: Peers,
+        store: Store,
+        done: mpsc::Sender<Done>,
+    ) -> Self {
         let Peers { gateways, zones } = peers;
         let invitations = Invitations::new(Duration::from_secs(config.invitation_seconds));
         Self {
             config,
+            reserved,
             store,
             courier: Courier::new(gateways),
             gateways: Gateways::default(),

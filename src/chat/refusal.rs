@@ -35,6 +35,10 @@ impl Refusal {
         retry_after_ms: 2_000,
     };
 
+    /// A name that is not for players.
+    pub(super) const RESERVED: Self =
+        Self::new(ErrorCode::ErrorInvalidName, "that name is reserved");
+
     /// Too much waits before it.
     pub(super) const BUSY: Self = Self {
         code: ErrorCode::ErrorUnavailable,

@@ -32,6 +32,9 @@ impl Chat {
     }
 
     fn create_room(&mut self, player: PlayerId, room: &Name) -> Result<(), Refusal> {
+        if self.reserved.holds(room) {
+            return Err(Refusal::RESERVED);
+        }
         self.rooms.create(room, player)?;
         let packet = self.members_packet(self.rooms.get(room)?);
         self.tell(player, packet);

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::ids::PlayerId;
 use crate::login::hashing::SecretHasher;
 use crate::login::new_character;
-use crate::names::Name;
+use crate::names::{Name, check_new_password};
 use crate::protocol::client::password_hash;
 use crate::store::Store;
 use crate::store::record::AccountSummary;
@@ -199,9 +199,7 @@ fn read_secret() -> anyhow::Result<String> {
         let _ = writeln!(std::io::stderr());
     }
     let password = line.trim_end_matches(['\n', '\r']);
-    if password.is_empty() {
-        bail!("the password is empty");
-    }
+    check_new_password(password).map_err(anyhow::Error::msg)?;
     Ok(password_hash(password))
 }
 

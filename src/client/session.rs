@@ -29,9 +29,10 @@ pub struct Resumed {
     pub anew: bool,
 }
 
-/// SHA-256 of a password as 64 lower-case hex digits: what travels instead of it.
+/// SHA-256 of a password, in NFC, as 64 lower-case hex digits: what travels instead of it.
 pub(crate) fn password_hash(password: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, password.as_bytes());
+    let normal = crate::names::normal_password(password);
+    let digest = ring::digest::digest(&ring::digest::SHA256, normal.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -27,6 +27,7 @@ use crate::gateway::GatewayConfig;
 use crate::link::LinkConfig;
 use crate::login::LoginConfig;
 use crate::master::MasterConfig;
+use crate::names::NamesConfig;
 use crate::net::NetConfig;
 use crate::role::{Role, Roles};
 use crate::store::StoreConfig;
@@ -62,6 +63,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// `[zone]`
     pub zone: ZoneConfig,
+    /// `[names]`
+    pub names: NamesConfig,
     /// `[chat]`
     pub chat: ChatConfig,
     /// `[master]`
@@ -87,6 +90,7 @@ impl Default for Config {
             login: LoginConfig::default(),
             gateway: GatewayConfig::default(),
             zone: ZoneConfig::default(),
+            names: NamesConfig::default(),
             chat: ChatConfig::default(),
             master: MasterConfig::default(),
             link: LinkConfig::default(),
@@ -120,6 +124,7 @@ impl Config {
         found.extend(self.login.problems());
         found.extend(self.gateway.problems());
         found.extend(self.zone.problems());
+        found.extend(self.names.problems());
         found.extend(self.chat.problems());
         found.extend(self.master.problems());
         found.extend(self.link.problems());

@@ -82,6 +82,11 @@ pub(super) fn throttled(wait: Duration) -> LoginRefusal {
     refused_for(wait, ErrorCode::ErrorLoginThrottled, message)
 }
 
+/// A name that is not for players.
+pub(super) fn reserved_name() -> LoginRefusal {
+    refused(ErrorCode::ErrorInvalidName, "this name is reserved")
+}
+
 /// The store could not do it. What went wrong there is for the log, not for strangers.
 pub(super) fn store_failed(error: &StoreError) -> LoginRefusal {
     match error {

@@ -31,12 +31,12 @@ use crate::msg::login::{
     Credentials, GameServer, LoginDecision, LoginRefusal, QueuePlace, RegisterDecision,
 };
 use crate::msg::{GatewayMsg, LoginMsg, MasterMsg};
-use crate::names::Name;
+use crate::names::{Name, Reserved};
 use crate::store::Store;
 use crate::tick;
 use crate::token::TicketSigner;
 use crate::world::content::Content;
-use asker::{Asker, Origin, busy, reason, throttled};
+use asker::{Asker, Origin, busy, reason, reserved_name, throttled};
 use attempts::Attempts;
 use hashing::SecretHasher;
 use port::Ask;
@@ -72,6 +72,8 @@ pub struct Parts {
     pub signer: TicketSigner,
     /// Where a new character begins.
     pub content: Arc<Content>,
+    /// What no new account may be called.
+    pub reserved: Reserved,
     /// The login port.
     pub port: PortLink,
 }
@@ -89,7 +91,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let hasher = SecretHasher::new(config.argon2)?;
     let (worker, mut hashed) = Worker::start(hasher, config.queue_length)?;
-    let Parts { store, signer, content, port: PortLink { mut requests, answer } } = parts;
+    let Parts { store, signer, content, reserved, port: PortLink { mut requests, answer } } = parts;
     let mut login = Login {
         attempts: Attempts::new(config.limits()),
         worker,
@@ -103,6 +105,7 @@ pub async fn run(
         store,
         signer,
         content,
+        reserved,
         answer,
     };
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -134,6 +137,7 @@ struct Login {
     store: Store,
     signer: TicketSigner,
     content: Arc<Content>,
+    reserved: Reserved,
     answer: Box<dyn Fn(usize, PortMsg) -> Result<(), PortMsg> + Send + Sync>,
     attempts: Attempts,
     worker: Worker,
@@ -183,6 +187,9 @@ impl Login {
 
     /// A request begins: the limits first, before anything costs.
     fn on_want(&mut self, asker: Asker, want: Want) {
+        if matches!(want, Want::Register { .. }) && self.reserved.holds(&asker.name) {
+            return self.refuse(&asker, &want, reserved_name());
+        }
         if self.in_progress() >= self.config.queue_length {
             return self.refuse(&asker, &want, busy(self.worker.wait()));
         }

@@ -15,6 +15,7 @@ use crate::link::{Address, Inbox, Outbox};
 use crate::master::query::{QUERIES_WAITING, Query};
 use crate::msg::node::HostedZone;
 use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, ZoneMsg};
+use crate::names::Reserved;
 use crate::net::Shards;
 use crate::zone::host;
 use crate::{chat, gateway, login, master, zone};
@@ -86,7 +87,8 @@ impl Process {
     pub(super) fn start_chat(&self, wiring: &Wiring, inbox: Inbox<ChatMsg>) {
         let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
         let (config, store) = (self.config.chat.clone(), self.store.clone());
-        self.tasks.spawn(chat::run(config, inbox, peers, store, self.stops.others.clone()));
+        let (reserved, stop) = (Reserved::new(&self.config.names), self.stops.others.clone());
+        self.tasks.spawn(chat::run(config, reserved, inbox, peers, store, stop));
     }
 
     pub(super) fn start_login(&self, wiring: &Wiring, inbox: Inbox<LoginMsg>, side: LoginSide) {
@@ -97,6 +99,7 @@ impl Process {
             store: self.store.clone(),
             signer,
             content: self.config.world.clone(),
+            reserved: Reserved::new(&self.config.names),
             port: login::PortLink {
                 requests,
                 answer: Box::new(move |shard, message| shards.send(shard, message)),

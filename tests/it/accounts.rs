@@ -130,7 +130,7 @@ async fn operators_keep_accounts_by_command(topology: Topology) {
     let (code, said) = server.command(&["account", "list"], "").await;
     assert!(code == Some(0) && said.contains("Ann") && said.contains("1 accounts"), "{said}");
     for arguments in [&["account", "ban", "Nobody"][..], &["account", "passwd", "Nobody"]] {
-        let (code, said) = server.command(arguments, "secret").await;
+        let (code, said) = server.command(arguments, PASSWORD).await;
         assert!(code == Some(1) && said.contains("Nobody"), "{said}");
     }
     let (code, said) = server.command(&["account", "create", "no name"], PASSWORD).await;

@@ -10,7 +10,7 @@ use throng::proto::{self, EntityKind, ErrorCode, EventKind};
 use crate::server::{PATIENCE, Server, within};
 
 /// The password of every account that the tests make.
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "secret-word";
 
 /// A client whose player is in the world.
 pub struct Player {

@@ -27,10 +27,10 @@ impl TextClient {
     /// Registers and logs in.
     pub async fn player(server: &Server, name: &str) -> Self {
         let mut client = Self::connect(server).await;
-        client.send(&format!("REGISTER {name} secret")).await;
+        client.send(&format!("REGISTER {name} secret-word")).await;
         let registered = client.expect("REGISTERED").await;
         client.id = word(&registered, 1).parse().expect("a player's id");
-        client.send(&format!("LOGIN {name} secret")).await;
+        client.send(&format!("LOGIN {name} secret-word")).await;
         client.expect("PLAYER_INFO").await;
         client
     }

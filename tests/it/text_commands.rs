@@ -226,9 +226,9 @@ async fn what_is_no_command_is_refused_and_nothing_breaks(topology: Topology) {
         "GUILD INFO",
         "LOGIN Ann",
         "LOGIN Ann wrong",
-        "REGISTER A secret",
-        "REGISTER Ann' secret",
-        "REGISTER a_name_that_is_much_too_long secret",
+        "REGISTER A secret-word",
+        "REGISTER Ann' secret-word",
+        "REGISTER a_name_that_is_much_too_long secret-word",
     ] {
         let answer = ann.ask(line, "").await;
         assert!(answer.starts_with("ERROR "), "{line}: {answer}");
@@ -251,8 +251,8 @@ async fn what_is_no_command_is_refused_and_nothing_breaks(topology: Topology) {
         "WHISPER",
         "ROOM DANCE",
         "GUILD",
-        "LOGIN Ann secret",
-        "REGISTER Cid secret",
+        "LOGIN Ann secret-word",
+        "REGISTER Cid secret-word",
     ] {
         ann.send(line).await;
         let answer = ann.expect("ERROR").await;
@@ -273,12 +273,12 @@ async fn what_is_no_command_is_refused_and_nothing_breaks(topology: Topology) {
 async fn lines_count_however_they_are_cut(topology: Topology) {
     let server = Server::start(topology);
     let mut ann = TextClient::connect(&server).await;
-    ann.send_raw(b"PING\r\nREGISTER Ann secret\r\nPI").await;
+    ann.send_raw(b"PING\r\nREGISTER Ann secret-word\r\nPI").await;
     ann.expect("PONG").await;
     ann.expect("REGISTERED").await;
     ann.send_raw(b"NG\n").await;
     ann.expect("PONG").await;
-    for byte in b"LOGIN Ann secret\r\n" {
+    for byte in b"LOGIN Ann secret-word\r\n" {
         ann.send_raw(&[*byte]).await;
         tokio::task::yield_now().await;
     }

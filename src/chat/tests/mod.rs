@@ -22,7 +22,7 @@ use crate::limits;
 use crate::link::{Directory, Inbox, Outbox, inbox};
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::msg::{ChatMsg, GatewayMsg, Outgoing, ZoneMsg};
-use crate::names::{ChatText, Name};
+use crate::names::{ChatText, Name, NamesConfig, Reserved};
 use crate::proto::{self, ErrorCode, PacketType};
 use crate::store::record::NewCharacter;
 use crate::store::{Store, StoreConfig};
@@ -310,7 +310,8 @@ fn start(
     stop: CancellationToken,
 ) -> (Outbox<ChatMsg>, JoinHandle<()>) {
     let (chat, chat_inbox) = inbox(limits::CHAT_INBOX, loopback);
-    (chat, tokio::spawn(run(config.clone(), chat_inbox, peers, store, stop)))
+    let reserved = Reserved::new(&NamesConfig::default());
+    (chat, tokio::spawn(run(config.clone(), reserved, chat_inbox, peers, store, stop)))
 }
 
 /// A busy machine must not fail a test that is not about time.

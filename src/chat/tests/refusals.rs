@@ -55,6 +55,10 @@ async fn strangers_are_refused(mut hall: Hall) {
     let bears = || named("Bears");
     refused(&mut hall, eve, GuildAction::Join(bears()), ErrorCode::ErrorNoSuchGuild).await;
     refused(&mut hall, eve, GuildAction::Info(Some(bears())), ErrorCode::ErrorNoSuchGuild).await;
+    let create = GuildAction::Create(named("Server_1"));
+    refused(&mut hall, eve, create, ErrorCode::ErrorInvalidName).await;
+    hall.room(eve, RoomAction::Create(named("System")));
+    hall.expect_error(eve, ErrorCode::ErrorInvalidName).await;
     let create = GuildAction::Create(bears());
     refused(&mut hall, ann, create, ErrorCode::ErrorAlreadyInGuild).await;
 }

@@ -70,3 +70,16 @@ async fn who_waits_is_told_its_place_and_too_many_are_sent_away() {
     assert!(places.iter().all(|(_, place)| (1..=3).contains(&place.position)), "{places:?}");
     assert!(places.iter().any(|(_, place)| place.position > 1 && place.wait_ms > 0), "{places:?}");
 }
+
+#[tokio::test]
+async fn a_reserved_name_is_refused_before_it_costs_anything() {
+    let mut role = Role::start(LoginConfig { registrations_per_address: 1, ..tiny() }).await;
+    for name in ["System", "Admin_1"] {
+        let RegisterDecision::Refused(refused) = role.register(name, "right").await else {
+            panic!("{name} is taken");
+        };
+        assert_eq!(refused.code, ErrorCode::ErrorInvalidName);
+    }
+    let made = role.register("Sysiphos", "right").await;
+    assert!(matches!(made, RegisterDecision::Created(_)), "the limit is untouched");
+}

@@ -14,6 +14,7 @@ use super::*;
 use crate::geometry::{Point, Rect};
 use crate::ids::ZoneId;
 use crate::link::inbox;
+use crate::names::NamesConfig;
 use crate::proto::ErrorCode;
 use crate::store::StoreConfig;
 use crate::token::TicketVerifier;
@@ -109,7 +110,9 @@ impl Role {
         });
         let verifier = signer.verifier();
         let port = PortLink { requests: from_port, answer };
-        let parts = Parts { store: store.clone(), signer, content: Arc::new(content()), port };
+        let reserved = Reserved::new(&NamesConfig::default());
+        let content = Arc::new(content());
+        let parts = Parts { store: store.clone(), signer, content, reserved, port };
         let stop = CancellationToken::new();
         let running = run(config, messages, peers, parts, stop.clone());
         tokio::spawn(async move { running.await.unwrap() });

@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use crate::ids::Key;
 use crate::limits;
 use crate::msg::login::Credentials;
-use crate::names::{ChatText, Name};
+use crate::names::{ChatText, Name, normal_password};
 use crate::proto::ErrorCode;
 use crate::protocol::client::Rejected;
 use crate::tick::TICK_MS;
@@ -16,9 +16,10 @@ use crate::tick::TICK_MS;
 /// Hex digits of a secret.
 const HASH_DIGITS: usize = 64;
 
-/// What travels in place of a password: the SHA-256 of its UTF-8 bytes, 64 lower-case hex digits.
+/// What travels in place of a password: the SHA-256 of its NFC's UTF-8 bytes, 64 lower-case hex
+/// digits.
 pub fn password_hash(password: &str) -> String {
-    let hash = digest(&SHA256, password.as_bytes());
+    let hash = digest(&SHA256, normal_password(password).as_bytes());
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::ids::{EntityId, GuildRank, ItemId};
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::msg::login::Credentials;
-use crate::names::Name;
+use crate::names::{Name, check_new_password};
 use crate::protocol::client::fields::{key, name, text};
 use crate::protocol::client::{ClientPacket, Rejected, password_hash};
 use crate::protocol::text::{RouteKind, TextCommand};
@@ -40,7 +40,7 @@ pub fn parse(line: &str) -> Result<TextCommand, String> {
             device: DEVICE.to_owned(),
         },
         "REGISTER" => ClientPacket::Register {
-            credentials: credentials(rest, "REGISTER name password")?,
+            credentials: new_credentials(rest, "REGISTER name password")?,
             client_version: VERSION.to_owned(),
         },
         "WORLD" => ClientPacket::Say { to: Addressee::World, text: said(rest)? },
@@ -186,6 +186,15 @@ fn credentials(rest: &str, form: &str) -> Result<Credentials, String> {
     Ok(Credentials { name, secret: password_hash(password) })
 }
 
+/// Those of an account to be made: its password is held to the rule, which those that are there
+/// already need not be.
+fn new_credentials(rest: &str, form: &str) -> Result<Credentials, String> {
+    let made = credentials(rest, form)?;
+    let [_, password] = words(rest, form)?;
+    check_new_password(password)?;
+    Ok(made)
+}
+
 fn words_of(rejected: Rejected) -> String {
     rejected.message
 }
@@ -211,7 +220,15 @@ mod tests {
         };
         assert_eq!(credentials.name.as_str(), "Ann");
         assert_eq!(credentials.secret, password_hash("s3cret"));
-        for line in ["LOGIN Ann", "REGISTER Ann", "LOGIN A s3cret", "LOGIN Ann s3cret more"] {
+        let composed = packet("LOGIN Ann pässwort");
+        assert_eq!(packet("LOGIN Ann pa\u{308}sswort"), composed);
+        for line in [
+            "LOGIN Ann",
+            "REGISTER Ann",
+            "REGISTER Ann s3cret",
+            "LOGIN A s3cret",
+            "LOGIN Ann s3cret more",
+        ] {
             let refused = parse(line).unwrap_err();
             assert!(!refused.contains("s3cret"), "{refused}");
         }
