@@ -165,7 +165,10 @@ mod tests {
             line(&config, "127.0.0.1", 18080, 18081),
             format!("loadtest --login-port 18080 --port 18081 {rest}")
         );
-        assert_eq!(line(&config, "10.0.0.7", 8080, 8081), format!("loadtest --target 10.0.0.7 {rest}"));
+        assert_eq!(
+            line(&config, "10.0.0.7", 8080, 8081),
+            format!("loadtest --target 10.0.0.7 {rest}")
+        );
         config.data_dir = "/var/lib/my game".into();
         assert_eq!(
             line(&config, "::", 8080, 8081),

@@ -141,7 +141,8 @@ fn number(fields: &Fields, field: &str, least: u64, most: u64) -> Result<u64, Ap
 /// A number without a fraction, however it is written: for JSON 50 and 50.0 are one number, and there
 /// are languages that write the second.
 fn whole(value: &Value) -> Option<u64> {
-    let exact = |number: &f64| number.fract() == 0.0 && (0.0..=(1u64 << 53) as f64).contains(number);
+    let exact =
+        |number: &f64| number.fract() == 0.0 && (0.0..=(1u64 << 53) as f64).contains(number);
     value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 

@@ -14,6 +14,9 @@ use super::layers::{self, Layer, Sources, Typed};
 use super::{Config, key, sections, world};
 use crate::role::Roles;
 
+/// The origin of what nobody has set.
+pub(super) const DEFAULT: &str = "default";
+
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -195,10 +198,13 @@ impl Loader {
                 if !self.unread {
                     problems.extend(config.combinations(roles));
                 }
-                // A key that has a fault already has its default here, which nobody has chosen.
-                let told = |key: &str| self.findings.iter().any(|finding| finding.key == key);
+                // A key that has a fault already, or was meant by one that does not exist, may have
+                // its default here, which nobody has chosen.
+                let told = |key: &String| {
+                    self.meant.contains(key) || self.findings.iter().any(|it| it.key == *key)
+                };
                 let found = problems.iter().map(|line| finding(&figment, &world, line));
-                let found = found.filter(|it| !told(&it.key) && !self.meant.contains(&it.key));
+                let found = found.filter(|it| it.origin != DEFAULT || !told(&it.key));
                 let found: Vec<Finding> = found.collect();
                 self.findings.extend(found);
                 if self.findings.is_empty() { Ok(config) } else { Err(BadConfig(self.findings)) }
@@ -246,7 +252,7 @@ fn finding(figment: &Figment, world: &world::Read, line: &str) -> Finding {
     }
     let origin = match figment.find_metadata(path) {
         Some(source) if !source.name.contains("::") => source.name.to_string(),
-        _ => "default".into(),
+        _ => DEFAULT.into(),
     };
     let value = figment.find_value(path).ok().map(|value| shown(path, &value));
     Finding { key: path.to_owned(), origin, value, fault: fault.to_owned() }

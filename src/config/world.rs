@@ -9,8 +9,9 @@ use std::sync::Arc;
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 
+use super::key;
 use super::layers::{self, Layer};
-use super::{key, load::Finding};
+use super::load::{DEFAULT, Finding};
 use crate::ids::Key;
 use crate::world::content::{Content, Rules};
 
@@ -75,7 +76,8 @@ impl Read {
     /// the default's, and does not fit with what was given beside it.
     pub(super) fn finding(&self, path: &str, fault: &str) -> Finding {
         let within = |part: &str| {
-            path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            path.strip_prefix(part)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         let (key, value) = (path.to_owned(), None);
         if let Some((_, source)) = self.given.iter().rev().find(|(part, _)| within(part)) {
@@ -99,7 +101,7 @@ impl Read {
                 given.join(", ")
             ),
         };
-        Finding { key, origin: "default".to_owned(), value, fault }
+        Finding { key, origin: DEFAULT.to_owned(), value, fault }
     }
 }
 
@@ -221,7 +223,12 @@ impl Reader {
             .collect()
     }
 
-    fn entry<K: DeserializeOwned>(&mut self, origin: &Source, path: &str, value: &Value) -> Option<K> {
+    fn entry<K: DeserializeOwned>(
+        &mut self,
+        origin: &Source,
+        path: &str,
+        value: &Value,
+    ) -> Option<K> {
         match value.deserialize() {
             Ok(kind) => Some(kind),
             Err(error) => {

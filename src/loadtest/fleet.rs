@@ -248,7 +248,8 @@ fn measure(run: &Run, own: Option<&OwnServer>, progress: &mut Progress<'_>) -> (
     let Options { duration, .. } = &run.options;
     let server: Option<Processes> = match own {
         Some(own) => Some(own.processes()),
-        None => Process::listening_on(run.options.target(), run.options.port()).map(|process| vec![process].into()),
+        None => Process::listening_on(run.options.target(), run.options.port())
+            .map(|process| vec![process].into()),
     };
     let database = run.options.database.as_ref().and_then(|database| database.pid);
     let used = || {
@@ -324,7 +325,8 @@ fn settle(run: &Run, progress: &mut Progress<'_>) -> anyhow::Result<()> {
         }
         let (stuck, took) = (last.1.elapsed() > STUCK, began.elapsed());
         if all_in.is_none() && (stuck || run.options.start && took > run.options.ramp + SETUP) {
-            let why = run.live.refused.lock().take().map(|why| format!("; the last was told: {why}"));
+            let why =
+                run.live.refused.lock().take().map(|why| format!("; the last was told: {why}"));
             bail!(
                 "only {} of {clients} bots are in after {:.0} s{}: a run of fewer would measure \
                  something else{}",

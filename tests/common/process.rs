@@ -90,7 +90,9 @@ impl Process {
     fn readiness(&self) -> String {
         let mut answer = String::new();
         let asked = TcpStream::connect(self.addresses["admin"]).and_then(|mut stream| {
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            stream.write_all(
+                b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            )?;
             stream.read_to_string(&mut answer)
         });
         asked.map_or_else(|problem| problem.to_string(), |_| answer)

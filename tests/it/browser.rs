@@ -57,8 +57,7 @@ impl Browser {
         let attached = browser.ask("Target.attachToTarget", &target);
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         browser.ask("Page.enable", &json!({}));
-        let size =
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 900});
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 900});
         browser.ask("Emulation.setDeviceMetricsOverride", &size);
         browser.ask("Page.addScriptToEvaluateOnNewDocument", &json!({"source": before}));
         browser.ask("Page.navigate", &json!({"url": url}));
@@ -76,9 +75,9 @@ impl Browser {
         self.socket.send(Message::text(message.to_string())).expect("the browser listens");
         loop {
             let answer = self.socket.read().unwrap_or_else(|e| panic!("{method} {params}: {e}"));
-            let answer: Value = answer.to_text().map_or(Value::Null, |text| {
-                serde_json::from_str(text).expect("JSON")
-            });
+            let answer: Value = answer
+                .to_text()
+                .map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON"));
             if answer["id"] == self.number {
                 assert!(answer.get("error").is_none(), "{method}: {answer}");
                 return answer["result"].clone();

@@ -85,7 +85,8 @@ fn everything_can_be_tapped_in_every_window() {
         for tab in TABS {
             let (x, y) = middle(&mut page, &format!("[data-panel={tab}]"));
             page.click(x, y);
-            let shown = format!("document.querySelector('#{tab}').getBoundingClientRect().height > 0");
+            let shown =
+                format!("document.querySelector('#{tab}').getBoundingClientRect().height > 0");
             assert_eq!(page.run(&shown), true, "{tab} in {window:?}");
             assert_eq!(covered(&mut page, "#tabs button, #channel, #text"), [Value::Null; 0]);
         }
@@ -105,7 +106,9 @@ fn keys_pick_enemies_heal_oneself_and_stop() {
     for _ in 0..500 {
         page.run("document.querySelector('#canvas').focus()");
         page.key("Tab");
-        page.run("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
+        page.run(
+            "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))",
+        );
         let label = page.run(target);
         assert_ne!(label, "The world; target: Villager");
         if label == "The world; target: Wolf" {

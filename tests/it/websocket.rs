@@ -20,7 +20,7 @@ scenarios![a_browser_plays_in_the_same_world, a_refused_page_and_its_operator_ar
 /// Asks for a WebSocket as the browser of a page does that comes from `origin`.
 async fn upgrade(address: SocketAddr, origin: &str, host: &str) -> http::Response {
     let head = format!(
-        "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n\
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade, close\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
