@@ -343,9 +343,9 @@ impl Turn<'_> {
         for place in 0..playing.views.len() {
             self.tell_again(place, playing, outlet, out);
         }
+        self.resolve_doubts(tick, playing, outlet, out);
         let most = allowed.max(out.len() + playing.budgets.positions);
         self.tell_positions(tick, most, playing, outlet, out);
-        self.resolve_doubts(tick, playing, outlet, out);
     }
 
     /// A neighbouring zone's tick: who comes and goes there, and what happens, goes out with the own

@@ -172,6 +172,32 @@ impl Turn<'_> {
         }
     }
 
+    /// Describes some of those again of whom the client may know what is not so any more.
+    pub(super) fn resolve_doubts(
+        &mut self,
+        tick: Tick,
+        playing: &mut Playing,
+        outlet: &mut Outlet,
+        out: &mut Vec<u8>,
+    ) {
+        let allowed = playing.budgets.again.refill();
+        let before = out.len();
+        for view in &mut playing.views {
+            view.tick_doubts(tick);
+            if view.doubts.is_idle() {
+                continue;
+            }
+            let Some(feed) = self.feeds.get(&view.zone) else { continue };
+            while out.len() < before + allowed
+                && let Some(handle) = view.doubts.take()
+            {
+                emit_enter(feed, handle, outlet, out);
+                self.tally.retold += 1;
+            }
+        }
+        playing.budgets.again.spend(out.len() - before);
+    }
+
     /// The own zone's tick: the positions that are due, up to `most` bytes in `out`.
     pub(super) fn tell_positions(
         &mut self,
@@ -203,32 +229,6 @@ impl Turn<'_> {
                 outlet.emit(out, PacketType::SyncPositions, &[header, records]);
             }
         }
-    }
-
-    /// Describes some of those again of whom the client may know what is not so any more.
-    pub(super) fn resolve_doubts(
-        &mut self,
-        tick: Tick,
-        playing: &mut Playing,
-        outlet: &mut Outlet,
-        out: &mut Vec<u8>,
-    ) {
-        let allowed = playing.budgets.again.refill();
-        let before = out.len();
-        for view in &mut playing.views {
-            view.tick_doubts(tick);
-            if view.doubts.is_idle() {
-                continue;
-            }
-            let Some(feed) = self.feeds.get(&view.zone) else { continue };
-            while out.len() < before + allowed
-                && let Some(handle) = view.doubts.take()
-            {
-                emit_enter(feed, handle, outlet, out);
-                self.tally.retold += 1;
-            }
-        }
-        playing.budgets.again.spend(out.len() - before);
     }
 }
 

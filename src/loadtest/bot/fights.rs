@@ -19,7 +19,7 @@ impl Bot {
         if self.phase != Phase::Measure || now < self.next_deed {
             return;
         }
-        self.next_deed = (self.next_deed + BLOWS_APART).max(now);
+        self.next_deed = now + BLOWS_APART;
         let run = self.desk.run.clone();
         let count = run.players.len();
         self.words += 1;
@@ -42,13 +42,11 @@ impl Bot {
 
     /// Something has happened.
     pub(super) fn on_game_event(&mut self, payload: &[u8]) {
-        if !matches!(self.phase, Phase::Measure | Phase::Drain) {
-            return;
-        }
         let (kind, actor, target) =
             (scan::number(payload, 2), scan::number(payload, 6), scan::number(payload, 7));
         let mut tally = self.desk.tally.borrow_mut();
-        tally.events_in += 1;
+        tally.events_in += u64::from(self.desk.phase.get() == Phase::Measure);
+        // Whoever is struck may not know yet that it is measured.
         let own = actor == self.player || target == self.player;
         if own && kind == EventKind::EventPlayerAttack as u64 {
             tally.own_came += 1;
