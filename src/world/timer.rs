@@ -7,9 +7,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::ids::Key;
 use crate::tick::Tick;
+use crate::world::command::PlayerState;
 use crate::world::player::{Haste, Player};
 
 /// A haste's factor is kept in thousandths.
@@ -127,7 +129,20 @@ impl Player {
     }
 }
 
-/// Whether `key` can be used again, and when if not.
+impl PlayerState {
+    /// The same player so much later, with less to wait for.
+    #[must_use]
+    pub fn after(mut self, passed: Duration) -> Self {
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        for timer in &mut self.timers {
+            timer.left_ms = timer.left_ms.saturating_sub(passed);
+        }
+        self.timers.retain(|timer| timer.left_ms > 0);
+        self
+    }
+}
+
+/// When `key` can be used again, if it was used; that may have passed.
 pub(super) fn ready_at(list: &[(Key, Tick)], key: &str) -> Option<Tick> {
     list.iter().find(|(used, _)| **used == *key).map(|(_, at)| *at)
 }
@@ -141,6 +156,7 @@ pub(super) fn wait_until(list: &mut Vec<(Key, Tick)>, key: &Key, at: Tick, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{PlayerId, ZoneId};
 
     #[test]
     fn each_has_a_name_that_is_read_back() {
@@ -183,6 +199,10 @@ mod tests {
         other.set_timers(timers.clone(), Tick(1_000));
         assert_eq!(other.timers(Tick(1_000)), timers);
         assert_eq!(other.combat_until, Tick(0));
+        let state = crate::world::tests::newcomer(PlayerId(1), ZoneId(1), 0.0, 0.0);
+        let later = PlayerState { timers, ..state }.after(Duration::from_millis(1_150));
+        let left: Vec<u64> = later.timers.iter().map(|timer| timer.left_ms).collect();
+        assert_eq!(left, [50, 350, 400], "haste, the dash and the potion");
         assert_eq!(ready_at(&other.items_ready, "potion"), Some(Tick(1_031)));
     }
 }

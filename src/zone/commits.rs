@@ -91,9 +91,9 @@ impl Call {
 
 /// Saves a player for the last time, trying again while the store is away.
 async fn release(store: &Store, state: PlayerState) -> Completion {
-    let player = state.id;
+    let (player, since) = (state.id, now());
     for attempt in 1..=RELEASE_TRIES {
-        match store.release(state.clone()).await {
+        match store.release(state.clone().after(since.elapsed())).await {
             Ok(()) => break,
             Err(StoreError::Unavailable(problem)) if attempt < RELEASE_TRIES => {
                 warn!(%player, attempt, problem, "last save waits for the database");

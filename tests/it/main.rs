@@ -16,6 +16,7 @@ mod guilds;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod http;
+mod leaving;
 mod loadtest;
 mod malformed;
 mod operators;

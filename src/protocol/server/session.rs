@@ -41,7 +41,10 @@ fn refusal_words(refusal: &Refusal) -> (ErrorCode, String) {
     let (code, words) = match refusal {
         Refusal::NoSuchTarget => (E::ErrorNoSuchTarget, "no such target in reach"),
         Refusal::OutOfRange => (E::ErrorOutOfRange, "too far away"),
-        Refusal::Cooldown(_) => (E::ErrorCooldown, "not ready yet"),
+        Refusal::Cooldown(millis) => {
+            let left = f64::from(*millis) / 1000.0;
+            return (E::ErrorCooldown, format!("not ready yet: {left:.1} s left"));
+        }
         Refusal::Dead => (E::ErrorDead, "the dead do not act"),
         Refusal::TargetDead => (E::ErrorTargetDead, "the target is dead"),
         Refusal::NotAllowed(why) => (E::ErrorNotAllowed, *why),
@@ -246,6 +249,7 @@ mod tests {
         let soon = read(Refusal::Cooldown(350));
         assert_eq!(soon.code(), ErrorCode::ErrorCooldown);
         assert_eq!((soon.in_reply_to, soon.retry_after_ms), (9, 350));
+        assert_eq!(read(Refusal::Cooldown(3_200)).message, "not ready yet: 3.2 s left");
         assert_eq!(read(Refusal::NotAllowed("no PvP here")).message, "no PvP here");
         assert_eq!(read(Refusal::LevelTooLow(5)).message, "level 5 is needed");
         assert_eq!(read(Refusal::Dead).retry_after_ms, 0);
