@@ -11,6 +11,7 @@ mod accounts;
 mod conformance;
 mod connection;
 mod failure;
+mod gift;
 mod guilds;
 pub mod handover;
 mod inventory;

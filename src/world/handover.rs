@@ -58,6 +58,7 @@ impl World {
     }
 
     fn depart(&mut self, handle: Handle, to: ZoneId) {
+        self.leave_doubt_behind(handle);
         let Some(transfer) = self.transfer_of(handle, to) else { return };
         let fades = Tick(self.tick.0 + GHOST_TICKS);
         if let Some(entity) = self.entities.get_mut(handle) {
@@ -148,7 +149,7 @@ impl World {
             haste,
             combat_until: after(transfer.combat_ms),
             respawn_at: transfer.respawn_ms.map(after),
-            operations: Operations::owing(transfer.owed),
+            operations: Operations::owing(transfer.owed, self.tick),
             unsaved: true,
             ..Player::default()
         };

@@ -87,7 +87,9 @@ impl World {
                 self.pay(handle, key, skill);
                 self.mend(caster, key, target, grown(amount, per_level, caster.level));
             }
-            SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => {}
+            SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => {
+                return Err(Refusal::NotAllowed("that is not used on others"));
+            }
         }
         Ok(())
     }
@@ -108,9 +110,7 @@ impl World {
 
     fn pay(&mut self, handle: Handle, key: &Key, skill: &SkillKind) {
         let now = self.tick;
-        let fighting =
-            matches!(skill.effect, SkillEffect::Damage { .. } | SkillEffect::Burst { .. });
-        let fighting = fighting.then(|| self.combat_end());
+        let fighting = skill.effect.hurts().then(|| self.combat_end());
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let id = entity.player_id();
         let Some(player) = entity.player_mut() else { return };

@@ -153,6 +153,7 @@ fn put_refusal(refusal: &Refusal) -> RefusalWire {
         Refusal::BadPosition(why) => RefusalWire::BadPosition((*why).to_owned()),
         Refusal::Unavailable => RefusalWire::Unavailable(NOTHING),
         Refusal::Busy => RefusalWire::Busy(NOTHING),
+        Refusal::ReceiverFull => RefusalWire::ReceiverFull(NOTHING),
     }
 }
 
@@ -175,5 +176,6 @@ fn read_refusal(refusal: RefusalWire) -> Refusal {
         RefusalWire::BadPosition(why) => Refusal::BadPosition(phrase(&why)),
         RefusalWire::Unavailable(wire::Nothing {}) => Refusal::Unavailable,
         RefusalWire::Busy(wire::Nothing {}) => Refusal::Busy,
+        RefusalWire::ReceiverFull(wire::Nothing {}) => Refusal::ReceiverFull,
     }
 }

@@ -23,7 +23,9 @@ use crate::names::{ChatText, Name};
 use crate::proto::{DisconnectReason, ErrorCode, PacketType};
 use crate::role::Role;
 use crate::tick::Tick;
-use crate::world::command::{GuildTag, ItemStack, Owed, PlayerState, QuestProgress, Transfer};
+use crate::world::command::{
+    Doubt, GuildTag, ItemStack, Owed, PlayerState, Purpose, QuestProgress, Transfer,
+};
 use crate::world::entity::Handle;
 use crate::world::event::Audience;
 use crate::world::frame::PackedPosition;
@@ -188,16 +190,35 @@ pub(super) fn player_state() -> impl Strategy<Value = PlayerState> {
     )
 }
 
+fn purpose() -> impl Strategy<Value = Purpose> {
+    prop_oneof![
+        (entity_id(), key(), any::<u32>()).prop_map(|(thing, kind, quantity)| Purpose::PickUp {
+            thing,
+            kind,
+            quantity
+        }),
+        (any::<u64>().prop_map(ItemId), key()).prop_map(|(item, kind)| Purpose::Use { item, kind }),
+        (key(), any::<u32>(), point()).prop_map(|(kind, quantity, at)| Purpose::Drop {
+            kind,
+            quantity,
+            at
+        }),
+        Just(Purpose::Destroy),
+        player_id().prop_map(|to| Purpose::Give { to }),
+        player_id().prop_map(|from| Purpose::Receive { from }),
+        any::<u64>().prop_map(Purpose::Gold),
+        key().prop_map(Purpose::Quest),
+        key().prop_map(Purpose::Abandon),
+    ]
+}
+
 pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
     let waits = (any::<u64>(), vec((key(), any::<u64>()), 0..3), any::<u64>());
     let more = (option::of((any::<u64>(), 0.1f32..9.0)), option::of(any::<u64>()));
-    let owed = (any::<u64>(), option::of((operation_id(), any::<u64>())));
-    let owed = (owed, option::of((any::<u64>().prop_map(ItemId), operation_id())));
-    let owed = owed.prop_map(|((gold, unclear_gold), unclear_use)| Owed {
-        gold,
-        unclear_gold,
-        unclear_use,
-    });
+    let doubt = (operation_id(), purpose());
+    let doubt = doubt.prop_map(|(operation, purpose)| Doubt { operation, purpose });
+    let owed = (any::<u64>(), option::of(doubt));
+    let owed = owed.prop_map(|(gold, doubt)| Owed { gold, doubt });
     let movement = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>(), owed);
     (player_state(), option::of(guild_tag()), option::of(point()), waits, more, movement).prop_map(
         |(state, guild, destination, waits, (haste, respawn_ms), movement)| {
