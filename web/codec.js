@@ -41,11 +41,15 @@ export const MESSAGES = {
   UseItem: "item_id:int=1",
   PickUp: "entity_id:int=1",
   UseSkill: "skill:string=1 target_id:int=2 view_tick:int=3 view_ms:int=4",
-  Inventory: "items:Item*=1 gold:int=2 used_item_id:int=3",
+  Inventory: "items:Item*=1 gold:int=2 used_item_id:int=3 giver_id:int=4 in_reply_to:int=5",
   QuestAccept: "quest:string=1",
   QuestGoal: "description:string=1 done:int=2 wanted:int=3",
   Quest: "quest:string=1 name:string=2 state:int=3 goals:QuestGoal*=4",
   QuestLog: "quests:Quest*=1",
+  ItemDrop: "item_id:int=1 quantity:int=2",
+  ItemDestroy: "item_id:int=1 quantity:int=2",
+  ItemGive: "player_id:int=1 item_id:int=2 quantity:int=3 gold:int=4",
+  QuestAbandon: "quest:string=1",
   ZoneEnter: "zone_id:int=1 name:string=2 min_x:float=3 min_y:float=4 max_x:float=5 " +
     "max_y:float=6 pvp:bool=7 reset:bool=8 tick_ms:int=9",
   EntityEnter: "entity_id:int=1 kind:int=2 name:string=3 template:string=4 level:int=5 " +
@@ -56,6 +60,10 @@ export const MESSAGES = {
   GameEvent: "event_id:int=1 kind:int=2 zone_id:int=3 x:float=4 y:float=5 actor_id:int=6 " +
     "target_id:int=7 amount:int=8 remaining:int=9 subject:string=10 actor_name:string=11 " +
     "text:string=12 to_zone_id:int=13",
+  Cooldown: "key:string=1 remaining_ms:int=2",
+  PlayerStats: "health:int=1 max_health:int=2 power:int=3 max_power:int=4 experience:int=5 " +
+    "next_level_at:int=6 level:int=7 gold:int=8 combat_ms:int=9 attack_ms:int=10 " +
+    "cooldowns:Cooldown*=11 item_cooldowns:Cooldown*=12",
   PositionCorrection: "x:float=1 y:float=2 rotation:float=3 sequence:int=4 reason:string=5",
   GuildCreateRequest: "name:string=1",
   GuildResponse: "success:bool=1 guild_id:int=2 name:string=3 message:string=4",
@@ -111,12 +119,17 @@ export const PACKETS = {
   INVENTORY: [2008, "Inventory"],
   QUEST_ACCEPT: [2009, "QuestAccept"],
   QUEST_LOG: [2010, "QuestLog"],
+  ITEM_DROP: [2011, "ItemDrop"],
+  ITEM_DESTROY: [2012, "ItemDestroy"],
+  ITEM_GIVE: [2013, "ItemGive"],
+  QUEST_ABANDON: [2014, "QuestAbandon"],
   ZONE_ENTER: [2020, "ZoneEnter"],
   ENTITY_ENTER: [2021, "EntityEnter"],
   ENTITY_LEAVE: [2022, "EntityLeave"],
   SYNC_POSITIONS: [2023, "SyncPositions"],
   GAME_EVENT: [2024, "GameEvent"],
   POSITION_CORRECTION: [2025, "PositionCorrection"],
+  PLAYER_STATS: [2027, "PlayerStats"],
   GUILD_CREATE_REQUEST: [3000, "GuildCreateRequest"],
   GUILD_RESPONSE: [3001, "GuildResponse"],
   GUILD_INVITE: [3002, "GuildInvite"],

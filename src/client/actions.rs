@@ -102,6 +102,76 @@ impl Client {
         .await
     }
 
+    /// Puts `quantity` of a stack (0: all of it) on the ground, for anybody; the answer is what one
+    /// carries then.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if one doesn't have so much, is dead, or too much lies about.
+    pub async fn drop_item(
+        &mut self,
+        item: ItemId,
+        quantity: u32,
+    ) -> Result<proto::Inventory, ClientError> {
+        let message = proto::ItemDrop { item_id: item.0, quantity };
+        self.part_with("dropping an item", &message).await
+    }
+
+    /// Does away with `quantity` of a stack (0: all of it); the answer is what one carries then.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if one doesn't have so much.
+    pub async fn destroy_item(
+        &mut self,
+        item: ItemId,
+        quantity: u32,
+    ) -> Result<proto::Inventory, ClientError> {
+        let message = proto::ItemDestroy { item_id: item.0, quantity };
+        self.part_with("destroying an item", &message).await
+    }
+
+    /// Gives a player near `quantity` of a stack (0: all of it); the answer is what one carries then.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if one doesn't have so much, or the other is too far, dead, gone, has
+    /// no room or is busy.
+    pub async fn give_item(
+        &mut self,
+        to: EntityId,
+        item: ItemId,
+        quantity: u32,
+    ) -> Result<proto::Inventory, ClientError> {
+        let message = proto::ItemGive { player_id: to.0, item_id: item.0, quantity, gold: 0 };
+        self.part_with("giving an item", &message).await
+    }
+
+    /// Gives a player near gold; the answer is what one carries then.
+    ///
+    /// # Errors
+    /// As [`Self::give_item`].
+    pub async fn give_gold(
+        &mut self,
+        to: EntityId,
+        gold: u64,
+    ) -> Result<proto::Inventory, ClientError> {
+        let message = proto::ItemGive { player_id: to.0, gold, ..Default::default() };
+        self.part_with("giving gold", &message).await
+    }
+
+    /// Sends what is answered by the inventory as it then is.
+    async fn part_with<M: super::ClientMessage>(
+        &mut self,
+        asked: &'static str,
+        message: &M,
+    ) -> Result<proto::Inventory, ClientError> {
+        self.request_numbered(asked, message, |request, event| match event {
+            Event::Inventory(inventory) if inventory.in_reply_to == request => {
+                Some(inventory.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
     /// What one carries.
     ///
     /// # Errors
@@ -129,6 +199,15 @@ impl Client {
     pub async fn accept_quest(&mut self, quest: &str) -> Result<proto::QuestLog, ClientError> {
         let message = proto::QuestAccept { quest: quest.to_owned() };
         self.request("a quest", &message, quest_log).await
+    }
+
+    /// Gives an active quest up.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if it is not active.
+    pub async fn abandon_quest(&mut self, quest: &str) -> Result<proto::QuestLog, ClientError> {
+        let message = proto::QuestAbandon { quest: quest.to_owned() };
+        self.request("giving a quest up", &message, quest_log).await
     }
 
     /// Says something to those near.

@@ -200,6 +200,16 @@ impl Client {
         message: &M,
         mut answer: impl FnMut(&Event) -> Option<T>,
     ) -> Result<T, ClientError> {
+        self.request_numbered(asked, message, |_, event| answer(event)).await
+    }
+
+    /// [`Self::request`] for answers that name the request by its header sequence.
+    async fn request_numbered<M: ClientMessage, T>(
+        &mut self,
+        asked: &'static str,
+        message: &M,
+        mut answer: impl FnMut(u64, &Event) -> Option<T>,
+    ) -> Result<T, ClientError> {
         let sequence = self.send(message).await?;
         let mut deadline = tick::now() + ANSWER_TIMEOUT;
         loop {
@@ -226,7 +236,7 @@ impl Client {
                         + Duration::from_millis(u64::from(queue.estimated_wait_ms));
                     self.keep(Event::LoginQueue(queue))?;
                 }
-                event => match answer(&event) {
+                event => match answer(sequence, &event) {
                     Some(taken) => return Ok(taken),
                     None => self.keep(event)?,
                 },

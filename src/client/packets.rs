@@ -38,6 +38,10 @@ client_messages! {
     Inventory: Inventory,
     QuestAccept: QuestAccept,
     QuestLog: QuestLog,
+    ItemDrop: ItemDrop,
+    ItemDestroy: ItemDestroy,
+    ItemGive: ItemGive,
+    QuestAbandon: QuestAbandon,
     GuildCreateRequest: GuildCreateRequest,
     GuildInvite: GuildInvite,
     GuildJoin: GuildJoin,
@@ -133,6 +137,8 @@ server_packets! {
     Game = GameEvent: GameEvent,
     /// One's own place was not accepted.
     Correction = PositionCorrection: PositionCorrection,
+    /// One's own numbers as they are now.
+    Stats = PlayerStats: PlayerStats,
     /// The answer to a guild request.
     Guild = GuildResponse: GuildResponse,
     /// A guild invites one.

@@ -17,7 +17,7 @@ use crate::net::{ConnId, Framing, Io};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::tick::TICK_MS;
-use crate::world::command::PlayerState;
+use crate::world::command::{Action, Holdings, PlayerState};
 
 impl GatewayService {
     /// A session begins, or goes on, on a connection of this shard.
@@ -37,6 +37,7 @@ impl GatewayService {
         let mut eye = crate::geometry::Point::default();
         let mut log = Box::new(ReliableLog::default());
         let mut missed = Vec::new();
+        let resumed = matches!(how, How::Resumed { .. });
         match how {
             How::Entered { state, guild } => {
                 eye = state.pose.at;
@@ -57,7 +58,8 @@ impl GatewayService {
                     eye = state.pose.at;
                     let PlayerState { inventory, gold, quests, level, .. } = *state;
                     let content = &self.shared.content;
-                    missed.push(server::inventory(&inventory, gold, None, content));
+                    let holdings = Holdings { stacks: inventory, gold, ..Holdings::default() };
+                    missed.push(server::inventory(&holdings, content));
                     missed.push(server::quest_log(&quests, level, content));
                 }
             }
@@ -86,6 +88,11 @@ impl GatewayService {
         }
         self.by_session.insert(session, id.place());
         self.fanout.watch(zone, id.place());
+        if resumed {
+            // What its numbers are now, whatever the old connection still heard. A zone that cannot
+            // be asked now tells them when they change.
+            let _ = self.act(id, 0, Action::Stats);
+        }
     }
 
     pub(super) fn on_zone_moved(&mut self, session: SessionKey, zone: ZoneId) {

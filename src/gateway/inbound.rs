@@ -221,7 +221,12 @@ impl GatewayService {
     }
 
     /// The hot one: an action goes straight to the zone that has the player.
-    fn act(&mut self, conn: ConnId, request: u64, action: Action) -> Result<(), Refused> {
+    pub(super) fn act(
+        &mut self,
+        conn: ConnId,
+        request: u64,
+        action: Action,
+    ) -> Result<(), Refused> {
         let gateway = self.shared.server;
         let Some(client) = self.conn(conn) else { return Ok(()) };
         let Some(playing) = client.playing() else { return Ok(()) };

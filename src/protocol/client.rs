@@ -16,7 +16,7 @@ use crate::msg::login::Credentials;
 use crate::names::ChatText;
 use crate::proto::{self, ErrorCode, PacketType};
 use crate::protocol::table;
-use crate::world::command::Action;
+use crate::world::command::{Action, Gift};
 
 use fields::{bounded, credentials, device, key, seen, token};
 pub use fields::{password_hash, version_supported};
@@ -197,9 +197,35 @@ fn decode_action(kind: PacketType, payload: &[u8]) -> Result<Action, Rejected> {
             let it: proto::QuestAccept = message(kind, payload)?;
             Action::AcceptQuest(key("quest", &it.quest)?)
         }
+        PacketType::ItemDrop => {
+            let it: proto::ItemDrop = message(kind, payload)?;
+            Action::Drop { item: ItemId(it.item_id), quantity: it.quantity }
+        }
+        PacketType::ItemDestroy => {
+            let it: proto::ItemDestroy = message(kind, payload)?;
+            Action::Destroy { item: ItemId(it.item_id), quantity: it.quantity }
+        }
+        PacketType::ItemGive => {
+            let it: proto::ItemGive = message(kind, payload)?;
+            Action::Give { to: EntityId(it.player_id), gift: gift(&it)? }
+        }
+        PacketType::QuestAbandon => {
+            let it: proto::QuestAbandon = message(kind, payload)?;
+            Action::AbandonQuest(key("quest", &it.quest)?)
+        }
         PacketType::QuestLog => {
             message::<proto::QuestLog>(kind, payload).map(|_| Action::QuestLog)?
         }
         other => return Err(not_a_clients(other)),
     })
+}
+
+/// An item or gold, and not both.
+fn gift(it: &proto::ItemGive) -> Result<Gift, Rejected> {
+    match (it.item_id, it.quantity, it.gold) {
+        (0, 0, gold) if gold > 0 => Ok(Gift::Gold(gold)),
+        (0, ..) => Err(Rejected::argument("item_id or gold says what is given")),
+        (item, quantity, 0) => Ok(Gift::Items { item: ItemId(item), quantity }),
+        (..) => Err(Rejected::argument("gold is given without an item")),
+    }
 }

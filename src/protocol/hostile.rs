@@ -45,6 +45,12 @@ fn sample(kind: PacketType) -> Vec<u8> {
         PacketType::UseSkill => {
             proto::UseSkill { skill: "heal".into(), ..Default::default() }.encode_to_vec()
         }
+        PacketType::ItemDrop => proto::ItemDrop { item_id: 5, quantity: 2 }.encode_to_vec(),
+        PacketType::ItemDestroy => proto::ItemDestroy { item_id: 5, quantity: 0 }.encode_to_vec(),
+        PacketType::ItemGive => {
+            proto::ItemGive { player_id: 8, item_id: 5, quantity: 2, gold: 0 }.encode_to_vec()
+        }
+        PacketType::QuestAbandon => proto::QuestAbandon { quest: "wolves".into() }.encode_to_vec(),
         PacketType::QuestAccept => proto::QuestAccept { quest: "wolves".into() }.encode_to_vec(),
         other => talk_sample(other, name),
     }

@@ -164,7 +164,7 @@ use StateSet as S;
 
 /// Every packet type, by rising number. The first entry stands for all that is unknown.
 #[rustfmt::skip]
-pub static TABLE: [PacketRule; 52] = [
+pub static TABLE: [PacketRule; 57] = [
     server(P::Unspecified, "PACKET_TYPE_UNSPECIFIED", S::NONE, false),
 
     client(P::LoginRequest, "LOGIN_REQUEST", S::BEFORE_WORLD, 10, R::Login, LOGIN),
@@ -193,12 +193,17 @@ pub static TABLE: [PacketRule; 52] = [
     both(P::Inventory, "INVENTORY", 5, R::General, NUMBERS),
     client(P::QuestAccept, "QUEST_ACCEPT", S::IN_WORLD, 5, R::General, KEYED),
     both(P::QuestLog, "QUEST_LOG", 5, R::General, NUMBERS),
+    client(P::ItemDrop, "ITEM_DROP", S::IN_WORLD, 5, R::Ability, NUMBERS),
+    client(P::ItemDestroy, "ITEM_DESTROY", S::IN_WORLD, 5, R::Ability, NUMBERS),
+    client(P::ItemGive, "ITEM_GIVE", S::IN_WORLD, 5, R::Ability, NUMBERS),
+    client(P::QuestAbandon, "QUEST_ABANDON", S::IN_WORLD, 5, R::General, KEYED),
     server(P::ZoneEnter, "ZONE_ENTER", S::IN_WORLD, false),
     server(P::EntityEnter, "ENTITY_ENTER", S::IN_WORLD, false),
     server(P::EntityLeave, "ENTITY_LEAVE", S::IN_WORLD, false),
     server(P::SyncPositions, "SYNC_POSITIONS", S::IN_WORLD, false),
     server(P::GameEvent, "GAME_EVENT", S::IN_WORLD, true),
     server(P::PositionCorrection, "POSITION_CORRECTION", S::IN_WORLD, true),
+    server(P::PlayerStats, "PLAYER_STATS", S::IN_WORLD, false),
 
     client(P::GuildCreateRequest, "GUILD_CREATE_REQUEST", S::IN_WORLD, 20, R::General, NAMED),
     server(P::GuildResponse, "GUILD_RESPONSE", S::IN_WORLD, true),

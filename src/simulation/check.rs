@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clients::Client;
+use super::clients::{Client, DROPPED};
 use super::counts::Counts;
 use super::store::Model;
 use super::{POTIONS, Process};
 use crate::ids::{Epoch, Key, PlayerId, ServerId, ZoneId};
-use crate::world::command::{Change, Operation};
+use crate::world::command::{Change, Gift, ItemStack, Operation};
 use crate::zone::rig::Rig;
 
 /// Gold that no sum of different credits has: one was given twice.
@@ -21,6 +21,13 @@ pub(super) struct Checker {
     picked: BTreeSet<(u64, Key)>,
     gold: BTreeMap<PlayerId, u64>,
     used: BTreeMap<PlayerId, usize>,
+    discarded: BTreeMap<PlayerId, usize>,
+    given: BTreeMap<PlayerId, usize>,
+    /// What was dropped and not picked up: how often so many potions.
+    dropped: BTreeMap<u32, u32>,
+    /// More or less than what was earned and what all began with.
+    gold_moved: BTreeMap<PlayerId, i128>,
+    potions_moved: BTreeMap<PlayerId, i64>,
     looks: u64,
 }
 
@@ -75,38 +82,78 @@ impl Checker {
                     ));
                 }
                 if self.looks.is_multiple_of(10) {
-                    no_more_than_the_store_has(rig, player, model)?;
+                    shown_as_stored(rig, player, model)?;
                 }
             }
         }
         leases_are_held_once(processes, model)?;
         for operation in &model.done[self.seen..] {
-            self.take(operation, clients)?;
+            self.take(operation, clients, counts)?;
         }
         self.seen = model.done.len();
         Ok(())
     }
 
     /// A change of value has taken effect.
-    fn take(&mut self, operation: &Operation, clients: &[Client]) -> Result<(), String> {
+    fn take(
+        &mut self,
+        operation: &Operation,
+        clients: &[Client],
+        counts: &mut Counts,
+    ) -> Result<(), String> {
         let Operation { id, player, change, .. } = operation;
         let client = clients.iter().find(|client| client.player == *player);
         let client = client.ok_or_else(|| format!("nobody is player {player}"))?;
         match change {
-            Change::Consume { .. } => {
-                let used = self.used.entry(*player).or_default();
-                *used += 1;
-                if *used > client.uses {
+            Change::Consume { quantity, .. } => {
+                *self.potions_moved.entry(*player).or_default() -= i64::from(*quantity);
+                if DROPPED.contains(quantity) {
+                    *self.dropped.entry(*quantity).or_default() += 1;
+                }
+                let (done, asked) = match quantity {
+                    1 => (self.used.entry(*player).or_default(), client.uses),
+                    _ => (self.discarded.entry(*player).or_default(), client.discards),
+                };
+                *done += 1;
+                if *done > asked {
                     return Err(format!(
-                        "player {player} has used {used} things, but asked for {}: {id}",
-                        client.uses
+                        "{quantity} of player {player}'s things are gone for the {done}. time, but \
+                         it asked {asked} times: {id}"
                     ));
                 }
             }
+            Change::Give { to, gift, .. } => {
+                counts.given += 1;
+                match gift {
+                    Gift::Items { quantity, .. } => {
+                        *self.potions_moved.entry(*player).or_default() -= i64::from(*quantity);
+                        *self.potions_moved.entry(*to).or_default() += i64::from(*quantity);
+                    }
+                    Gift::Gold(amount) => {
+                        *self.gold_moved.entry(*player).or_default() -= i128::from(*amount);
+                        *self.gold_moved.entry(*to).or_default() += i128::from(*amount);
+                    }
+                }
+                let given = self.given.entry(*player).or_default();
+                *given += 1;
+                if *given > client.gifts {
+                    let asked = client.gifts;
+                    return Err(format!("player {player} gave {given} times, not {asked}: {id}"));
+                }
+            }
+            Change::Abandon { quest } => return Err(format!("nobody has a quest {quest}: {id}")),
             Change::Grant { items, gold, .. } => {
                 let origin = (id.0 >> 64) as u64;
-                for (kind, ..) in items {
-                    if !self.picked.insert((origin, kind.clone())) {
+                for (kind, quantity, _) in items {
+                    if &**kind == "potion" {
+                        counts.found += 1;
+                        *self.potions_moved.entry(*player).or_default() += i64::from(*quantity);
+                        let left = self.dropped.get(quantity).and_then(|n| n.checked_sub(1));
+                        let left = left.ok_or_else(|| {
+                            format!("{quantity} potions were found that nobody dropped: {id}")
+                        })?;
+                        self.dropped.insert(*quantity, left);
+                    } else if !self.picked.insert((origin, kind.clone())) {
                         return Err(format!(
                             "{kind} of incarnation {origin:x} was given twice: {id}"
                         ));
@@ -129,14 +176,16 @@ impl Checker {
     pub(super) fn check_rows(&self, model: &Model, clients: &[Client]) -> Result<(), String> {
         for Client { player, .. } in clients {
             let row = &model.rows[player].state;
-            let gold = self.gold.get(player).copied().unwrap_or_default();
-            let used = self.used.get(player).copied().unwrap_or_default() as u32;
+            let earned = self.gold.get(player).copied().unwrap_or_default();
+            let moved = self.gold_moved.get(player).copied().unwrap_or_default();
             let potions: u32 =
                 row.inventory.iter().filter(|s| &*s.kind == "potion").map(|s| s.quantity).sum();
-            if row.gold != gold || potions != POTIONS - used {
+            let more = self.potions_moved.get(player).copied().unwrap_or_default();
+            let should = i64::from(POTIONS) + more;
+            if i128::from(row.gold) != i128::from(earned) + moved || i64::from(potions) != should {
                 return Err(format!(
-                    "player {player} has {:x} gold and {potions} potions, but was given {gold:x} \
-                     and has used {used}",
+                    "player {player} has {:x} gold and {potions} potions, but has earned \
+                     {earned:x}, got {moved} and should have {should} potions",
                     row.gold
                 ));
             }
@@ -145,25 +194,22 @@ impl Checker {
     }
 }
 
-/// Nobody sees what is not committed. The other way round it may be: of what the store did without
-/// saying so a player hears when it asks again.
-fn no_more_than_the_store_has(rig: &Rig, player: PlayerId, model: &Model) -> Result<(), String> {
+/// A player of whom nothing is asked and nothing in doubt is shown what the store holds, no more and
+/// no less.
+pub(super) fn shown_as_stored(rig: &Rig, player: PlayerId, model: &Model) -> Result<(), String> {
     let row = &model.rows[&player].state;
-    let Some(state) = rig.state(player) else { return Ok(()) };
-    if state.gold & !row.gold != 0 {
-        return Err(format!("player {player} is shown {:x} gold, has {:x}", state.gold, row.gold));
-    }
-    for stack in &state.inventory {
-        let stored = row.inventory.iter().find(|stored| stored.id == stack.id);
-        let quantity = stored.map_or(0, |stored| stored.quantity);
-        let fits = if &*stack.kind == "potion" {
-            quantity <= stack.quantity
-        } else {
-            quantity == stack.quantity
-        };
-        if !fits {
-            return Err(format!("player {player} is shown {stack:?}, but has {quantity} of it"));
-        }
+    let Some(state) = rig.state(player).filter(|_| rig.is_certain(player)) else { return Ok(()) };
+    let sorted = |stacks: &[ItemStack]| {
+        let mut stacks = stacks.to_vec();
+        stacks.sort_by_key(|stack| stack.id);
+        stacks
+    };
+    let (shown, stored) = (sorted(&state.inventory), sorted(&row.inventory));
+    if (state.gold, &shown) != (row.gold, &stored) {
+        return Err(format!(
+            "player {player} is shown {:x} gold and {shown:?}, but has {:x} and {stored:?}",
+            state.gold, row.gold
+        ));
     }
     Ok(())
 }

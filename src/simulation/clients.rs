@@ -7,16 +7,18 @@ use rand_chacha::ChaCha8Rng;
 
 use super::gateway::Stage;
 use super::{Part, Process, Simulation};
-use crate::ids::{EntityId, PlayerId, ServerId, SessionKey, SessionRef, TicketUse, ZoneId};
+use crate::ids::{EntityId, ItemId, PlayerId, ServerId, SessionKey, SessionRef, TicketUse, ZoneId};
 use crate::msg::ZoneMsg;
 use crate::role::Role;
-use crate::world::command::{Action, Credit};
+use crate::world::command::{Action, Credit, Gift};
 
-/// Things that lie in each zone.
-const THINGS: u32 = 3;
+/// Things that lie in each zone, and some of those that were dropped there.
+const THINGS: u32 = 9;
 /// Credits of one player: each is another power of 4, so that gold tells which were given, and
 /// whether one was given twice.
 const CREDITS: u32 = 31;
+/// How many things are dropped at once; two drops of one number are taken for each other.
+pub(super) const DROPPED: std::ops::RangeInclusive<u32> = 2..=40;
 
 /// One of them.
 #[derive(Debug)]
@@ -31,12 +33,18 @@ pub(super) struct Client {
     pub credits: u32,
     /// Uses of an item asked so far.
     pub uses: usize,
+    /// Things dropped, and destroyed, likewise.
+    pub discards: usize,
+    /// Things and gold given, likewise.
+    pub gifts: usize,
 }
 
 impl Client {
     pub(super) fn new(player: PlayerId) -> Self {
-        let (session, tickets, next, credits, uses) = (None, 0, 0, 0, 0);
-        Self { player, wants_in: false, session, tickets, next, credits, uses }
+        let (session, tickets, next, credits) = (None, 0, 0, 0);
+        let (uses, discards, gifts) = (0, 0, 0);
+        let wants_in = false;
+        Self { player, wants_in, session, tickets, next, credits, uses, discards, gifts }
     }
 
     /// All gold it may have.
@@ -114,7 +122,9 @@ impl Simulation {
                 let action = walk(&mut self.chance);
                 self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
             }
-            45..70 => self.use_something(place, session),
+            45..58 => self.use_something(place, session),
+            58..63 => self.discard(place, session),
+            63..70 => self.give(place, session),
             70..80 => {
                 let thing = EntityId::of_zone(zone, self.chance.random_range(1..=THINGS));
                 let action = Action::PickUp(thing);
@@ -130,12 +140,42 @@ impl Simulation {
         }
     }
 
+    fn potion_of(&self, place: usize) -> Option<ItemId> {
+        let held = &self.model.rows[&self.clients[place].player].state.inventory;
+        held.iter().find(|stack| &*stack.kind == "potion").map(|stack| stack.id)
+    }
+
     fn use_something(&mut self, place: usize, session: (ServerId, SessionKey)) {
-        let client = &mut self.clients[place];
-        let held = &self.model.rows[&client.player].state.inventory;
-        let Some(potion) = held.iter().find(|stack| &*stack.kind == "potion") else { return };
-        let action = Action::UseItem(potion.id);
-        client.uses += 1;
+        let Some(potion) = self.potion_of(place) else { return };
+        self.clients[place].uses += 1;
+        let action = Action::UseItem(potion);
+        self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
+    }
+
+    /// Drops some potions or does away with more: how many tells which it was.
+    fn discard(&mut self, place: usize, session: (ServerId, SessionKey)) {
+        let Some(item) = self.potion_of(place) else { return };
+        self.clients[place].discards += 1;
+        let action = if self.chance.random_bool(0.7) {
+            Action::Drop { item, quantity: self.chance.random_range(DROPPED) }
+        } else {
+            Action::Destroy { item, quantity: *DROPPED.end() + 1 }
+        };
+        self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
+    }
+
+    /// Gives somebody, who may be anywhere, some potions or gold.
+    fn give(&mut self, place: usize, session: (ServerId, SessionKey)) {
+        let other = self.chance.random_range(0..self.clients.len());
+        let to = EntityId::from(self.clients[other].player);
+        let gift = match self.potion_of(place) {
+            Some(item) if self.chance.random_bool(0.7) => {
+                Gift::Items { item, quantity: self.chance.random_range(1..9) }
+            }
+            _ => Gift::Gold(self.chance.random_range(1..9)),
+        };
+        self.clients[place].gifts += 1;
+        let action = Action::Give { to, gift };
         self.at_gateway(session.0, |gateway, _| gateway.act(session.1, action));
     }
 

@@ -69,6 +69,14 @@ counts! {
     operations,
     operations_again,
     stale_operations,
+    /// Doubts that were looked up, those that turned out to be done, and gold that was owed to
+    /// somebody who has left.
+    looked_up,
+    found_done,
+    paid_at_leaving,
+    /// Things given, and dropped ones picked up.
+    given,
+    found,
     /// Sessions begun, displaced by newer ones, and players brought in again.
     sessions,
     displaced,

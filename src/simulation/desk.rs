@@ -14,8 +14,8 @@ use super::counts::Counts;
 use super::store::Model;
 use crate::ids::{Epoch, PlayerId, ServerId, SessionKey, ZoneId};
 use crate::store::StoreError;
-use crate::world::command::{CommitRefusal, PlayerState};
-use crate::zone::rig::{Call, Claimed, Completion, Desk, RELEASE_PAUSE, RELEASE_TRIES};
+use crate::world::command::{CommitRefusal, Operation, PlayerState, Receipt};
+use crate::zone::rig::{Call, Claimed, Completion, Desk, RELEASE_PAUSE};
 
 /// What a process asks.
 #[derive(Debug, Clone)]
@@ -24,7 +24,6 @@ pub(super) enum Request {
     Zone {
         call: Call,
         answers: mpsc::Sender<Completion>,
-        tries: u32,
     },
     /// A zone host.
     StartLease {
@@ -75,7 +74,7 @@ pub(super) type Requests = Arc<Mutex<Vec<(ServerId, Request)>>>;
 /// The desk of a zone in the process `from`.
 pub(super) fn of_zone(requests: Requests, from: ServerId) -> Desk {
     Desk::with(move |call, answers| {
-        requests.lock().push((from, Request::Zone { call, answers, tries: 1 }));
+        requests.lock().push((from, Request::Zone { call, answers }));
     })
 }
 
@@ -239,10 +238,8 @@ impl Calls {
                         self.put(now + chance.random_range(0..15), from, Due::Done(done));
                     }
                 }
-                Due::Refuse(Request::Zone { call: call @ Call::Release(_), answers, tries })
-                    if tries < RELEASE_TRIES =>
-                {
-                    let again = Request::Zone { call, answers, tries: tries + 1 };
+                Due::Refuse(Request::Zone { call: call @ Call::Release { .. }, answers }) => {
+                    let again = Request::Zone { call, answers };
                     let at = now + RELEASE_PAUSE.as_millis() as u64;
                     self.put(at, from, Due::Commit { request: again, answered: false });
                 }
@@ -265,7 +262,8 @@ fn lanes(request: &Request) -> Vec<u64> {
         Request::Zone { call, .. } => match call {
             Call::Claim { player, .. } | Call::Reclaim { player, .. } => vec![player.0],
             Call::Commit(operation) => vec![operation.player.0],
-            Call::Release(state) | Call::TakeOver { state, .. } => vec![state.id.0],
+            Call::LookUp { asker, .. } => vec![asker.0],
+            Call::Release { state, .. } | Call::TakeOver { state, .. } => vec![state.id.0],
             Call::Save(states) => states.iter().map(|state| state.id.0).collect(),
             Call::UseTicket { .. } | Call::Count { .. } => vec![0],
         },
@@ -322,6 +320,22 @@ fn perform(
     Completed::Other(answer)
 }
 
+fn commit(
+    model: &mut Model,
+    operation: &Operation,
+    counts: &mut Counts,
+) -> Result<Receipt, CommitRefusal> {
+    let before = model.done.len();
+    let outcome = model.commit(operation);
+    match &outcome {
+        Ok(_) if model.done.len() > before => counts.operations += 1,
+        Ok(_) => counts.operations_again += 1,
+        Err(CommitRefusal::StaleEpoch) => counts.stale_operations += 1,
+        Err(_) => {}
+    }
+    outcome
+}
+
 fn ask<T>(
     model: Option<&mut Model>,
     act: impl FnOnce(&mut Model) -> Result<T, StoreError>,
@@ -340,18 +354,19 @@ fn answer(call: Call, model: Option<&mut Model>, counts: &mut Counts) -> Complet
             Completion::TicketUsed { player, session, result }
         }
         Call::Commit(operation) => {
+            let (player, id) = (operation.player, operation.id);
+            let outcome = model
+                .map_or(Err(CommitRefusal::Unavailable), |model| commit(model, &operation, counts));
+            Completion::Decided { player, operation: id, outcome }
+        }
+        Call::LookUp { operation, player, .. } => {
             let outcome = model.map_or(Err(CommitRefusal::Unavailable), |model| {
-                let before = model.done.len();
-                let outcome = model.commit(&operation);
-                match &outcome {
-                    Ok(_) if model.done.len() > before => counts.operations += 1,
-                    Ok(_) => counts.operations_again += 1,
-                    Err(CommitRefusal::StaleEpoch) => counts.stale_operations += 1,
-                    Err(_) => {}
-                }
-                outcome
+                let found = model.look_up(operation, player);
+                counts.looked_up += 1;
+                counts.found_done += usize::from(found.is_ok());
+                found
             });
-            Completion::Decided { operation: operation.id, outcome }
+            Completion::Decided { player, operation, outcome }
         }
         Call::Save(states) => {
             let result = ask(model, |model| Ok(model.save(&states)));
@@ -359,8 +374,14 @@ fn answer(call: Call, model: Option<&mut Model>, counts: &mut Counts) -> Complet
             Completion::Saved { states, result }
         }
         Call::Count { .. } => Completion::Counted(ask(model, |_| Ok(()))),
-        Call::Release(state) => {
-            let result = ask(model, |model| model.release(&state));
+        Call::Release { state, owed } => {
+            let result = ask(model, |model| {
+                for operation in &owed {
+                    let paid = commit(model, operation, counts);
+                    counts.paid_at_leaving += usize::from(paid.is_ok());
+                }
+                model.release(&state)
+            });
             counts.left += usize::from(result.is_ok());
             counts.stale_saves += usize::from(result == Err(StoreError::StaleEpoch));
             Completion::Released(state.id)

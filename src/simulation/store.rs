@@ -10,7 +10,9 @@ use crate::ids::{Epoch, ItemId, Key, OperationId, PlayerId, ServerId, TicketUse}
 use crate::limits::{INVENTORY_MAX, STACK_MAX};
 use crate::store::StoreError;
 use crate::store::record::Claim;
-use crate::world::command::{Change, CommitRefusal, ItemStack, Operation, PlayerState, Receipt};
+use crate::world::command::{
+    Change, CommitRefusal, Gift, ItemStack, Operation, PlayerState, Receipt,
+};
 
 /// What is kept of a player; its epoch is the state's.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +34,8 @@ pub(super) struct Lease {
 pub(super) struct Model {
     pub rows: BTreeMap<PlayerId, Row>,
     pub leases: BTreeMap<String, Lease>,
-    operations: BTreeMap<OperationId, Receipt>,
+    /// Whose it was, and what came of it.
+    operations: BTreeMap<OperationId, (PlayerId, Receipt)>,
     tickets: BTreeSet<uuid::Uuid>,
     items: u64,
     /// Operations that took effect, in order; for the checker.
@@ -45,7 +48,7 @@ impl Row {
         self.state.zone = *zone;
         self.state.pose = *pose;
         self.state.level = *level;
-        self.state.experience = *experience;
+        self.state.experience = self.state.experience.max(*experience);
         self.state.health = *health;
         self.state.power = *power;
         self.state.timers.clone_from(timers);
@@ -157,8 +160,11 @@ impl Model {
     }
 
     pub(super) fn commit(&mut self, operation: &Operation) -> Result<Receipt, CommitRefusal> {
-        if let Some(receipt) = self.operations.get(&operation.id) {
-            return Ok(receipt.clone());
+        if let Some((_, receipt)) = self.operations.get(&operation.id) {
+            return match receipt.receiver {
+                Some(_) => self.look_up(operation.id, operation.player),
+                None => Ok(receipt.clone()),
+            };
         }
         let row = self.rows.get(&operation.player).ok_or(CommitRefusal::StaleEpoch)?;
         if row.state.epoch != operation.epoch {
@@ -171,10 +177,65 @@ impl Model {
             Change::Consume { item, quantity } => {
                 self.consume(operation.player, *item, *quantity).ok_or(CommitRefusal::NotThere)?
             }
+            Change::Give { to, to_epoch, gift, share } => {
+                self.give(operation.player, (*to, *to_epoch), *gift, *share)?
+            }
+            Change::Abandon { quest: _ } => Receipt { gold: row.state.gold, ..Receipt::default() },
         };
-        self.operations.insert(operation.id, receipt.clone());
+        self.operations.insert(operation.id, (operation.player, receipt.clone()));
         self.done.push(operation.clone());
         Ok(receipt)
+    }
+
+    /// What came of an operation for one whom it is about.
+    pub(super) fn look_up(
+        &self,
+        operation: OperationId,
+        player: PlayerId,
+    ) -> Result<Receipt, CommitRefusal> {
+        let (asker, receipt) = self.operations.get(&operation).ok_or(CommitRefusal::NotDone)?;
+        match receipt.receiver.as_deref() {
+            Some((to, got)) if *to == player => Ok(got.clone()),
+            _ if *asker == player => Ok(receipt.clone()),
+            _ => Err(CommitRefusal::Unavailable),
+        }
+    }
+
+    fn give(
+        &mut self,
+        from: PlayerId,
+        (to, to_epoch): (PlayerId, Epoch),
+        gift: Gift,
+        share: bool,
+    ) -> Result<Receipt, CommitRefusal> {
+        let receiver = self.rows.get(&to).ok_or(CommitRefusal::ReceiverGone)?;
+        if receiver.state.epoch != to_epoch || receiver.owner.is_none() || to == from {
+            return Err(CommitRefusal::ReceiverGone);
+        }
+        let has = receiver.state.gold;
+        let giver = &self.rows[&from].state;
+        let (gave, got) = match gift {
+            Gift::Gold(amount) => {
+                let left = giver.gold.checked_sub(amount).ok_or(CommitRefusal::NotThere)?;
+                let total = has.checked_add(amount).filter(|total| i64::try_from(*total).is_ok());
+                let total = total.ok_or(CommitRefusal::ReceiverFull)?;
+                for (player, gold) in [(from, left), (to, total)] {
+                    self.rows.entry(player).and_modify(|row| row.state.gold = gold);
+                }
+                let with = |gold| Receipt { gold, ..Receipt::default() };
+                (with(left), with(total))
+            }
+            Gift::Items { item, quantity } => {
+                let stack = giver.inventory.iter().find(|stack| stack.id == item);
+                let stack = stack.filter(|stack| quantity > 0 && stack.quantity >= quantity);
+                let kind = stack.ok_or(CommitRefusal::NotThere)?.kind.clone();
+                let got = self.place(to, &[(kind, quantity, share)]);
+                let stacks = got.ok_or(CommitRefusal::ReceiverFull)?;
+                let gave = self.consume(from, item, quantity).ok_or(CommitRefusal::NotThere)?;
+                (gave, Receipt { stacks, gold: has, receiver: None })
+            }
+        };
+        Ok(Receipt { receiver: Some(Box::new((to, got))), ..gave })
     }
 
     fn grant(
@@ -187,7 +248,7 @@ impl Model {
         i64::try_from(gold).ok()?;
         let stacks = self.place(player, items)?;
         self.rows.get_mut(&player)?.state.gold = gold;
-        Some(Receipt { stacks, gold })
+        Some(Receipt { stacks, gold, receiver: None })
     }
 
     /// All of the items or none: what shares a stack fills the oldest first, the rest lies apart.
@@ -239,7 +300,7 @@ impl Model {
         stack.quantity = stack.quantity.checked_sub(quantity)?;
         let left = stack.clone();
         state.inventory.retain(|stack| stack.quantity > 0);
-        Some(Receipt { stacks: vec![left], gold: state.gold })
+        Some(Receipt { stacks: vec![left], gold: state.gold, receiver: None })
     }
 
     /// See `Store::start_lease`.

@@ -107,7 +107,9 @@ impl Write for ZoneTakeOver {
 
 const TAKE_ALL_SQLITE: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $2, \
     handover = $3, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
-    experience = s.experience, health = s.health, power = s.power, timers = s.timers \
+    experience = CASE WHEN players.experience > s.experience THEN players.experience \
+    ELSE s.experience END, health = s.health, power = s.power, \
+    timers = s.timers \
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS epoch, value ->> 2 AS zone, value ->> 3 AS x, \
     value ->> 4 AS y, value ->> 5 AS rotation, value ->> 6 AS level, value ->> 7 AS experience, \
     value ->> 8 AS health, value ->> 9 AS power, value ->> 10 AS timers \
@@ -116,8 +118,9 @@ const TAKE_ALL_SQLITE: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $
     RETURNING players.id";
 const TAKE_ALL_POSTGRES: &str = "UPDATE players SET epoch = s.epoch + 1, owner = $12, \
     handover = $13, zone = s.zone, x = s.x, y = s.y, rotation = s.rotation, level = s.level, \
-    experience = s.experience, health = s.health, power = s.power, timers = s.timers \
-    FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+    experience = CASE WHEN players.experience > s.experience THEN players.experience \
+    ELSE s.experience END, health = s.health, power = s.power, \
+    timers = s.timers FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
     AS s (id, epoch, zone, x, y, rotation, level, experience, health, power, timers) \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
@@ -130,7 +133,8 @@ const FIND_ALL_POSTGRES: &str = "SELECT p.id FROM players p \
     ON p.id = s.id AND p.epoch = s.epoch + 1 WHERE p.owner = $12 AND p.handover = $13";
 
 const TAKE_OVER: &str = "UPDATE players SET epoch = epoch + 1, owner = $3, handover = $4, \
-    zone = $5, x = $6, y = $7, rotation = $8, level = $9, experience = $10, health = $11, \
+    zone = $5, x = $6, y = $7, rotation = $8, level = $9, \
+    experience = CASE WHEN experience > $10 THEN experience ELSE $10 END, health = $11, \
     power = $12, timers = $13 WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";
 const RECLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $3, handover = $4 \
     WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL";

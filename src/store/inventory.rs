@@ -95,6 +95,18 @@ pub(super) async fn take(
     Ok(Some(ItemStack { id: item, kind: row.text(0)?.into(), quantity: left }))
 }
 
+/// The kind of a stack of the player's that holds at least `quantity`, which is not 0.
+pub(super) async fn kind_of(
+    db: &mut Connection<'_>,
+    player: PlayerId,
+    item: ItemId,
+    quantity: u32,
+) -> Result<Option<Key>, Failure> {
+    let Some(row) = db.row(ONE, values![item, player]).await? else { return Ok(None) };
+    let enough = quantity > 0 && row.number::<u32>(1)? >= quantity;
+    Ok(if enough { Some(row.text(0)?.into()) } else { None })
+}
+
 /// All stacks of a player, oldest first.
 pub(super) async fn read(
     db: &mut Connection<'_>,

@@ -28,6 +28,11 @@ pub(super) trait Write: Send + 'static {
         None
     }
 
+    /// Another player whose row it changes.
+    fn partner(&self) -> Option<PlayerId> {
+        None
+    }
+
     /// How many players' saves it carries, for the queue's depth.
     fn saves(&self) -> usize {
         0
@@ -104,6 +109,8 @@ impl Drop for Depth {
 pub(super) trait Job: Send {
     /// See [`Write::player`].
     fn player(&self) -> Option<PlayerId>;
+    /// See [`Write::partner`].
+    fn partner(&self) -> Option<PlayerId>;
     /// When it was queued.
     fn since(&self) -> Instant;
     /// When its caller gives up.
@@ -131,6 +138,10 @@ struct Waiting<W: Write> {
 impl<W: Write> Job for Waiting<W> {
     fn player(&self) -> Option<PlayerId> {
         self.write.player()
+    }
+
+    fn partner(&self) -> Option<PlayerId> {
+        self.write.partner()
     }
 
     fn since(&self) -> Instant {

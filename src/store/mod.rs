@@ -12,6 +12,7 @@ mod conformance;
 mod connection;
 mod declarations;
 mod failure;
+mod gift;
 mod guilds;
 pub mod handover;
 mod inventory;

@@ -19,6 +19,8 @@ use crate::world::command::{ItemStack, Receipt};
 pub(super) enum Outcome {
     /// A change of value was done: id, kind and quantity of the stacks, and the gold.
     Receipt { stacks: Vec<(ItemId, Key, u32)>, gold: u64 },
+    /// Something was given: what the giver and the receiver own after it.
+    Gift { from: PlayerId, gave: Owned, to: PlayerId, got: Owned },
     /// A guild was made.
     Guild(GuildId),
     /// A war was started, scored or ended: both guilds, both scores, the start.
@@ -33,6 +35,13 @@ pub(super) enum Outcome {
     Declaration { guilds: (GuildId, GuildId), declared_at: u64, begins_at: u64 },
     /// Done, and there is nothing to say about it.
     Done,
+}
+
+/// Stacks, each with its kind and quantity, and gold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owned {
+    stacks: Vec<(ItemId, Key, u32)>,
+    gold: u64,
 }
 
 /// Like [`find`], for writes that lock no row of their own first: the same operation, sent a second
@@ -85,17 +94,28 @@ pub(super) fn mismatch(id: OperationId) -> Failure {
 }
 
 impl Outcome {
-    /// As the answer to a change of value.
-    pub(super) fn into_receipt(self) -> Option<Receipt> {
+    /// Of a change of value for that player.
+    pub(super) fn of(player: PlayerId, receipt: &Receipt) -> Self {
+        let own = Owned::from(receipt);
+        match receipt.receiver.as_deref() {
+            None => Self::Receipt { stacks: own.stacks, gold: own.gold },
+            Some((to, got)) => Self::Gift { from: player, gave: own, to: *to, got: got.into() },
+        }
+    }
+
+    /// As the answer to a change of value, for one whom it is about.
+    pub(super) fn into_receipt_of(self, player: PlayerId) -> Option<Receipt> {
         match self {
-            Self::Receipt { stacks, gold } => {
-                let stacks = stacks
-                    .into_iter()
-                    .map(|(id, kind, quantity)| ItemStack { id, kind, quantity })
-                    .collect();
-                Some(Receipt { stacks, gold })
+            Self::Receipt { stacks, gold } => Some(Owned { stacks, gold }.into()),
+            Self::Gift { from, gave, to, got } if player == from => {
+                Some(Receipt { receiver: Some(Box::new((to, got.into()))), ..gave.into() })
             }
-            Self::Guild(_) | Self::War { .. } | Self::Declaration { .. } | Self::Done => None,
+            Self::Gift { to, got, .. } if player == to => Some(got.into()),
+            Self::Gift { .. }
+            | Self::Guild(_)
+            | Self::War { .. }
+            | Self::Declaration { .. }
+            | Self::Done => None,
         }
     }
 
@@ -115,11 +135,19 @@ impl Outcome {
     }
 }
 
-impl From<&Receipt> for Outcome {
+impl From<&Receipt> for Owned {
     fn from(receipt: &Receipt) -> Self {
         let stacks = receipt.stacks.iter();
         let stacks = stacks.map(|stack| (stack.id, stack.kind.clone(), stack.quantity)).collect();
-        Self::Receipt { stacks, gold: receipt.gold }
+        Self { stacks, gold: receipt.gold }
+    }
+}
+
+impl From<Owned> for Receipt {
+    fn from(owned: Owned) -> Self {
+        let stack = |(id, kind, quantity)| ItemStack { id, kind, quantity };
+        let stacks = owned.stacks.into_iter().map(stack).collect();
+        Self { stacks, gold: owned.gold, receiver: None }
     }
 }
 

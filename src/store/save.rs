@@ -148,13 +148,16 @@ impl Write for Release {
 
 /// A release that was done may be done again: its epoch is still the stored one.
 const RELEASE: &str = "UPDATE players SET zone = $3, x = $4, y = $5, rotation = $6, level = $7, \
-    experience = $8, health = $9, power = $10, timers = $11, owner = NULL \
+    experience = CASE WHEN experience > $8 THEN experience ELSE $8 END, \
+    health = $9, power = $10, timers = $11, owner = NULL \
     WHERE id = $1 AND epoch = $2";
 
 // A batch is one argument per column for PostgreSQL and one JSON array of rows for SQLite: one
 // statement for hundreds of players costs a sixth of what a statement for each does.
 const SAVE_SQLITE: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
-    rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
+    rotation = s.rotation, level = s.level, \
+    experience = CASE WHEN players.experience > s.experience THEN players.experience \
+    ELSE s.experience END, health = s.health, \
     power = s.power, timers = s.timers \
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS epoch, value ->> 2 AS zone, value ->> 3 AS x, \
     value ->> 4 AS y, value ->> 5 AS rotation, value ->> 6 AS level, value ->> 7 AS experience, \
@@ -163,7 +166,9 @@ const SAVE_SQLITE: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
     WHERE players.id = s.id AND players.epoch = s.epoch AND players.owner IS NOT NULL \
     RETURNING players.id";
 const SAVE_POSTGRES: &str = "UPDATE players SET zone = s.zone, x = s.x, y = s.y, \
-    rotation = s.rotation, level = s.level, experience = s.experience, health = s.health, \
+    rotation = s.rotation, level = s.level, \
+    experience = CASE WHEN players.experience > s.experience THEN players.experience \
+    ELSE s.experience END, health = s.health, \
     power = s.power, timers = s.timers \
     FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
     AS s (id, epoch, zone, x, y, rotation, level, experience, health, power, timers) \

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::Connection;
+use super::connection::{Connection, values};
 use super::failure::{Failure, too_late};
 use super::job::{Job, Pending, Write, job};
 use super::prune::Prune;
@@ -268,12 +268,33 @@ impl Lane {
         let mut db = own.borrow();
         let begin = db.pick("BEGIN IMMEDIATE", "BEGIN");
         db.steer(begin).await.map_err(Aborted::Before)?;
+        lock_in_order(&mut db, with_partners(jobs)).await.map_err(Aborted::Before)?;
         for job in jobs {
             in_savepoint(&mut db, job.as_mut()).await.map_err(Aborted::Before)?;
         }
         db.steer("COMMIT").await.map_err(Aborted::During)
     }
 }
+
+/// With a job that changes two players' rows, the order of the jobs is not that of the ids any more:
+/// then all rows are locked first, in that order. SQLite has one writer and needs none of it.
+async fn lock_in_order(db: &mut Connection<'_>, players: Vec<i64>) -> Result<(), Failure> {
+    if matches!(db, Connection::Postgres(_)) && !players.is_empty() {
+        db.rows(LOCK_ALL, values![players]).await?;
+    }
+    Ok(())
+}
+
+/// The players whose rows the jobs change, if one of them changes two.
+fn with_partners(jobs: &[Box<dyn Job>]) -> Vec<i64> {
+    if jobs.iter().all(|job| job.partner().is_none()) {
+        return Vec::new();
+    }
+    let players = jobs.iter().flat_map(|job| job.player().into_iter().chain(job.partner()));
+    players.map(|player| player.0.cast_signed()).collect()
+}
+
+const LOCK_ALL: &str = "SELECT id FROM players WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
 async fn in_savepoint(db: &mut Connection<'_>, job: &mut dyn Job) -> Result<(), Failure> {
     db.steer("SAVEPOINT job").await?;

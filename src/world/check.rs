@@ -203,8 +203,11 @@ impl Check<'_> {
     fn item(&mut self, key: &Key, item: &ItemKind) {
         self.key("items", key);
         self.name(format_args!("items.{key}.name"), &item.name);
-        if let Some(UseEffect::Heal { amount } | UseEffect::Power { amount }) = item.on_use {
-            self.range(format_args!("items.{key}.on_use.amount"), amount, 1, AMOUNT_MAX);
+        match item.on_use {
+            None => {}
+            Some(UseEffect::Heal { amount } | UseEffect::Power { amount }) => {
+                self.range(format_args!("items.{key}.on_use.amount"), amount, 1, AMOUNT_MAX);
+            }
         }
         if let Some(millis) = item.cooldown_ms {
             self.range(format_args!("items.{key}.cooldown_ms"), millis, 0, MILLIS_MAX);
@@ -221,9 +224,13 @@ impl Check<'_> {
         self.range(format_args!("{path}.cost"), skill.cost, 0, AMOUNT_MAX);
         self.range(format_args!("{path}.cooldown_ms"), skill.cooldown_ms, 0, MILLIS_MAX);
         self.range(format_args!("{path}.level"), skill.level, 1, self.content.rules.level_max);
-        let hurts = matches!(skill.effect, SkillEffect::Damage { .. });
-        let least = if hurts { 0.1 } else { 0.0 };
-        self.range(format_args!("{path}.reach"), skill.reach, least, VIEW_RADIUS);
+        if skill.effect.is_aimed() {
+            let least = if skill.effect.hurts() { 0.1 } else { 0.0 };
+            self.range(format_args!("{path}.reach"), skill.reach, least, VIEW_RADIUS);
+        } else if skill.reach != 0.0 {
+            let wrong = "a burst or haste is used where one stands: it has no reach";
+            self.fault(format_args!("{path}.reach"), wrong);
+        }
         match skill.effect {
             SkillEffect::Damage { amount, per_level } | SkillEffect::Heal { amount, per_level } => {
                 self.strength(&path, amount, per_level);
@@ -385,6 +392,7 @@ mod tests {
         world.npcs.get_mut("wolf").unwrap().loot[0].chance = 1.5;
         world.npcs.get_mut("boar").unwrap().run_speed = 0.0;
         world.npcs.get_mut("ogre").unwrap().gold = [5, 4];
+        world.skills.get_mut("sprint").unwrap().reach = 3.0;
         world.skills.get_mut("sprint").unwrap().effect =
             SkillEffect::Haste { factor: 9.0, millis: 1 };
         world.quests.get_mut("wolf_hunt").unwrap().goals[0] =
@@ -405,6 +413,7 @@ mod tests {
             "npcs.wolf.loot[0].chance: 1.5 is not within 0 to 1",
             "npcs.boar.run_speed: 0 is not within",
             "npcs.ogre.gold[0]: 5 is not within 0 to 4",
+            "skills.sprint.reach: a burst or haste",
             "skills.sprint.effect.factor: 9 is not within 1 to 3",
             "quests.wolf_hunt.goals[0].count: 0 is not within",
             "quests.wolf_hunt.goals[0].npc: villager has no damage",

@@ -8,7 +8,9 @@ use crate::ids::{EntityId, Epoch, GuildId, ItemId, Key, OperationId, PlayerId, Z
 use crate::world::event::Event;
 pub use crate::world::stream::StreamState;
 pub use crate::world::timer::{Timed, Timer};
-pub use crate::world::value::{Change, CommitRefusal, Operation, Owed, Receipt};
+pub use crate::world::value::{
+    Change, CommitRefusal, Doubt, Gift, Operation, Owed, Purpose, Receipt,
+};
 
 /// A guild as the world needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,12 +139,37 @@ pub enum Action {
     UseItem(ItemId),
     /// Takes a thing off the ground.
     PickUp(EntityId),
+    /// Puts items of one of its stacks on the ground.
+    Drop {
+        /// Which stack.
+        item: ItemId,
+        /// How many; 0: all.
+        quantity: u32,
+    },
+    /// Does away with items of one of its stacks.
+    Destroy {
+        /// Which stack.
+        item: ItemId,
+        /// How many; 0: all.
+        quantity: u32,
+    },
+    /// Gives something to a player near.
+    Give {
+        /// To whom.
+        to: EntityId,
+        /// What.
+        gift: Gift,
+    },
     /// Accepts a quest.
     AcceptQuest(Key),
+    /// Gives an active quest up.
+    AbandonQuest(Key),
     /// Asks for its inventory.
     Inventory,
     /// Asks for its quests.
     QuestLog,
+    /// Its client knows nothing of its numbers any more (it goes on over another connection).
+    Stats,
     /// Speaks to those near.
     Say(Key),
     /// Speaks to the whole zone.
@@ -234,8 +261,11 @@ pub enum Command {
         /// What.
         action: Action,
     },
-    /// The store has decided an operation that [`Effect::Commit`] asked for.
+    /// The store has decided an operation that [`Effect::Commit`] asked for, or found what
+    /// [`Effect::LookUp`] asked about.
     Decided {
+        /// For whom it was asked.
+        player: PlayerId,
         /// Which.
         operation: OperationId,
         /// The stacks it changed, or why it was not done.
@@ -309,6 +339,59 @@ pub enum Refusal {
     Unavailable,
     /// Too many operations of this player are under way.
     Busy,
+    /// Who is to be given something has no room for it.
+    ReceiverFull,
+}
+
+/// What a player carries, and what it is told for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// All stacks.
+    pub stacks: Vec<ItemStack>,
+    /// Gold.
+    pub gold: u64,
+    /// What was just used.
+    pub used: Option<ItemId>,
+    /// Who has just given something.
+    pub giver: Option<PlayerId>,
+    /// The packet it answers; 0: none.
+    pub request: u64,
+}
+
+/// A player's own numbers. Times are what is left, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnStats {
+    /// 0: dead.
+    pub health: u32,
+    /// Health at most.
+    pub max_health: u32,
+    /// What skills cost.
+    pub power: u32,
+    /// Power at most.
+    pub max_power: u32,
+    /// All ever earned.
+    pub experience: u64,
+    /// Experience at which the next level begins; none: there is no next one.
+    pub next_level_at: Option<u64>,
+    /// 1 to `rules.level_max`.
+    pub level: u32,
+    /// Gold carried.
+    pub gold: u64,
+    /// Until it stops counting as fighting; 0: it does not.
+    pub combat_ms: u64,
+    /// What is not ready yet.
+    pub cooldowns: Vec<(Cooling, u64)>,
+}
+
+/// What a player waits for before it can do it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cooling {
+    /// The plain attack.
+    Attack,
+    /// A skill of this key.
+    Skill(Key),
+    /// Items of this kind or group.
+    Item(Key),
 }
 
 /// What only one player is told.
@@ -322,14 +405,9 @@ pub enum Notice {
         refusal: Refusal,
     },
     /// The inventory as it is now.
-    Inventory {
-        /// All stacks.
-        stacks: Vec<ItemStack>,
-        /// Gold.
-        gold: u64,
-        /// What was just used.
-        used: Option<ItemId>,
-    },
+    Inventory(Holdings),
+    /// The player's own numbers as they are now.
+    Stats(OwnStats),
     /// The quests as they are now.
     Quests(Vec<QuestProgress>),
     /// A streamed place was not accepted.
@@ -357,6 +435,15 @@ pub enum Effect {
     Event(Event),
     /// Have the store do this and answer with [`Command::Decided`].
     Commit(Operation),
+    /// Have the store find out what came of an operation, and answer likewise.
+    LookUp {
+        /// Which.
+        operation: OperationId,
+        /// For whom: whose stacks are wanted.
+        player: PlayerId,
+        /// Who asked for it; it is looked for in the order of this one's operations.
+        asker: PlayerId,
+    },
     /// A player has walked over the border; its ghost stays until [`Command::Arrived`].
     Departed {
         /// The zone that owns its place now.
@@ -364,10 +451,12 @@ pub enum Effect {
         /// All of it.
         transfer: Box<Transfer>,
     },
-    /// A player has left the world: save this and release it.
+    /// A player has left the world: do what it is owed, save this and release it.
     Left {
         /// The last state.
         state: Box<PlayerState>,
+        /// What is owed, oldest first.
+        owed: Vec<Operation>,
     },
     /// A strike at something that a neighbour may own.
     Strike {

@@ -199,6 +199,24 @@ pub enum SkillEffect {
     },
 }
 
+impl SkillEffect {
+    /// Whether using it is fighting.
+    pub fn hurts(&self) -> bool {
+        match self {
+            SkillEffect::Damage { .. } | SkillEffect::Burst { .. } => true,
+            SkillEffect::Heal { .. } | SkillEffect::Haste { .. } => false,
+        }
+    }
+
+    /// Whether it is used on somebody, who must be in reach; else its user is its centre.
+    pub fn is_aimed(&self) -> bool {
+        match self {
+            SkillEffect::Damage { .. } | SkillEffect::Heal { .. } => true,
+            SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => false,
+        }
+    }
+}
+
 /// A kind of NPC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -62,6 +62,7 @@ impl World {
     }
 
     fn depart(&mut self, handle: Handle, to: ZoneId) {
+        self.leave_doubt_behind(handle);
         let Some(transfer) = self.transfer_of(handle, to) else { return };
         let fades = Tick(self.tick.0 + GHOST_TICKS);
         if let Some(entity) = self.entities.get_mut(handle) {
@@ -147,7 +148,7 @@ impl World {
             destination: transfer.destination,
             budget,
             stream: Stream::resumed(transfer.stream, self.real_ms()),
-            operations: Operations::owing(transfer.owed),
+            operations: Operations::owing(transfer.owed, self.tick),
             unsaved: true,
             ..Player::default()
         };

@@ -4,11 +4,13 @@
 //! randomness in here, and no map with an unstable order: the same seed and commands give the same
 //! effects and frames on any machine.
 
+mod belongings;
 mod budget;
 mod check;
 mod combat;
 pub mod command;
 pub mod content;
+mod doubt;
 pub mod entity;
 pub mod event;
 pub mod frame;
@@ -27,6 +29,7 @@ pub mod quest;
 pub mod rules;
 pub mod share;
 mod skill;
+mod stats;
 pub mod stream;
 mod strike;
 mod target;
@@ -48,10 +51,13 @@ use crate::tick::{TICK_MS, Tick};
 use budget::LostTime;
 use command::{Action, Command, Credit, Effect, GuildTag, Notice, PlayerState, Refusal};
 use content::{Content, ZoneKind};
+use doubt::LeftBehind;
 use entity::{AppearanceChange, Body, Entities, Entity, Handle};
 use event::{Event, EventKind};
 use frame::FrameUpdate;
+use item::Unlaid;
 use nearby::Nearby;
+use player::Told;
 
 /// One zone's entities and rules.
 #[derive(Debug)]
@@ -75,8 +81,15 @@ pub struct World {
     creatures_at: Option<Tick>,
     /// Pairs of guilds at war, the smaller id first.
     wars: BTreeSet<(GuildId, GuildId)>,
-    /// Operations that the store has not decided.
-    asked: BTreeMap<OperationId, PlayerId>,
+    /// Operations that the store has not decided, with whom they were asked for, and who else waits
+    /// for them.
+    asked: BTreeMap<(OperationId, PlayerId), Option<PlayerId>>,
+    /// What must be known of operations of players that have gone.
+    left_behind: BTreeMap<OperationId, LeftBehind>,
+    /// Things that wait for room to lie somewhere.
+    unlaid: Vec<Unlaid>,
+    /// Things of players' on the ground, or waiting for room there.
+    dropped: usize,
     /// When the zone's items lie there again, by their place in its kind.
     item_returns: Vec<(Tick, usize)>,
     entities_made: u32,
@@ -141,6 +154,9 @@ impl World {
             creatures_at: None,
             wars: BTreeSet::new(),
             asked: BTreeMap::new(),
+            left_behind: BTreeMap::new(),
+            unlaid: Vec::new(),
+            dropped: 0,
             item_returns: Vec::new(),
             entities_made: 0,
             events_made: 0,
@@ -167,7 +183,9 @@ impl World {
             Command::Dismiss { player } => self.on_dismiss(player),
             Command::Forget { player } => self.on_forget(player),
             Command::Act { player, request, action } => self.on_act(player, request, action),
-            Command::Decided { operation, outcome } => self.on_decided(operation, outcome),
+            Command::Decided { player, operation, outcome } => {
+                self.on_decided(player, operation, outcome);
+            }
             Command::SetGuild { player, guild } => self.on_set_guild(player, guild),
             Command::SetWars(wars) => self.wars = wars.into_iter().collect(),
             Command::Strike(strike) => self.on_strike(*strike),
@@ -189,6 +207,7 @@ impl World {
         self.cross_borders();
         self.fade_ghosts();
         self.let_go();
+        self.tell_stats();
         self.remember();
     }
 
@@ -303,9 +322,17 @@ impl World {
             }
             Action::UseItem(item) => self.on_use_item(handle, request, item),
             Action::PickUp(thing) => self.on_pick_up(handle, request, thing),
+            Action::Drop { item, quantity } => self.on_drop(handle, request, item, quantity),
+            Action::Destroy { item, quantity } => self.on_destroy(handle, request, item, quantity),
+            Action::Give { to, gift } => self.on_give(handle, request, to, gift),
             Action::AcceptQuest(quest) => self.on_accept_quest(handle, &quest),
+            Action::AbandonQuest(quest) => self.on_abandon_quest(handle, &quest),
             Action::Inventory => {
-                self.show_inventory(handle, None);
+                self.show_inventory(handle, Told { request, ..Told::default() });
+                Ok(())
+            }
+            Action::Stats => {
+                self.on_stats(handle);
                 Ok(())
             }
             Action::QuestLog => {

@@ -1,90 +1,98 @@
 //! Changes of value on their way to the store: items and gold come in or go out only when the
 //! store has said so.
 //!
-//! A player's operations are asked one after another, so that receipts come in their order. An
-//! answer of "unavailable" may still have been done: whatever is tried again then keeps its id, so
-//! that the store does it once.
+//! A player's operations are asked one after another, so that receipts come in their order. What
+//! becomes of one whose answer was lost is in `doubt.rs`; while that is open, nothing else is asked
+//! for the player.
 
 use std::collections::VecDeque;
 
-use crate::ids::{EntityId, ItemId, Key, OperationId};
+use crate::ids::{Epoch, OperationId, PlayerId};
 use crate::tick::Tick;
 use crate::world::World;
-use crate::world::command::{Change, CommitRefusal, Effect, Operation, Owed, Receipt, Refusal};
+use crate::world::command::{
+    Change, CommitRefusal, Doubt, Effect, Operation, Owed, Purpose, Receipt, Refusal,
+};
 use crate::world::entity::{Entity, Handle};
-use crate::world::player::Player;
+use crate::world::player::{Player, Told};
 
 /// Operations of one player that may wait; the next is refused as [`Refusal::Busy`].
 pub const OPERATIONS_MAX: usize = 8;
 /// Ticks between two tries to give what is owed: 5 s.
 const OWED_PERIOD: u64 = 100;
-/// Ticks after which an answer does not come any more: 10 s, ten times the store's time limit.
-const ANSWER_WAIT: u64 = 200;
 
 /// What a player has asked of the store.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     /// The front one is asked, the others wait for it.
-    queue: VecDeque<Pending>,
-    /// What goes along when the player does.
-    owed: Owed,
+    pub(super) queue: VecDeque<Pending>,
+    /// One whose answer was none; nothing else is asked before that is known.
+    pub(super) doubt: Option<Pending>,
+    /// Gold that was earned and not asked for.
+    gold: u64,
     /// Whether the player has heard that a reward does not fit its inventory.
     told_full: bool,
 }
 
+/// One that waits for something.
 #[derive(Debug)]
-struct Pending {
-    id: OperationId,
-    change: Change,
-    purpose: Purpose,
-    /// When it was asked; none: it waits.
-    asked: Option<Tick>,
+pub(super) struct Pending {
+    pub id: OperationId,
+    pub change: Change,
+    pub purpose: Purpose,
+    /// The player's packet that it answers; 0: none.
+    pub request: u64,
+    /// When it was asked, or looked up; none: it waits.
+    pub asked: Option<Tick>,
+    /// Answers that said nothing.
+    pub tries: u32,
+    /// In doubt: when it is asked again.
+    pub again: Tick,
 }
 
-/// What an operation is for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Purpose {
-    /// Things are taken off the ground.
-    PickUp { thing: EntityId, request: u64 },
-    /// An item is used up.
-    Use { item: ItemId, kind: Key, request: u64 },
-    /// Gold was earned.
-    Gold,
-    /// A quest's reward.
-    Quest(Key),
+impl Pending {
+    fn new(id: OperationId, change: Change, purpose: Purpose, request: u64) -> Self {
+        Self { id, change, purpose, request, asked: None, tries: 0, again: Tick(0) }
+    }
 }
 
 impl Operations {
-    /// Whether nothing is asked or waits to be.
+    /// Whether nothing is asked or waits to be; something may be in doubt.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.doubt.as_ref().is_none_or(|doubt| doubt.asked.is_none())
+    }
+
+    /// Whether nothing is asked, waits or is in doubt.
+    pub fn is_clear(&self) -> bool {
+        self.queue.is_empty() && self.doubt.is_none()
     }
 
     /// Of a player who comes from another zone.
-    pub fn owing(owed: Owed) -> Self {
-        Self { owed, ..Self::default() }
+    pub fn owing(owed: Owed, now: Tick) -> Self {
+        let doubt = owed.doubt.map(|Doubt { operation, purpose }| {
+            let change = Change::Grant { items: Vec::new(), gold: 0, quest: None };
+            let pending = Pending::new(operation, change, purpose, 0);
+            Pending { tries: 1, again: now, ..pending }
+        });
+        Self { gold: owed.gold, doubt, ..Self::default() }
     }
 
     /// What is to be done for the player wherever it goes.
     pub fn owed(&self) -> Owed {
-        self.owed
+        let doubt = self.doubt.as_ref();
+        let doubt = doubt.map(|p| Doubt { operation: p.id, purpose: p.purpose.clone() });
+        Owed { gold: self.gold, doubt }
     }
 
-    /// Whether an operation for `purpose` is asked or waits.
-    pub fn has(&self, purpose: &Purpose) -> bool {
-        self.queue.iter().any(|pending| pending.purpose == *purpose)
+    /// Whether an operation for `purpose` is asked, waits or is in doubt.
+    pub fn has(&self, purpose: impl Fn(&Purpose) -> bool) -> bool {
+        self.queue.iter().chain(&self.doubt).any(|pending| purpose(&pending.purpose))
     }
 
-    /// Whether a use of `item` is asked or waits.
-    pub fn is_using(&self, item: ItemId) -> bool {
-        let uses =
-            |purpose: &Purpose| matches!(purpose, Purpose::Use { item: i, .. } if *i == item);
-        self.queue.iter().any(|pending| uses(&pending.purpose))
-    }
-
-    /// The id with which using `item` was asked without a clear answer.
-    pub fn unclear_use(&self, item: ItemId) -> Option<OperationId> {
-        self.owed.unclear_use.filter(|(unclear, _)| *unclear == item).map(|(_, id)| id)
+    /// The one of that id, if the store was asked about it.
+    fn take(&mut self, id: OperationId) -> Option<Pending> {
+        let asked = |pending: &mut Pending| pending.id == id && pending.asked.is_some();
+        self.queue.pop_front_if(asked).or_else(|| self.doubt.take_if(|doubt| doubt.id == id))
     }
 }
 
@@ -102,111 +110,183 @@ impl World {
         id: OperationId,
         change: Change,
         purpose: Purpose,
+        request: u64,
     ) -> Result<(), Refusal> {
-        let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) else {
-            return Ok(());
-        };
-        if player.operations.queue.len() >= OPERATIONS_MAX {
+        let Some(operations) = self.operations_mut(handle) else { return Ok(()) };
+        if operations.doubt.is_some() {
+            return Err(Refusal::Unavailable);
+        }
+        if operations.queue.len() >= OPERATIONS_MAX {
             return Err(Refusal::Busy);
         }
-        player.operations.queue.push_back(Pending { id, change, purpose, asked: None });
+        operations.queue.push_back(Pending::new(id, change, purpose, request));
         self.ask_next(handle);
         Ok(())
     }
 
     fn ask_next(&mut self, handle: Handle) {
-        let now = self.tick;
-        let Some(entity) = self.entities.get_mut(handle) else { return };
-        let Some(id) = entity.player_id() else { return };
-        let Some(player) = entity.player_mut() else { return };
-        let epoch = player.epoch;
-        let Some(front) = player.operations.queue.front_mut() else { return };
-        if front.asked.is_some() {
-            return;
+        while let Some(entity) = self.entities.get(handle)
+            && let (Some(id), Some(player)) = (entity.player_id(), entity.player())
+            && player.operations.doubt.is_none()
+            && let Some(front) = player.operations.queue.front()
+            && front.asked.is_none()
+        {
+            let operation = Operation {
+                id: front.id,
+                player: id,
+                epoch: player.epoch,
+                change: front.change.clone(),
+            };
+            let request = front.request;
+            let Change::Give { to, .. } = operation.change else {
+                self.mark_asked(handle);
+                self.asked.insert((operation.id, id), None);
+                return self.effects.push(Effect::Commit(operation));
+            };
+            match self.hold_receiver(handle, to, operation) {
+                Ok(operation) => {
+                    self.mark_asked(handle);
+                    self.asked.insert((operation.id, id), Some(to));
+                    return self.effects.push(Effect::Commit(operation));
+                }
+                Err(refusal) => {
+                    if let Some(operations) = self.operations_mut(handle) {
+                        operations.queue.pop_front();
+                    }
+                    self.refuse(id, request, refusal);
+                }
+            }
         }
-        front.asked = Some(now);
-        let operation = Operation { id: front.id, player: id, epoch, change: front.change.clone() };
-        self.asked.insert(front.id, id);
-        self.effects.push(Effect::Commit(operation));
     }
 
-    /// The store has answered.
+    fn mark_asked(&mut self, handle: Handle) {
+        let now = self.tick;
+        let front = self.operations_mut(handle).and_then(|operations| operations.queue.front_mut());
+        if let Some(front) = front {
+            front.asked = Some(now);
+        }
+    }
+
+    /// Has a receiver wait for a gift as for an operation of its own: nothing else is asked for it
+    /// meanwhile, and it goes nowhere.
+    fn hold_receiver(
+        &mut self,
+        giver: Handle,
+        to: PlayerId,
+        mut gift: Operation,
+    ) -> Result<Operation, Refusal> {
+        let receiver = self.check_receiver(giver, to)?;
+        let now = self.tick;
+        let player = self.entities.get_mut(receiver).and_then(Entity::player_mut);
+        let player = player.ok_or(Refusal::NoSuchTarget)?;
+        if let Change::Give { to_epoch, .. } = &mut gift.change {
+            *to_epoch = player.epoch;
+        }
+        let purpose = Purpose::Receive { from: gift.player };
+        let pending = Pending::new(gift.id, gift.change.clone(), purpose, 0);
+        player.operations.queue.push_back(Pending { asked: Some(now), ..pending });
+        Ok(gift)
+    }
+
+    /// The store has answered what it was asked for a player.
     pub(super) fn on_decided(
         &mut self,
+        player: PlayerId,
         operation: OperationId,
         outcome: Result<Receipt, CommitRefusal>,
     ) {
-        let refusal = outcome.as_ref().err().copied();
-        let handle = self.asked.remove(&operation).and_then(|id| self.player_handle(id));
-        let pending = handle.and_then(|handle| self.take_pending(handle, operation));
-        let (Some(handle), Some(pending)) = (handle, pending) else {
-            // Whoever asked has left; what was to be picked up still lies here.
-            return self.settle_left_behind(operation, refusal);
+        let receiver = self.asked.remove(&(operation, player)).flatten();
+        let (own, theirs) = match outcome {
+            Ok(mut receipt) => {
+                let theirs = receipt.receiver.take().map(|receiver| receiver.1);
+                (Ok(receipt), theirs.ok_or(CommitRefusal::Unavailable))
+            }
+            Err(refusal) => (Err(refusal), Err(refusal)),
         };
-        if let Ok(receipt) = &outcome
-            && let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut)
-        {
-            player.take(receipt);
+        self.decide(player, operation, own);
+        if let Some(receiver) = receiver {
+            self.decide(receiver, operation, theirs);
         }
-        match refusal {
-            None => self.settle(handle, pending),
-            Some(refusal) => self.settle_refused(handle, pending, refusal),
+    }
+
+    /// What came of an operation for one of those whom it is about.
+    pub(super) fn decide(
+        &mut self,
+        player: PlayerId,
+        operation: OperationId,
+        outcome: Result<Receipt, CommitRefusal>,
+    ) {
+        self.settle_left_behind(operation, player, outcome.as_ref().err().copied());
+        let Some(handle) = self.player_handle(player) else { return };
+        let taken = self.operations_mut(handle).and_then(|operations| operations.take(operation));
+        let Some(pending) = taken else { return };
+        match outcome {
+            Ok(receipt) => {
+                if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+                    player.take(receipt);
+                }
+                self.settle(handle, pending);
+            }
+            Err(CommitRefusal::Unavailable) => self.doubt(handle, pending),
+            Err(refusal) => self.settle_refused(handle, pending, refusal),
         }
         self.ask_next(handle);
     }
 
-    /// The operation that a player waits for, if it is that one: a player that left and came back
-    /// waits for others.
-    fn take_pending(&mut self, handle: Handle, operation: OperationId) -> Option<Pending> {
-        let queue = &mut self.entities.get_mut(handle)?.player_mut()?.operations.queue;
-        queue.pop_front_if(|front| front.id == operation)
-    }
-
+    /// It was done: what follows from it.
     fn settle(&mut self, handle: Handle, pending: Pending) {
+        let told = Told { request: pending.request, ..Told::default() };
         match pending.purpose {
-            Purpose::PickUp { thing, .. } => self.picked_up(handle, thing),
-            Purpose::Use { item, kind, .. } => {
-                if let Some(operations) = self.operations_mut(handle) {
-                    operations.owed.unclear_use = None;
-                }
-                self.used(handle, item, &kind);
+            Purpose::PickUp { thing, kind, quantity } => {
+                self.picked_up(handle, thing, &kind, quantity, pending.request);
             }
-            Purpose::Gold => {
-                if let Some(operations) = self.operations_mut(handle) {
-                    operations.owed.unclear_gold = None;
-                }
-                self.show_inventory(handle, None);
+            Purpose::Use { item, kind } => self.used(handle, item, &kind, pending.request),
+            Purpose::Drop { kind, quantity, at } => {
+                self.lay_dropped(kind, quantity, at);
+                self.show_inventory(handle, told);
+            }
+            Purpose::Destroy | Purpose::Give { .. } => self.show_inventory(handle, told),
+            Purpose::Receive { from } => {
+                self.show_inventory(handle, Told { giver: Some(from), ..told });
+            }
+            Purpose::Gold(_) => {
+                self.show_inventory(handle, told);
                 self.owe_gold(handle, 0);
             }
             Purpose::Quest(quest) => self.quest_rewarded(handle, &quest),
+            Purpose::Abandon(_) => {}
         }
     }
 
+    /// It was not done, and will not be: whoever asked for it hears why, unless it has heard
+    /// already that it is not possible.
     fn settle_refused(&mut self, handle: Handle, pending: Pending, refusal: CommitRefusal) {
-        let unclear = refusal == CommitRefusal::Unavailable;
-        match (pending.purpose, &pending.change) {
-            (Purpose::PickUp { thing, request }, _) => {
-                self.put_back(thing, unclear);
-                self.refuse_handle(handle, request, reason(refusal));
-            }
-            (Purpose::Use { item, request, kind }, _) => {
-                self.was_not_used(handle, &kind);
-                if let Some(operations) = self.operations_mut(handle) {
-                    operations.owed.unclear_use = unclear.then_some((item, pending.id));
-                }
-                self.refuse_handle(handle, request, reason(refusal));
-            }
-            (Purpose::Gold, Change::Grant { gold, .. }) => {
-                if let Some(operations) = self.operations_mut(handle) {
-                    operations.owed.unclear_gold = unclear.then_some((pending.id, *gold));
-                }
-            }
-            (Purpose::Quest(_), _) if refusal == CommitRefusal::Full => self.tell_full(handle),
+        let heard = pending.request == 0 || pending.tries > 0;
+        match pending.purpose {
+            Purpose::PickUp { thing, .. } => self.put_back(thing),
+            Purpose::Gold(amount) => self.owe_again(handle, amount),
+            Purpose::Quest(_) if refusal == CommitRefusal::Full => self.tell_full(handle),
+            Purpose::Use { kind, .. } => self.was_not_used(handle, &kind),
             // Asked again when its turn comes, under the same id.
-            (Purpose::Gold | Purpose::Quest(_), _) => {}
+            Purpose::Quest(_) => {}
+            Purpose::Drop { .. }
+            | Purpose::Destroy
+            | Purpose::Give { .. }
+            | Purpose::Receive { .. }
+            | Purpose::Abandon(_) => {}
+        }
+        if !heard {
+            self.refuse_handle(handle, pending.request, reason(refusal));
         }
         if refusal == CommitRefusal::StaleEpoch {
             self.disown(handle);
+        }
+    }
+
+    /// Gold that was asked for is to be asked for anew.
+    pub(super) fn owe_again(&mut self, handle: Handle, amount: u64) {
+        if let Some(operations) = self.operations_mut(handle) {
+            operations.gold = operations.gold.saturating_add(amount);
         }
     }
 
@@ -219,36 +299,71 @@ impl World {
 
     /// Earns a player gold, and asks the store for all that is owed unless it is being asked.
     pub(super) fn owe_gold(&mut self, handle: Handle, amount: u64) {
+        self.owe_again(handle, amount);
         let Some(operations) = self.operations_mut(handle) else { return };
-        operations.owed.gold = operations.owed.gold.saturating_add(amount);
-        if operations.has(&Purpose::Gold) {
+        let gold = operations.gold;
+        if gold == 0 || operations.has(|purpose| matches!(purpose, Purpose::Gold(_))) {
             return;
         }
-        // What was asked without a clear answer is asked again before anything else.
-        let unclear = operations.owed.unclear_gold;
-        let gold = unclear.map_or(operations.owed.gold, |(_, gold)| gold);
-        if gold == 0 {
-            return;
-        }
-        let id = unclear.map_or_else(|| self.next_operation(), |(id, _)| id);
-        let change = Change::Grant { items: Vec::new(), gold, quest: None };
-        if self.ask(handle, id, change, Purpose::Gold).is_ok()
-            && unclear.is_none()
+        let id = self.next_operation();
+        if self.ask(handle, id, grant_gold(gold), Purpose::Gold(gold), 0).is_ok()
             && let Some(operations) = self.operations_mut(handle)
         {
-            operations.owed.gold = 0;
+            operations.gold -= gold;
         }
     }
 
-    /// Asks again for what is owed, and sends those away whom the store does not answer: what
-    /// they own is not known any more.
-    pub(super) fn tend_operations(&mut self) {
-        self.each_player(|world, handle| {
-            let Some(operations) = world.operations_mut(handle) else { return };
-            let asked = operations.queue.front().and_then(|front| front.asked);
-            if asked.is_some_and(|asked| asked.0 + ANSWER_WAIT == world.tick.0) {
-                world.kick(handle, "the store does not answer");
+    /// What the store must do for a player before its last save: what it has earned, and what it
+    /// has given up.
+    pub(super) fn last_operations(&mut self, handle: Handle) -> Vec<Operation> {
+        let Some(entity) = self.entities.get(handle) else { return Vec::new() };
+        let (Some(player), Some(body)) = (entity.player_id(), entity.player()) else {
+            return Vec::new();
+        };
+        let (epoch, operations) = (body.epoch, &body.operations);
+        let doubt = |p: &Pending| Doubt { operation: p.id, purpose: p.purpose.clone() };
+        let asked: Vec<Doubt> = operations.queue.iter().map(doubt).collect();
+        let owed = operations.owed();
+        let mut last = Vec::new();
+        for doubt in asked {
+            let owed = Owed { gold: 0, doubt: Some(doubt) };
+            last.extend(self.operations_for(&owed, player, epoch));
+        }
+        last.extend(self.operations_for(&owed, player, epoch));
+        last
+    }
+
+    /// What the store has yet to do for a player that is no more in any zone. A quest's reward is
+    /// asked for when the player is back; what it has asked for itself it sees then.
+    pub fn operations_for(
+        &mut self,
+        owed: &Owed,
+        player: PlayerId,
+        epoch: Epoch,
+    ) -> Vec<Operation> {
+        let in_doubt = owed.doubt.as_ref().and_then(|doubt| match &doubt.purpose {
+            Purpose::Gold(amount) => Some((doubt.operation, grant_gold(*amount))),
+            Purpose::Abandon(quest) => {
+                Some((doubt.operation, Change::Abandon { quest: quest.clone() }))
             }
+            Purpose::Quest(_)
+            | Purpose::PickUp { .. }
+            | Purpose::Use { .. }
+            | Purpose::Drop { .. }
+            | Purpose::Destroy
+            | Purpose::Give { .. }
+            | Purpose::Receive { .. } => None,
+        });
+        let earned = (owed.gold > 0).then(|| (self.next_operation(), grant_gold(owed.gold)));
+        let operation = |(id, change)| Operation { id, player, epoch, change };
+        in_doubt.into_iter().chain(earned).map(operation).collect()
+    }
+
+    /// Asks again for what is owed or in doubt.
+    pub(super) fn tend_operations(&mut self) {
+        self.tend_left_behind();
+        self.each_player(|world, handle| {
+            world.tend_doubt(handle);
             if (world.tick.0 + u64::from(handle.0)).is_multiple_of(OWED_PERIOD) {
                 world.owe_gold(handle, 0);
                 world.claim_rewards(handle);
@@ -256,24 +371,15 @@ impl World {
         });
     }
 
-    /// A player goes with operations undecided: their things stay reserved until that is clear.
-    pub(super) fn forget_operations(&mut self, handle: Handle) {
-        let Some(operations) = self.operations_mut(handle) else { return };
-        for pending in std::mem::take(&mut operations.queue) {
-            if let Purpose::PickUp { thing, .. } = pending.purpose {
-                self.put_back(thing, pending.asked.is_some());
-            }
-        }
+    /// Whether the store has said all that it was asked for a player: what the player is shown is
+    /// what the store holds.
+    pub fn is_certain(&self, player: PlayerId) -> bool {
+        let entity = self.player_handle(player).and_then(|handle| self.entities.get(handle));
+        entity.and_then(Entity::player).is_some_and(|player| player.operations.is_clear())
     }
 
-    fn operations_mut(&mut self, handle: Handle) -> Option<&mut Operations> {
+    pub(super) fn operations_mut(&mut self, handle: Handle) -> Option<&mut Operations> {
         Some(&mut self.entities.get_mut(handle)?.player_mut()?.operations)
-    }
-
-    fn kick(&mut self, handle: Handle, reason: &'static str) {
-        if let Some(player) = self.entities.get(handle).and_then(Entity::player_id) {
-            self.effects.push(Effect::Kick { player, reason });
-        }
     }
 
     fn disown(&mut self, handle: Handle) {
@@ -283,7 +389,7 @@ impl World {
         }
     }
 
-    fn refuse_handle(&mut self, handle: Handle, request: u64, refusal: Refusal) {
+    pub(super) fn refuse_handle(&mut self, handle: Handle, request: u64, refusal: Refusal) {
         if let Some(player) = self.entities.get(handle).and_then(Entity::player_id) {
             self.refuse(player, request, refusal);
         }
@@ -292,13 +398,13 @@ impl World {
 
 impl Player {
     /// Brings what is owned to what the store says.
-    fn take(&mut self, receipt: &Receipt) {
+    fn take(&mut self, receipt: Receipt) {
         self.gold = receipt.gold;
-        for stack in &receipt.stacks {
+        for stack in receipt.stacks {
             self.inventory.retain(|owned| owned.id != stack.id || stack.quantity > 0);
             match self.inventory.iter_mut().find(|owned| owned.id == stack.id) {
-                Some(owned) => owned.clone_from(stack),
-                None if stack.quantity > 0 => self.inventory.push(stack.clone()),
+                Some(owned) => *owned = stack,
+                None if stack.quantity > 0 => self.inventory.push(stack),
                 None => {}
             }
         }
@@ -306,10 +412,18 @@ impl Player {
     }
 }
 
+pub(super) fn grant_gold(gold: u64) -> Change {
+    Change::Grant { items: Vec::new(), gold, quest: None }
+}
+
 fn reason(refusal: CommitRefusal) -> Refusal {
     match refusal {
-        CommitRefusal::Unavailable | CommitRefusal::StaleEpoch => Refusal::Unavailable,
+        CommitRefusal::Unavailable | CommitRefusal::NotDone | CommitRefusal::StaleEpoch => {
+            Refusal::Unavailable
+        }
         CommitRefusal::NotThere => Refusal::NoSuchItem,
         CommitRefusal::Full => Refusal::InventoryFull,
+        CommitRefusal::ReceiverFull => Refusal::ReceiverFull,
+        CommitRefusal::ReceiverGone => Refusal::NoSuchTarget,
     }
 }

@@ -3,14 +3,17 @@
 //! Coming and going is here; crossing borders is in `handover.rs`.
 
 use crate::geometry::{Point, Pose, normalize_degrees};
-use crate::ids::{EntityId, Epoch, Key, PlayerId};
+use crate::ids::{EntityId, Epoch, ItemId, Key, PlayerId};
 use crate::tick::Tick;
 use crate::world::World;
 use crate::world::budget::Budget;
-use crate::world::command::{Credit, Effect, ItemStack, Notice, PlayerState, QuestProgress};
+use crate::world::command::{
+    Credit, Effect, Holdings, ItemStack, Notice, PlayerState, QuestProgress,
+};
 use crate::world::entity::{Appearance, AppearanceChange, Body, Entity, Handle, Look};
 use crate::world::history::History;
 use crate::world::operation::Operations;
+use crate::world::stats::ToldStats;
 use crate::world::stream::Stream;
 
 /// Ticks between two helpings of health and power: a second.
@@ -54,6 +57,19 @@ pub(super) struct Player {
     /// Whether something has changed since it was last given out to be saved.
     pub unsaved: bool,
     pub history: History,
+    /// What its client was told of its numbers.
+    pub told: ToldStats,
+}
+
+/// What an inventory is sent for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// An item was used.
+    pub used: Option<ItemId>,
+    /// Somebody has given something.
+    pub giver: Option<PlayerId>,
+    /// The packet it answers; 0: none.
+    pub request: u64,
 }
 
 /// Its session is over.
@@ -96,6 +112,7 @@ impl World {
             player.epoch = player.epoch.max(state.epoch);
             player.leaving = None;
             player.stream.renew();
+            player.told = ToldStats::default();
             return;
         }
         let rules = &self.content.rules;
@@ -166,7 +183,8 @@ impl World {
     }
 
     /// A player leaves the world, as soon as its fight is over and the store has decided what it
-    /// asked for. Until then it stands there for all to strike.
+    /// asked for. Until then it stands there for all to strike. What it is still owed then goes
+    /// along with its last save.
     pub(super) fn on_leave(&mut self, id: PlayerId) {
         self.begin_leaving(id, true);
     }
@@ -210,11 +228,12 @@ impl World {
         let Some(entity) = self.entities.get(handle) else { return };
         let Some(player) = entity.player() else { return };
         let Some(leaving) = player.leaving.filter(|_| !player.lingers(self.tick)) else { return };
-        if player.operations.is_idle() || self.tick >= leaving.until {
+        if player.operations.is_clear() || self.tick >= leaving.until {
             let state = Box::new(self.state_of(entity));
+            let owed = self.last_operations(handle);
             self.forget_operations(handle);
             self.entities.remove(handle, self.tick);
-            self.effects.push(Effect::Left { state });
+            self.effects.push(Effect::Left { state, owed });
         }
     }
 
@@ -374,11 +393,12 @@ impl World {
     }
 
     /// Sends a player its inventory.
-    pub(super) fn show_inventory(&mut self, handle: Handle, used: Option<crate::ids::ItemId>) {
+    pub(super) fn show_inventory(&mut self, handle: Handle, told: Told) {
         let Some(entity) = self.entities.get(handle) else { return };
         let (Some(id), Some(player)) = (entity.player_id(), entity.player()) else { return };
+        let Told { used, giver, request } = told;
         let (stacks, gold) = (player.inventory.clone(), player.gold);
-        self.notify(id, Notice::Inventory { stacks, gold, used });
+        self.notify(id, Notice::Inventory(Holdings { stacks, gold, used, giver, request }));
     }
 }
 

@@ -9,11 +9,11 @@ use crate::geometry::Point;
 use crate::ids::{Key, OperationId, PlayerId};
 use crate::limits::ACTIVE_QUESTS_MAX;
 use crate::world::World;
-use crate::world::command::{Change, Notice, QuestProgress, Refusal};
+use crate::world::command::{Change, Notice, Purpose, QuestProgress, Refusal};
 use crate::world::content::{Content, Goal, QuestKind};
 use crate::world::entity::{Entity, Handle};
 use crate::world::event::EventKind;
-use crate::world::operation::Purpose;
+use crate::world::player::Told;
 
 /// Ticks between two looks at where the travellers are: half a second.
 const VISIT_PERIOD: u64 = 10;
@@ -79,12 +79,43 @@ impl World {
             Some(_) => return Err(Refusal::QuestState("that quest is accepted already")),
             None => {}
         }
+        if player.operations.has(|purpose| *purpose == Purpose::Abandon(key.clone())) {
+            return Err(Refusal::QuestState("that quest is being given up"));
+        }
         if player.quests.iter().filter(|q| !q.completed).count() >= ACTIVE_QUESTS_MAX {
             return Err(Refusal::QuestState("too many quests are open"));
         }
         let done = vec![0; kind.goals.len()];
         player.quests.push(QuestProgress { quest: key.clone(), done, completed: false });
         player.unsaved = true;
+        self.show_quests(handle);
+        Ok(())
+    }
+
+    /// A player gives an active quest up, also one that is in no table any more. It is gone at once;
+    /// that the store forgets it is owed.
+    pub(super) fn on_abandon_quest(&mut self, handle: Handle, key: &Key) -> Result<(), Refusal> {
+        let Some(player) = self.entities.get(handle).and_then(Entity::player) else {
+            return Ok(());
+        };
+        match player.quests.iter().find(|progress| progress.quest == *key) {
+            None if !self.content.quests.contains_key(key) => return Err(Refusal::NoSuchQuest),
+            None => return Err(Refusal::QuestState("that quest is not accepted")),
+            Some(progress) if progress.completed => {
+                return Err(Refusal::QuestState("that quest is done already"));
+            }
+            Some(_) => {}
+        }
+        if player.operations.has(|purpose| *purpose == Purpose::Quest(key.clone())) {
+            return Err(Refusal::QuestState("that quest is being rewarded"));
+        }
+        let id = self.next_operation();
+        let change = Change::Abandon { quest: key.clone() };
+        self.ask(handle, id, change, Purpose::Abandon(key.clone()), 0)?;
+        if let Some(player) = self.entities.get_mut(handle).and_then(Entity::player_mut) {
+            player.quests.retain(|progress| progress.quest != *key);
+            player.unsaved = true;
+        }
         self.show_quests(handle);
         Ok(())
     }
@@ -159,13 +190,16 @@ impl World {
                 kind.is_some_and(|kind| is_done(kind, progress))
             })
             .map(|progress| progress.quest.clone())
-            .filter(|quest| !player.operations.has(&Purpose::Quest(quest.clone())))
+            .filter(|quest| {
+                !player.operations.has(|purpose| *purpose == Purpose::Quest(quest.clone()))
+            })
             .collect();
+        let experience = player.experience;
         for quest in due {
-            let change = reward_of(&self.content, &quest);
+            let change = self.content.reward(&quest, experience);
             let purpose = Purpose::Quest(quest.clone());
             // Who has too much under way is asked about it again later.
-            let _ = self.ask(handle, reward_id(id, &quest), change, purpose);
+            let _ = self.ask(handle, reward_id(id, &quest), change, purpose, 0);
         }
     }
 
@@ -189,7 +223,7 @@ impl World {
         }
         self.gain_experience(handle, experience);
         self.show_quests(handle);
-        self.show_inventory(handle, None);
+        self.show_inventory(handle, Told::default());
     }
 
     /// Sends a player its quests.
@@ -205,11 +239,16 @@ fn is_near(place: Point, at: Point, radius: f32) -> bool {
     place.distance_squared(at) <= radius * radius
 }
 
-fn reward_of(content: &Content, quest: &Key) -> Change {
-    let reward = content.quests.get(quest).map(|kind| kind.reward.clone()).unwrap_or_default();
-    let stackable = |key: &Key| content.items.get(key).is_some_and(|kind| kind.stackable);
-    let items = reward.items.iter().map(|(key, count)| (key.clone(), *count, stackable(key)));
-    Change::Grant { items: items.collect(), gold: reward.gold, quest: Some(quest.clone()) }
+impl Content {
+    /// What rewards a quest of a player who has so much experience.
+    pub(super) fn reward(&self, quest: &Key, experience: u64) -> Change {
+        let reward = self.quests.get(quest).map(|kind| kind.reward.clone()).unwrap_or_default();
+        let items = reward.items.iter();
+        let items = items.map(|(key, count)| (key.clone(), *count, self.shares(key)));
+        let experience = experience.saturating_add(reward.experience);
+        let quest = Some((quest.clone(), experience));
+        Change::Grant { items: items.collect(), gold: reward.gold, quest }
+    }
 }
 
 #[cfg(test)]

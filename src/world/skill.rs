@@ -91,7 +91,9 @@ impl World {
                 self.takes_sides(handle, caster, skill, id);
                 self.mend(caster, key, target, grown(amount, per_level, caster.level));
             }
-            SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => {}
+            SkillEffect::Burst { .. } | SkillEffect::Haste { .. } => {
+                return Err(Refusal::NotAllowed("that is not used on others"));
+            }
         }
         Ok(())
     }

@@ -98,13 +98,17 @@ pub struct Thing {
     pub spawn: Option<u32>,
     /// Who has asked for it without a clear answer, and with which operation.
     pub unclear: Option<(PlayerId, OperationId)>,
+    /// Whether a player has put it there.
+    pub dropped: bool,
 }
 
 impl World {
     /// Whether nothing is asked of the store.
     pub fn is_settled(&self) -> bool {
         let waits = |player: &crate::world::player::Player| !player.operations.is_idle();
-        self.asked.is_empty() && !self.entities.iter().any(|(_, e)| e.player().is_some_and(waits))
+        self.asked.is_empty()
+            && !self.drops_in_doubt()
+            && !self.entities.iter().any(|(_, e)| e.player().is_some_and(waits))
     }
 
     /// All of it, for another process. The world itself is not changed.

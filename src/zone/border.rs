@@ -18,7 +18,7 @@ use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
 use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::tick::now;
-use crate::world::command::{Command, PlayerState, Refusal, Strike, Transfer};
+use crate::world::command::{Command, Refusal, Strike, Transfer};
 
 /// A player who comes over a border.
 pub(super) struct Arrival {
@@ -63,17 +63,18 @@ impl ZoneServer {
     /// A neighbour has not taken a player: it stands here again.
     fn take_back(&mut self, transfer: Box<Transfer>, session: SessionRef) {
         counter!("throng_handovers_total", "result" => "refused").increment(1);
-        let state = transfer.state.clone();
-        self.players.bind(state.id, session);
+        let player = transfer.state.id;
+        self.players.bind(player, session);
         self.world.advance_to(self.clock.into_tick_ms());
-        self.world.apply(Command::Return { transfer });
-        if self.world.player(state.id).is_none() {
-            self.turn_out(state, session);
+        self.world.apply(Command::Return { transfer: transfer.clone() });
+        if self.world.player(player).is_none() {
+            self.turn_out(*transfer, session);
         }
     }
 
     /// There is no room for a player anywhere: it is saved, and its session ends.
-    fn turn_out(&mut self, state: PlayerState, session: SessionRef) {
+    fn turn_out(&mut self, transfer: Transfer, session: SessionRef) {
+        let Transfer { state, owed, .. } = transfer;
         warn!(player = %state.id, "no zone has room for a player; it leaves");
         let kick = GatewayMsg::Kick {
             session: session.key,
@@ -81,7 +82,8 @@ impl ZoneServer {
             message: "no zone has room for you".to_owned(),
         };
         self.post.gateway(session, kick);
-        self.on_left(state);
+        let owed = self.world.operations_for(&owed, state.id, state.epoch);
+        self.on_left(state, owed);
     }
 
     /// A neighbour's player comes in, or one of ours comes back because the neighbour is full.
@@ -120,7 +122,7 @@ impl ZoneServer {
         };
         if let Some(transfer) = self.show(transfer, from, session) {
             if let Some(transfer) = self.send_back(transfer, from, session) {
-                self.turn_out(transfer.state, session);
+                self.turn_out(*transfer, session);
             }
             return;
         }
@@ -178,8 +180,13 @@ impl ZoneServer {
             warn!(%player, "a player comes who stands here, under an ownership that is over");
             self.world.apply(Command::Forget { player });
         }
+        // It may have been on its way out under that one: no last save of it will come.
+        let waiting = self.players.stop_leaving(player);
         if let Some(transfer) = self.show(transfer, from, session) {
-            self.turn_out(transfer.state, session);
+            self.turn_out(*transfer, session);
+        }
+        if let Some(entering) = waiting {
+            self.on_enter(player, entering.session, entering.ticket);
         }
     }
 

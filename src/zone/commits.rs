@@ -21,12 +21,12 @@ use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Rece
 
 /// Results waiting for the zone's next round. Tasks wait here, not the thread.
 const COMPLETIONS: usize = 8_192;
-/// How long a last save is tried before the player is given up.
-pub(crate) const RELEASE_TRIES: u32 = 30;
+/// After so many tries of a last save it is said again that one waits.
+const RELEASE_WARNS: u32 = 30;
 /// Every so many rounds those are saved too that have not changed: whether they are still ours is
 /// learned that way alone.
 const EVERYBODY: u64 = 6;
-/// Between two of those tries.
+/// Between two tries of a last save.
 pub(crate) const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose counter goes up, and by how much.
@@ -46,9 +46,10 @@ pub(crate) enum Call {
     Claim { player: PlayerId, owner: ServerId, entering: Entering },
     UseTicket { player: PlayerId, session: SessionRef, ticket: TicketUse },
     Commit(Operation),
+    LookUp { operation: OperationId, player: PlayerId, asker: PlayerId },
     Save(Vec<PlayerState>),
     Count { id: OperationId, counts: Vec<Count> },
-    Release(Box<PlayerState>),
+    Release { state: Box<PlayerState>, owed: Vec<Operation> },
     TakeOver { state: Box<PlayerState>, owner: ServerId, handover: OperationId },
     Reclaim { player: PlayerId, epoch: Epoch, owner: ServerId, handover: OperationId },
 }
@@ -66,16 +67,20 @@ impl Call {
                 Completion::TicketUsed { player, session, result }
             }
             Call::Commit(operation) => {
-                let id = operation.id;
+                let (player, id) = (operation.player, operation.id);
                 let outcome = store.commit(operation).await;
-                Completion::Decided { operation: id, outcome }
+                Completion::Decided { player, operation: id, outcome }
+            }
+            Call::LookUp { operation, player, asker } => {
+                let outcome = store.look_up(operation, player, asker).await;
+                Completion::Decided { player, operation, outcome }
             }
             Call::Save(states) => {
                 let result = store.save(states.clone()).await;
                 Completion::Saved { states, result }
             }
             Call::Count { id, counts } => Completion::Counted(store.count(id, counts).await),
-            Call::Release(state) => release(store, *state).await,
+            Call::Release { state, owed } => release(store, *state, owed).await,
             Call::TakeOver { state, owner, handover } => {
                 let player = state.id;
                 let result = store.take_over(*state, owner, handover).await;
@@ -89,14 +94,23 @@ impl Call {
     }
 }
 
-/// Saves a player for the last time, trying again while the store is away.
-async fn release(store: &Store, state: PlayerState) -> Completion {
+/// Has the store do what a player is owed and saves it for the last time, for as long as the store
+/// is away: nobody can bring the player in anywhere before it is back.
+async fn release(store: &Store, state: PlayerState, mut owed: Vec<Operation>) -> Completion {
     let (player, since) = (state.id, now());
-    for attempt in 1..=RELEASE_TRIES {
-        match store.release(state.clone().after(since.elapsed())).await {
+    let mut attempt = 0;
+    loop {
+        let done = match pay(store, &mut owed).await {
+            Ok(()) => store.release(state.clone().after(since.elapsed())).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Ok(()) => break,
-            Err(StoreError::Unavailable(problem)) if attempt < RELEASE_TRIES => {
-                warn!(%player, attempt, problem, "last save waits for the database");
+            Err(StoreError::Unavailable(problem)) => {
+                if attempt % RELEASE_WARNS == 0 {
+                    warn!(%player, attempt, problem, "last save waits for the database");
+                }
+                attempt += 1;
                 tokio::time::sleep(RELEASE_PAUSE).await;
             }
             Err(StoreError::StaleEpoch) => {
@@ -110,6 +124,24 @@ async fn release(store: &Store, state: PlayerState) -> Completion {
         }
     }
     Completion::Released(player)
+}
+
+/// Has the store do what is owed, in order; what is done is taken out.
+async fn pay(store: &Store, owed: &mut Vec<Operation>) -> Result<(), StoreError> {
+    while let Some(operation) = owed.first() {
+        match store.commit(operation.clone()).await {
+            Ok(_) => {}
+            Err(CommitRefusal::Unavailable) => {
+                return Err(StoreError::Unavailable("what is owed is not done".into()));
+            }
+            Err(refusal) => {
+                let player = operation.player;
+                error!(%player, ?refusal, id = %operation.id, "what was owed cannot be done");
+            }
+        }
+        owed.remove(0);
+    }
+    Ok(())
 }
 
 /// Where a zone's calls are made; what the store says comes back here.
@@ -144,7 +176,7 @@ impl Desk {
 pub(crate) enum Completion {
     Claimed(Box<Claimed>),
     TicketUsed { player: PlayerId, session: SessionRef, result: Result<(), StoreError> },
-    Decided { operation: OperationId, outcome: Result<Receipt, CommitRefusal> },
+    Decided { player: PlayerId, operation: OperationId, outcome: Result<Receipt, CommitRefusal> },
     Saved { states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError> },
     Counted(Result<(), StoreError>),
     Released(PlayerId),
@@ -223,10 +255,15 @@ impl Saves {
         self.call(Call::Commit(operation));
     }
 
-    /// Saves a player for the last time, trying again while the store is away.
-    pub(super) fn release(&mut self, state: PlayerState) {
+    pub(super) fn look_up(&mut self, operation: OperationId, player: PlayerId, asker: PlayerId) {
+        self.call(Call::LookUp { operation, player, asker });
+    }
+
+    /// Does what a player is owed and saves it for the last time, trying again while the store is
+    /// away.
+    pub(super) fn release(&mut self, state: PlayerState, owed: Vec<Operation>) {
         self.unsaved.remove(&state.id);
-        self.call(Call::Release(Box::new(state)));
+        self.call(Call::Release { state: Box::new(state), owed });
     }
 
     /// Makes `owner` the owner of a player that comes from another process.
@@ -331,8 +368,8 @@ impl ZoneServer {
                 Completion::TicketUsed { player, session, result } => {
                     self.on_ticket_used(player, session, result);
                 }
-                Completion::Decided { operation, outcome } => {
-                    self.world.apply(Command::Decided { operation, outcome });
+                Completion::Decided { player, operation, outcome } => {
+                    self.world.apply(Command::Decided { player, operation, outcome });
                 }
                 Completion::Saved { states, result } => self.on_saved(states, result),
                 Completion::Counted(result) => self.on_counted(result),

@@ -384,8 +384,11 @@ impl ZoneServer {
                 Effect::Notify { player, notice } => self.on_notice(player, notice),
                 Effect::Event(event) => self.events.push(event),
                 Effect::Commit(operation) => self.saves.commit(operation),
+                Effect::LookUp { operation, player, asker } => {
+                    self.saves.look_up(operation, player, asker);
+                }
                 Effect::Departed { to, transfer } => self.on_departed(to, transfer),
-                Effect::Left { state } => self.on_left(*state),
+                Effect::Left { state, owed } => self.on_left(*state, owed),
                 Effect::Strike { zone, strike } => self.on_strike_out(zone, strike),
                 Effect::StrikeRefused { zone, player, request, refusal } => {
                     self.post.zone(zone, ZoneMsg::StrikeRefused { player, request, refusal });

@@ -16,7 +16,7 @@ use crate::proto::DisconnectReason;
 use crate::protocol::server;
 use crate::store::StoreError;
 use crate::store::record::Claim;
-use crate::world::command::{Command, Notice, PlayerState};
+use crate::world::command::{Command, Notice, Operation, PlayerState};
 
 /// A request to come in that waits for something.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub(crate) struct Entering {
 }
 
 /// Sessions and comings and goings of one zone.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Players {
     bound: BTreeMap<PlayerId, SessionRef>,
     /// Asked the store for them; the newest request counts. None: nobody wants it any more.
@@ -46,6 +46,11 @@ impl Players {
 
     pub(super) fn unbind(&mut self, player: PlayerId) {
         self.bound.remove(&player);
+    }
+
+    /// A player is on its way out no longer; gives the request that has waited for it.
+    pub(super) fn stop_leaving(&mut self, player: PlayerId) -> Option<Entering> {
+        self.leaving.remove(&player).flatten()
     }
 
     pub(super) fn all(&self) -> Vec<PlayerId> {
@@ -128,7 +133,7 @@ impl ZoneServer {
         {
             // It was moved since the gateway looked: give it back for the other zone.
             self.refuse_entry(session, EnterRefusal::Elsewhere(other));
-            return self.on_left(state);
+            return self.on_left(state, Vec::new());
         }
         self.players.bind(player, session);
         self.world.apply(Command::Enter { state: Box::new(state) });
@@ -149,7 +154,7 @@ impl ZoneServer {
             self.players.claiming.insert(player, Some(newest));
             self.saves.claim(player, self.server, newest);
         } else if let Ok(claim) = result {
-            self.on_left(claim.state);
+            self.on_left(claim.state, Vec::new());
         }
     }
 
@@ -249,15 +254,15 @@ impl ZoneServer {
     }
 
     /// The world has let a leaving player go: save it for the last time.
-    pub(super) fn on_left(&mut self, state: PlayerState) {
+    pub(super) fn on_left(&mut self, state: PlayerState, owed: Vec<Operation>) {
         self.players.bound.remove(&state.id);
         self.players.leaving.entry(state.id).or_insert(None);
-        self.saves.release(state);
+        self.saves.release(state, owed);
     }
 
     /// The last save is done, or given up: who waited for it may come in.
     pub(super) fn on_released(&mut self, player: PlayerId) {
-        if let Some(Some(entering)) = self.players.leaving.remove(&player) {
+        if let Some(entering) = self.players.stop_leaving(player) {
             self.on_enter(player, entering.session, entering.ticket);
         }
     }

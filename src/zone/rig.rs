@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use super::commits::{Call, Claimed, Completion, Desk, RELEASE_PAUSE, RELEASE_TRIES};
+pub(crate) use super::commits::{Call, Claimed, Completion, Desk, RELEASE_PAUSE};
 use super::tenure::{self, Grant, origin};
 use super::{LastRounds, Peers, Start, ZoneConfig, ZoneServer, clock};
 use crate::ids::{Epoch, PlayerId, ServerId, SessionRef, ZoneId};
@@ -138,6 +138,11 @@ impl Rig {
         self.server.world.player(player)
     }
 
+    /// Whether the store has said all that it was asked for a player.
+    pub(crate) fn is_certain(&self, player: PlayerId) -> bool {
+        self.server.world.is_certain(player)
+    }
+
     pub(crate) fn session(&self, player: PlayerId) -> Option<SessionRef> {
         self.server.players.session(player)
     }
@@ -156,8 +161,10 @@ impl Rig {
             }
         };
         look(!crossings.is_idle(), "somebody between two zones");
-        look(!players.nobody_waits(), "somebody on the way in or out");
+        look(!players.nobody_waits(), &format!("somebody on the way in or out: {players:?}"));
         look(!inbox.is_empty() || !waiting.is_empty(), "messages that it does not read");
+        let doubted = |(player, _)| !self.server.world.is_certain(player);
+        look(self.server.world.players().any(doubted), "somebody of whom the store owes an answer");
         look(post.waiting() > 0, "messages that nobody takes");
         found
     }

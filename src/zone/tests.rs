@@ -370,6 +370,9 @@ async fn a_player_that_another_server_has_is_let_go_in_silence() {
     let mut land = Land::open().await;
     land.enter(WEST, session(1), None);
     land.until("she is in", |land| land.entered(session(1))).await;
+    // The last that she hears of an entry: her numbers.
+    let stats = |message: &GatewayMsg| matches!(message, GatewayMsg::Deliver { .. });
+    land.until("she was told all", |land| land.told.iter().any(stats)).await;
     land.told.clear();
     let taken = land.store.claim(land.anna, ServerId(7), None).await.unwrap().state;
     land.until("the save was refused", |land| !land.stands_in(&land.west)).await;

@@ -58,6 +58,7 @@ async fn every_packet_type_travels(topology: Topology) {
     let mut bob = Scripted::new(&server, "Bob").await;
     let mut foe = Scripted::new(&server, "Foe").await;
     act(&mut ann.raw, &ann.entered).await;
+    part_with_things(&mut ann, &mut bob).await;
     talk(&mut ann.raw, &mut bob.raw).await;
     keep_a_guild(&mut ann.raw, &mut bob.raw).await;
     fight_a_war(&mut ann.raw, &mut foe).await;
@@ -91,6 +92,18 @@ async fn act(raw: &mut Raw, entered: &proto::EnterWorldResponse) {
     raw.ask(&proto::QuestLog::default(), PacketType::QuestLog).await;
     let sprint = proto::UseSkill { skill: "sprint".into(), ..Default::default() };
     raw.ask(&sprint, PacketType::GameEvent).await;
+}
+
+/// Drops, destroys and gives things away, and gives a quest up.
+async fn part_with_things(ann: &mut Scripted, bob: &mut Scripted) {
+    let item_id = bob.entered.inventory[0].item_id;
+    bob.raw.ask(&proto::ItemDrop { item_id, quantity: 1 }, PacketType::Inventory).await;
+    bob.raw.ask(&proto::ItemDestroy { item_id, quantity: 1 }, PacketType::Inventory).await;
+    let nobody = 1 << 30;
+    let give = proto::ItemGive { player_id: nobody, item_id, quantity: 1, gold: 0 };
+    bob.raw.refused(&give).await;
+    let abandon = proto::QuestAbandon { quest: "tour".into() };
+    ann.raw.ask(&abandon, PacketType::QuestLog).await;
 }
 
 async fn talk(ann: &mut Raw, bob: &mut Raw) {

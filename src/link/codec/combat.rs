@@ -161,6 +161,7 @@ fn put_refusal(refusal: &Refusal) -> RefusalWire {
         Refusal::BadPosition(why) => RefusalWire::BadPosition((*why).to_owned()),
         Refusal::Unavailable => RefusalWire::Unavailable(NOTHING),
         Refusal::Busy => RefusalWire::Busy(NOTHING),
+        Refusal::ReceiverFull => RefusalWire::ReceiverFull(NOTHING),
     }
 }
 
@@ -183,5 +184,6 @@ fn read_refusal(refusal: RefusalWire) -> Refusal {
         RefusalWire::BadPosition(why) => Refusal::BadPosition(phrase(&why)),
         RefusalWire::Unavailable(wire::Nothing {}) => Refusal::Unavailable,
         RefusalWire::Busy(wire::Nothing {}) => Refusal::Busy,
+        RefusalWire::ReceiverFull(wire::Nothing {}) => Refusal::ReceiverFull,
     }
 }

@@ -15,7 +15,7 @@ use crate::msg::gateway::EnterRefusal;
 use crate::msg::master::ServerStatus;
 use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
 use crate::role::Role;
-use crate::world::command::{Action, Credit, Refusal, Strike};
+use crate::world::command::{Action, Credit, Gift, Refusal, Strike};
 
 fn seen() -> impl Strategy<Value = Option<(u64, u32)>> {
     option::of((any::<u64>(), any::<u32>()))
@@ -41,7 +41,19 @@ fn action() -> impl Strategy<Value = Action> {
         }),
         any::<u64>().prop_map(|id| Action::UseItem(ItemId(id))),
         entity_id().prop_map(Action::PickUp),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(id, quantity)| Action::Drop { item: ItemId(id), quantity }),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(id, quantity)| Action::Destroy { item: ItemId(id), quantity }),
+        (entity_id(), any::<u64>(), any::<u32>()).prop_map(|(to, id, quantity)| Action::Give {
+            to,
+            gift: Gift::Items { item: ItemId(id), quantity }
+        }),
+        (entity_id(), any::<u64>())
+            .prop_map(|(to, gold)| Action::Give { to, gift: Gift::Gold(gold) }),
         key().prop_map(Action::AcceptQuest),
+        key().prop_map(Action::AbandonQuest),
+        Just(Action::Stats),
         Just(Action::Inventory),
         Just(Action::QuestLog),
         text_key().prop_map(Action::Say),
@@ -68,6 +80,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::BadPosition("no zone is there")),
         Just(Refusal::Unavailable),
         Just(Refusal::Busy),
+        Just(Refusal::ReceiverFull),
     ]
 }
 

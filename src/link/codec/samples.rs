@@ -24,7 +24,8 @@ use crate::proto::{DisconnectReason, ErrorCode, PacketType};
 use crate::role::Role;
 use crate::tick::Tick;
 use crate::world::command::{
-    GuildTag, ItemStack, Owed, PlayerState, QuestProgress, StreamState, Timed, Timer, Transfer,
+    Doubt, GuildTag, ItemStack, Owed, PlayerState, Purpose, QuestProgress, StreamState, Timed,
+    Timer, Transfer,
 };
 use crate::world::entity::Handle;
 use crate::world::event::{Audience, Weight};
@@ -205,15 +206,34 @@ pub(super) fn player_state() -> impl Strategy<Value = PlayerState> {
     )
 }
 
+fn purpose() -> impl Strategy<Value = Purpose> {
+    prop_oneof![
+        (entity_id(), key(), any::<u32>()).prop_map(|(thing, kind, quantity)| Purpose::PickUp {
+            thing,
+            kind,
+            quantity
+        }),
+        (any::<u64>().prop_map(ItemId), key()).prop_map(|(item, kind)| Purpose::Use { item, kind }),
+        (key(), any::<u32>(), point()).prop_map(|(kind, quantity, at)| Purpose::Drop {
+            kind,
+            quantity,
+            at
+        }),
+        Just(Purpose::Destroy),
+        player_id().prop_map(|to| Purpose::Give { to }),
+        player_id().prop_map(|from| Purpose::Receive { from }),
+        any::<u64>().prop_map(Purpose::Gold),
+        key().prop_map(Purpose::Quest),
+        key().prop_map(Purpose::Abandon),
+    ]
+}
+
 pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
     let more = (option::of((any::<u64>(), 0.1f32..9.0)), any::<bool>());
-    let owed = (any::<u64>(), option::of((operation_id(), any::<u64>())));
-    let owed = (owed, option::of((any::<u64>().prop_map(ItemId), operation_id())));
-    let owed = owed.prop_map(|((gold, unclear_gold), unclear_use)| Owed {
-        gold,
-        unclear_gold,
-        unclear_use,
-    });
+    let doubt = (operation_id(), purpose());
+    let doubt = doubt.prop_map(|(operation, purpose)| Doubt { operation, purpose });
+    let owed = (any::<u64>(), option::of(doubt));
+    let owed = owed.prop_map(|(gold, doubt)| Owed { gold, doubt });
     let stream = (option::of(any::<u32>()), -9.0f32..9.0, any::<u32>(), option::of(any::<u64>()));
     let stream = stream.prop_map(|(sequence, suspicion, impossible, unseen_ms)| StreamState {
         sequence,

@@ -74,8 +74,9 @@ fn thing() -> impl Strategy<Value = Thing> {
     let what = (entity_id(), key(), any::<u32>(), point());
     let owner = option::of((player_id(), any::<u64>()));
     let unclear = option::of((player_id(), operation_id()));
-    (what, owner, option::of(any::<u64>()), option::of(any::<u32>()), unclear).prop_map(
-        |((id, kind, quantity, at), owner, expires_ms, spawn, unclear)| Thing {
+    let numbers = (option::of(any::<u64>()), option::of(any::<u32>()), any::<bool>());
+    (what, owner, numbers, unclear).prop_map(
+        |((id, kind, quantity, at), owner, (expires_ms, spawn, dropped), unclear)| Thing {
             id,
             kind,
             quantity,
@@ -84,6 +85,7 @@ fn thing() -> impl Strategy<Value = Thing> {
             expires_ms,
             spawn,
             unclear,
+            dropped,
         },
     )
 }

@@ -1,11 +1,14 @@
 //! A player on its way from one zone to another, as it travels.
 
 use super::DecodeError;
-use super::reading::{self, At};
-use super::shared::{self, put_guild, put_operation, put_player, put_point, put_session};
-use crate::ids::{ItemId, SessionRef};
+use super::reading::{self, At, present};
+use super::shared::{
+    self, NOTHING, put_guild, put_key, put_operation, put_player, put_point, put_session,
+};
+use crate::ids::{EntityId, ItemId, SessionRef};
 use crate::proto::link as wire;
-use crate::world::command::{Owed, StreamState, Transfer};
+use crate::world::command::{Doubt, Owed, Purpose, StreamState, Transfer};
+use wire::doubt::Purpose as WirePurpose;
 
 /// What is the same for one player over a border and for all players of a zone that moves: where
 /// it comes from and in which hand-over is the caller's to set.
@@ -83,27 +86,66 @@ pub(super) fn read(transfer: wire::PlayerTransfer) -> Result<(Transfer, SessionR
 
 /// Nothing for a player who is owed nothing, as nearly all are.
 fn put_owed(owed: &Owed) -> Option<wire::Owed> {
-    let Owed { gold, unclear_gold, unclear_use } = *owed;
-    (*owed != Owed::default()).then(|| wire::Owed {
-        gold,
-        unclear_gold: unclear_gold.map(|(operation, _)| put_operation(operation)),
-        unclear_gold_amount: unclear_gold.map_or(0, |(_, amount)| amount),
-        unclear_use: unclear_use.map(|(_, operation)| put_operation(operation)),
-        unclear_use_item: unclear_use.map_or(0, |(item, _)| item.0),
-    })
+    let Owed { gold, doubt } = owed;
+    (*owed != Owed::default())
+        .then(|| wire::Owed { gold: *gold, doubt: doubt.as_ref().map(put_doubt) })
 }
 
 fn read_owed(owed: wire::Owed) -> Result<Owed, DecodeError> {
-    let wire::Owed { gold, unclear_gold, unclear_gold_amount, unclear_use, unclear_use_item } =
-        owed;
-    let operation = |field, id: Option<_>| {
-        id.map(|id| reading::operation(At("Owed", field), Some(id))).transpose()
+    let wire::Owed { gold, doubt } = owed;
+    Ok(Owed { gold, doubt: doubt.map(read_doubt).transpose()? })
+}
+
+fn put_doubt(doubt: &Doubt) -> wire::Doubt {
+    let Doubt { operation, purpose } = doubt;
+    let purpose = match purpose {
+        Purpose::PickUp { thing, kind, quantity } => WirePurpose::PickUp(wire::DoubtfulPickUp {
+            thing: thing.0,
+            kind: put_key(kind),
+            quantity: *quantity,
+        }),
+        Purpose::Use { item, kind } => {
+            WirePurpose::Use(wire::DoubtfulUse { item: item.0, kind: put_key(kind) })
+        }
+        Purpose::Drop { kind, quantity, at } => WirePurpose::Drop(wire::DoubtfulDrop {
+            kind: put_key(kind),
+            quantity: *quantity,
+            at: Some(put_point(*at)),
+        }),
+        Purpose::Destroy => WirePurpose::Destroy(NOTHING),
+        Purpose::Give { to } => WirePurpose::GiveTo(to.0),
+        Purpose::Receive { from } => WirePurpose::ReceiveFrom(from.0),
+        Purpose::Gold(amount) => WirePurpose::Gold(*amount),
+        Purpose::Quest(quest) => WirePurpose::Quest(put_key(quest)),
+        Purpose::Abandon(quest) => WirePurpose::Abandon(put_key(quest)),
     };
-    let unclear_gold = operation("unclear_gold", unclear_gold)?;
-    let unclear_use = operation("unclear_use", unclear_use)?;
-    Ok(Owed {
-        gold,
-        unclear_gold: unclear_gold.map(|operation| (operation, unclear_gold_amount)),
-        unclear_use: unclear_use.map(|operation| (ItemId(unclear_use_item), operation)),
-    })
+    wire::Doubt { operation: Some(put_operation(*operation)), purpose: Some(purpose) }
+}
+
+fn read_doubt(doubt: wire::Doubt) -> Result<Doubt, DecodeError> {
+    const NAME: &str = "Doubt";
+    let wire::Doubt { operation, purpose } = doubt;
+    let operation = reading::operation(At(NAME, "operation"), operation)?;
+    let purpose = match present(At(NAME, "purpose"), purpose)? {
+        WirePurpose::PickUp(wire::DoubtfulPickUp { thing, kind, quantity }) => {
+            Purpose::PickUp { thing: EntityId(thing), kind: kind.into(), quantity }
+        }
+        WirePurpose::Use(wire::DoubtfulUse { item, kind }) => {
+            Purpose::Use { item: ItemId(item), kind: kind.into() }
+        }
+        WirePurpose::Drop(wire::DoubtfulDrop { kind, quantity, at }) => {
+            let at = present(At("DoubtfulDrop", "at"), at)?;
+            let at = reading::point(At("DoubtfulDrop", "at"), at)?;
+            Purpose::Drop { kind: kind.into(), quantity, at }
+        }
+        WirePurpose::Destroy(wire::Nothing {}) => Purpose::Destroy,
+        WirePurpose::GiveTo(to) => Purpose::Give { to: reading::player(At(NAME, "give_to"), to)? },
+        WirePurpose::ReceiveFrom(from) => {
+            Purpose::Receive { from: reading::player(At(NAME, "receive_from"), from)? }
+        }
+        WirePurpose::Gold(amount) => Purpose::Gold(amount),
+        WirePurpose::Quest(quest) => Purpose::Quest(quest.into()),
+        WirePurpose::Abandon(quest) => Purpose::Abandon(quest.into()),
+    };
+    Ok(Doubt { operation, purpose })
 }

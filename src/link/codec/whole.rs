@@ -67,7 +67,7 @@ fn hit(wire::Hit { player_id, zone_id, level, damage }: wire::Hit) -> Result<Hit
 }
 
 pub(super) fn put_thing(thing: &Thing) -> wire::Thing {
-    let Thing { id, kind, quantity, at, owner, expires_ms, spawn, unclear } = thing;
+    let Thing { id, kind, quantity, at, owner, expires_ms, spawn, unclear, dropped } = thing;
     wire::Thing {
         id: id.0,
         kind: put_key(kind),
@@ -79,13 +79,14 @@ pub(super) fn put_thing(thing: &Thing) -> wire::Thing {
         spawn: *spawn,
         unclear_player_id: unclear.map_or(0, |(player, _)| player.0),
         unclear: unclear.map(|(_, operation)| put_operation(operation)),
+        dropped: *dropped,
     }
 }
 
 pub(super) fn thing(thing: wire::Thing) -> Result<Thing, DecodeError> {
     const NAME: &str = "Thing";
     let wire::Thing { id, kind, quantity, at, owner_player_id, owned_ms, .. } = thing;
-    let wire::Thing { expires_ms, spawn, unclear_player_id, unclear, .. } = thing;
+    let wire::Thing { expires_ms, spawn, unclear_player_id, unclear, dropped, .. } = thing;
     let owner = match owner_player_id {
         0 => None,
         id => Some((reading::player(At(NAME, "owner_player_id"), id)?, owned_ms)),
@@ -99,7 +100,8 @@ pub(super) fn thing(thing: wire::Thing) -> Result<Thing, DecodeError> {
     };
     let at = reading::point(At(NAME, "at"), present(At(NAME, "at"), at)?)?;
     let id = EntityId(id);
-    Ok(Thing { id, kind: kind.into(), quantity, at, owner, expires_ms, spawn, unclear })
+    let kind = kind.into();
+    Ok(Thing { id, kind, quantity, at, owner, expires_ms, spawn, unclear, dropped })
 }
 
 pub(super) fn put_rest(rest: &ZoneRest) -> wire::ZoneRest {

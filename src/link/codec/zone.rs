@@ -142,7 +142,7 @@ fn read_input(input: wire::Input) -> Result<ZoneMsg, DecodeError> {
             key: SessionKey(session_key),
         },
         request,
-        action: action::read(present(At(NAME, "action"), action)?),
+        action: action::read(present(At(NAME, "action"), action)?)?,
     })
 }
 

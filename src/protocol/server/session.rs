@@ -60,6 +60,7 @@ fn refusal_words(refusal: &Refusal) -> (ErrorCode, String) {
         Refusal::QuestState(why) => (E::ErrorQuestState, *why),
         Refusal::BadPosition(why) => (E::ErrorBadPosition, *why),
         Refusal::Unavailable => (E::ErrorUnavailable, "not possible now: the database is away"),
+        Refusal::ReceiverFull => (E::ErrorReceiverFull, "they have no room for it"),
         Refusal::Busy => (E::ErrorRateLimited, "too much at once; wait for the answers"),
     };
     (code, words.to_owned())

@@ -3,13 +3,15 @@
 use prost::Message;
 
 use crate::geometry::Pose;
-use crate::ids::{ItemId, ZoneId};
+use crate::ids::ZoneId;
 use crate::msg::Outgoing;
 use crate::proto::{self, ChatChannel, EventKind as WireKind, PacketType, QuestState};
 use crate::protocol::server::{outgoing, refusal};
 use crate::protocol::table::SERVER_PAYLOAD_MAX;
 use crate::tick::{self, TICK_MS};
-use crate::world::command::{ItemStack, Notice, PlayerState, QuestProgress};
+use crate::world::command::{
+    Cooling, Holdings, ItemStack, Notice, OwnStats, PlayerState, QuestProgress,
+};
 use crate::world::content::{Content, Goal, QuestKind, Rules, ZoneKind};
 use crate::world::event::{Event, EventKind};
 
@@ -17,17 +19,14 @@ use crate::world::event::{Event, EventKind};
 pub fn notice(notice: &Notice, level: u32, content: &Content) -> Outgoing {
     match notice {
         Notice::Refused { request, refusal: why } => refusal(why, *request),
-        Notice::Inventory { stacks, gold, used } => inventory(stacks, *gold, *used, content),
+        Notice::Inventory(holdings) => inventory(holdings, content),
+        Notice::Stats(stats) => player_stats(stats),
         Notice::Quests(progress) => quest_log(progress, level, content),
         Notice::Correction { pose, sequence, reason } => correction(*pose, *sequence, reason),
     }
 }
 
 pub(super) fn player_info(state: &PlayerState, guild: &str, rules: &Rules) -> proto::PlayerInfo {
-    let above_first = state.level.saturating_sub(1);
-    let grown = |base: u32, each: u32| base.saturating_add(each.saturating_mul(above_first));
-    let squared = u64::from(state.level).pow(2);
-    let last = state.level >= rules.level_max;
     proto::PlayerInfo {
         player_id: state.id.0,
         name: state.name.to_string(),
@@ -36,11 +35,11 @@ pub(super) fn player_info(state: &PlayerState, guild: &str, rules: &Rules) -> pr
         rotation: state.pose.rotation,
         level: state.level,
         experience: state.experience,
-        next_level_at: if last { 0 } else { rules.experience_base.saturating_mul(squared) },
+        next_level_at: rules.next_level_at(state.level).unwrap_or(0),
         health: state.health,
-        max_health: grown(rules.base_health, rules.health_per_level),
+        max_health: rules.max_health(state.level),
         power: state.power,
-        max_power: grown(rules.base_power, rules.power_per_level),
+        max_power: rules.max_power(state.level),
         gold: state.gold,
         zone_id: u32::from(state.zone.0),
         guild: guild.to_owned(),
@@ -62,26 +61,66 @@ pub(super) fn items(stacks: &[ItemStack], content: &Content) -> Vec<proto::Item>
     stacks.iter().map(item).collect()
 }
 
-/// INVENTORY: all stacks; `used` is the item that was just used.
-pub fn inventory(
-    stacks: &[ItemStack],
-    gold: u64,
-    used: Option<ItemId>,
-    content: &Content,
-) -> Outgoing {
-    let items = items(stacks, content);
-    let it = proto::Inventory { items, gold, used_item_id: used.map_or(0, |item| item.0) };
+/// INVENTORY: all stacks, and what it is told for.
+pub fn inventory(holdings: &Holdings, content: &Content) -> Outgoing {
+    let it = proto::Inventory {
+        items: items(&holdings.stacks, content),
+        gold: holdings.gold,
+        used_item_id: holdings.used.map_or(0, |item| item.0),
+        giver_id: holdings.giver.map_or(0, |giver| giver.0),
+        in_reply_to: holdings.request,
+    };
     outgoing(PacketType::Inventory, &it)
 }
 
+/// PLAYER_STATS.
+fn player_stats(stats: &OwnStats) -> Outgoing {
+    let millis = |left: u64| u32::try_from(left).unwrap_or(u32::MAX);
+    let mut it = proto::PlayerStats {
+        health: stats.health,
+        max_health: stats.max_health,
+        power: stats.power,
+        max_power: stats.max_power,
+        experience: stats.experience,
+        next_level_at: stats.next_level_at.unwrap_or(0),
+        level: stats.level,
+        gold: stats.gold,
+        combat_ms: millis(stats.combat_ms),
+        attack_ms: 0,
+        cooldowns: Vec::new(),
+        item_cooldowns: Vec::new(),
+    };
+    for (what, left) in &stats.cooldowns {
+        let remaining_ms = millis(*left);
+        match what {
+            Cooling::Attack => it.attack_ms = remaining_ms,
+            Cooling::Skill(key) => {
+                it.cooldowns.push(proto::Cooldown { key: key.to_string(), remaining_ms });
+            }
+            Cooling::Item(key) => {
+                it.item_cooldowns.push(proto::Cooldown { key: key.to_string(), remaining_ms });
+            }
+        }
+    }
+    outgoing(PacketType::PlayerStats, &it)
+}
+
 /// QUEST_LOG: active quests, then those a player of `level` could accept, then completed ones, as
-/// many as one packet holds.
+/// many as one packet holds. An active one that the configuration no longer has is shown by its key,
+/// so that it can be given up.
 pub fn quest_log(progress: &[QuestProgress], level: u32, content: &Content) -> Outgoing {
     let known = |progress: &QuestProgress| {
-        let kind = content.quests.get(&progress.quest)?;
         let state =
             if progress.completed { QuestState::QuestCompleted } else { QuestState::QuestActive };
-        Some(quest(&progress.quest, kind, state, &progress.done, content))
+        match content.quests.get(&progress.quest) {
+            Some(kind) => Some(quest(&progress.quest, kind, state, &progress.done, content)),
+            None if progress.completed => None,
+            None => {
+                let key = progress.quest.to_string();
+                let (name, goals) = (key.clone(), Vec::new());
+                Some(proto::Quest { quest: key, name, state: state.into(), goals })
+            }
+        }
     };
     let active = progress.iter().filter(|one| !one.completed).filter_map(known);
     let open = content
@@ -237,6 +276,7 @@ pub fn correction(pose: Pose, sequence: u32, reason: &str) -> Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ItemId;
     use crate::world::content::Reward;
 
     #[test]
@@ -276,7 +316,14 @@ mod tests {
         let stack =
             |id| ItemStack { id: ItemId(u64::MAX - id), kind: kind.clone(), quantity: u32::MAX };
         let stacks: Vec<_> = (0..crate::limits::INVENTORY_MAX as u64).map(stack).collect();
-        let packet = inventory(&stacks, u64::MAX, None, &content);
+        let holdings = Holdings {
+            stacks,
+            gold: u64::MAX,
+            used: Some(ItemId(u64::MAX)),
+            giver: Some(crate::ids::PlayerId(u64::MAX)),
+            request: u64::MAX,
+        };
+        let packet = inventory(&holdings, &content);
         assert!(packet.payload.len() <= SERVER_PAYLOAD_MAX);
     }
 

@@ -9,9 +9,14 @@ HELP ATTACK id - strike something
 HELP SKILL skill [id] - use a skill, on oneself without an id
 HELP USE_ITEM id - use an item of one's inventory
 HELP PICKUP id - take a thing off the ground
+HELP DROP id [number] - put things on the ground, all of a stack without a number
+HELP DESTROY id [number] - do away with things
+HELP GIVE id player [number] - give things to a player near, by its id
+HELP GIVE GOLD player number - give gold
 HELP INVENTORY - what one carries
 HELP QUEST [LIST] - one's quests, and those to be had
 HELP QUEST ACCEPT quest - take a quest
+HELP QUEST ABANDON quest - give a quest up
 HELP CHAT text - speak to those near
 HELP ZONE text - speak to the zone
 HELP WORLD text - speak to everybody

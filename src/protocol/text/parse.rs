@@ -12,7 +12,7 @@ use crate::names::{Name, check_new_password};
 use crate::protocol::client::fields::{key, name, text};
 use crate::protocol::client::{ClientPacket, Rejected, password_hash};
 use crate::protocol::text::{RouteKind, TextCommand};
-use crate::world::command::Action;
+use crate::world::command::{Action, Gift};
 
 /// The device that text sessions log in from.
 const DEVICE: &str = "text";
@@ -82,18 +82,66 @@ fn action(command: &str, rest: &str) -> Result<Action, String> {
             let [thing] = words(rest, "PICKUP id")?;
             Action::PickUp(EntityId(number("id", thing)?))
         }
+        "DROP" => {
+            let (item, quantity) = some_of(rest, "DROP id [number]")?;
+            Action::Drop { item, quantity }
+        }
+        "DESTROY" => {
+            let (item, quantity) = some_of(rest, "DESTROY id [number]")?;
+            Action::Destroy { item, quantity }
+        }
+        "GIVE" => give(rest)?,
         "INVENTORY" => Action::Inventory,
         "QUEST" => {
             let (verb, quest) = split(rest);
             match &*verb.to_ascii_uppercase() {
                 "" | "LIST" => Action::QuestLog,
                 "ACCEPT" => Action::AcceptQuest(key("quest", quest).map_err(words_of)?),
-                _ => return Err(usage("QUEST [LIST] or QUEST ACCEPT quest")),
+                "ABANDON" => Action::AbandonQuest(key("quest", quest).map_err(words_of)?),
+                _ => return Err(usage("QUEST [LIST] or QUEST ACCEPT|ABANDON quest")),
             }
         }
         "" => return Err("an empty line; HELP lists the commands".to_owned()),
         _ => return Err("unknown command; HELP lists the commands".to_owned()),
     })
+}
+
+/// A stack, and how much of it; without a number all of it.
+fn some_of(rest: &str, form: &str) -> Result<(ItemId, u32), String> {
+    let (item, quantity) = split(rest);
+    if item.is_empty() {
+        return Err(usage(form));
+    }
+    Ok((ItemId(number("id", item)?), how_many(quantity)?))
+}
+
+/// A number that is not 0, or nothing at all: 0.
+fn how_many(word: &str) -> Result<u32, String> {
+    if word.is_empty() {
+        return Ok(0);
+    }
+    match number("number", word)? {
+        0 => Err("number is 1 or more".to_owned()),
+        quantity => Ok(quantity),
+    }
+}
+
+fn give(rest: &str) -> Result<Action, String> {
+    const USAGE: &str = "GIVE id player [number] or GIVE GOLD player number";
+    let (what, rest) = split(rest);
+    let (to, quantity) = split(rest);
+    if to.is_empty() {
+        return Err(usage(USAGE));
+    }
+    let to = EntityId(number("player", to)?);
+    if what.eq_ignore_ascii_case("GOLD") {
+        return match number("number", quantity)? {
+            0 => Err(usage(USAGE)),
+            gold => Ok(Action::Give { to, gift: Gift::Gold(gold) }),
+        };
+    }
+    let gift = Gift::Items { item: ItemId(number("id", what)?), quantity: how_many(quantity)? };
+    Ok(Action::Give { to, gift })
 }
 
 fn room(rest: &str) -> Result<ClientPacket, String> {
@@ -254,6 +302,16 @@ mod tests {
         assert_eq!(packet("ATTACK 7"), ClientPacket::Act(attack));
         let heal = Action::Skill { skill: "heal".into(), target: None, seen: None };
         assert_eq!(packet("SKILL heal"), ClientPacket::Act(heal));
+        let all = Action::Drop { item: ItemId(3), quantity: 0 };
+        assert_eq!(packet("DROP 3"), ClientPacket::Act(all));
+        let two = Action::Destroy { item: ItemId(3), quantity: 2 };
+        assert_eq!(packet("destroy 3 2"), ClientPacket::Act(two));
+        let some = Gift::Items { item: ItemId(3), quantity: 2 };
+        let give = |gift| ClientPacket::Act(Action::Give { to: EntityId(8), gift });
+        assert_eq!(packet("GIVE 3 8 2"), give(some));
+        assert_eq!(packet("GIVE gold 8 90"), give(Gift::Gold(90)));
+        let abandon = Action::AbandonQuest("w".into());
+        assert_eq!(packet("QUEST ABANDON w"), ClientPacket::Act(abandon));
         assert_eq!(packet("QUEST"), ClientPacket::Act(Action::QuestLog));
         assert_eq!(packet("QUEST ACCEPT w"), ClientPacket::Act(Action::AcceptQuest("w".into())));
         let room = Addressee::Room(Name::parse("inn").unwrap());
@@ -283,6 +341,12 @@ mod tests {
             ("GUILD CREATE a", "guild: a name has"),
             ("GUILD RANK Bob king", "a rank is"),
             ("QUEST DROP x", "usage: QUEST"),
+            ("DROP", "usage: DROP"),
+            ("DROP 3 0", "number is 1 or more"),
+            ("DESTROY x", "id is not a number"),
+            ("GIVE 3", "usage: GIVE"),
+            ("GIVE GOLD 8", "number is not a number"),
+            ("GIVE GOLD 8 0", "usage: GIVE"),
             ("SKILL", "skill has"),
         ] {
             let refused = parse(line).unwrap_err();
@@ -310,7 +374,8 @@ mod tests {
         fn any_words_after_a_command_are_taken_or_refused(
             command in prop::sample::select(vec!["LOGIN", "REGISTER", "MOVE", "CHAT", "ZONE",
                 "WORLD", "WHISPER", "ROOM", "ROOM SAY", "ROOM JOIN", "GUILD", "GUILD RANK",
-                "GUILD INFO", "ATTACK", "SKILL", "USE_ITEM", "PICKUP", "QUEST ACCEPT"]),
+                "GUILD INFO", "ATTACK", "SKILL", "USE_ITEM", "PICKUP", "QUEST ACCEPT",
+                "DROP", "DESTROY", "GIVE", "GIVE GOLD", "QUEST ABANDON"]),
             rest in "[ -~\u{0}\u{7f}\u{e9}\u{202e}\u{3000}]{0,300}",
         ) {
             let _ = parse(&format!("{command} {rest}"));

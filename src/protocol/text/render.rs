@@ -104,7 +104,9 @@ mod tests {
     use crate::protocol::server;
     use crate::tick::Tick;
     use crate::token::ResumeToken;
-    use crate::world::command::{ItemStack, PlayerState, QuestProgress};
+    use crate::world::command::{
+        Cooling, Holdings, ItemStack, Notice, OwnStats, PlayerState, QuestProgress,
+    };
     use crate::world::content::{Content, Goal, ItemKind, QuestKind, Reward, ZoneKind};
     use crate::world::entity::{Appearance, Handle, Look};
     use crate::world::event::{Event, EventKind};
@@ -296,10 +298,17 @@ mod tests {
     fn belongings_and_quests_are_listed() {
         let (mut view, content) = (entered(), content());
         let stack = ItemStack { id: ItemId(4), kind: "pelt".into(), quantity: 3 };
-        let packet = server::inventory(&[stack], 17, Some(ItemId(9)), &content);
+        let holdings = Holdings {
+            stacks: vec![stack],
+            gold: 17,
+            used: Some(ItemId(9)),
+            giver: Some(PlayerId(8)),
+            request: 3,
+        };
+        let packet = server::inventory(&holdings, &content);
         assert_eq!(
             lines(&packet, &mut view),
-            ["ITEM_USED 9", "INVENTORY 1 17", "ITEM 4 pelt 3 - Wolf pelt"]
+            ["ITEM_USED 9", "ITEM_GIVEN 8", "INVENTORY 1 17", "ITEM 4 pelt 3 - Wolf pelt"]
         );
         let progress =
             |completed| vec![QuestProgress { quest: "pelts".into(), done: vec![1], completed }];
@@ -318,8 +327,36 @@ mod tests {
                 ]
             );
         }
+        let gone = QuestProgress { quest: "gone".into(), done: vec![1], completed: false };
+        let packet = server::quest_log(&[gone], 0, &content);
+        let shown = ["QUESTS 1", "QUEST gone active 0 gone"];
+        assert_eq!(lines(&packet, &mut view), shown, "to be given up");
         let packet = server::quest_log(&[], 0, &content);
         assert_eq!(lines(&packet, &mut view), ["QUESTS 0"], "the level is too low for it");
+    }
+
+    #[test]
+    fn ones_own_numbers_are_one_line() {
+        let mut view = entered();
+        let stats = OwnStats {
+            health: 90,
+            max_health: 120,
+            power: 10,
+            max_power: 110,
+            experience: 150,
+            next_level_at: Some(400),
+            level: 2,
+            gold: 5,
+            combat_ms: 1_500,
+            cooldowns: vec![
+                (Cooling::Attack, 250),
+                (Cooling::Skill("heal".into()), 700),
+                (Cooling::Item("potion".into()), 900),
+            ],
+        };
+        let packet = server::notice(&Notice::Stats(stats), 2, &content());
+        let line = "PLAYER_STATS 90 120 10 110 2 150 400 5 1500 250 heal:700 item/potion:900";
+        assert_eq!(lines(&packet, &mut view), [line]);
     }
 
     #[test]

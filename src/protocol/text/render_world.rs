@@ -1,5 +1,7 @@
 //! The world's packets as lines: entities, positions, events, inventory, quests.
 
+use std::fmt::Write as _;
+
 use prost::Message;
 
 use crate::geometry::{Point, Pose};
@@ -57,6 +59,10 @@ pub(super) fn world(
         PacketType::Inventory => {
             let it = proto::Inventory::decode(payload)?;
             inventory(&it, lines);
+        }
+        PacketType::PlayerStats => {
+            let it = proto::PlayerStats::decode(payload)?;
+            stats(&it, lines);
         }
         PacketType::QuestLog => {
             let it = proto::QuestLog::decode(payload)?;
@@ -177,12 +183,42 @@ fn inventory(it: &proto::Inventory, lines: &mut Lines) {
     if it.used_item_id != 0 {
         lines.push(format_args!("ITEM_USED {}", it.used_item_id));
     }
+    if it.giver_id != 0 {
+        lines.push(format_args!("ITEM_GIVEN {}", it.giver_id));
+    }
     lines.push(format_args!("INVENTORY {} {}", it.items.len(), it.gold));
     for item in &it.items {
         let use_word = if item.usable { "usable" } else { "-" };
         let (id, kind, quantity) = (item.item_id, Word(&item.kind), item.quantity);
         lines.push(format_args!("ITEM {id} {kind} {quantity} {use_word} {}", item.name));
     }
+}
+
+/// The numbers, then each skill and kind of item that is not ready with the milliseconds until it is.
+fn stats(it: &proto::PlayerStats, lines: &mut Lines) {
+    let mut cooling = String::new();
+    for cooldown in &it.cooldowns {
+        let (key, left) = (Word(&cooldown.key), cooldown.remaining_ms);
+        // Writing to a string does not fail.
+        let _ = write!(cooling, " {key}:{left}");
+    }
+    for cooldown in &it.item_cooldowns {
+        let _ = write!(cooling, " item/{}:{}", Word(&cooldown.key), cooldown.remaining_ms);
+    }
+    let (health, power) = ((it.health, it.max_health), (it.power, it.max_power));
+    lines.push(format_args!(
+        "PLAYER_STATS {} {} {} {} {} {} {} {} {} {}{cooling}",
+        health.0,
+        health.1,
+        power.0,
+        power.1,
+        it.level,
+        it.experience,
+        it.next_level_at,
+        it.gold,
+        it.combat_ms,
+        it.attack_ms,
+    ));
 }
 
 fn quest_log(it: &proto::QuestLog, lines: &mut Lines) {

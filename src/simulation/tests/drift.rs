@@ -10,7 +10,7 @@ use crate::names::Name;
 use crate::simulation::store::Model;
 use crate::store::record::NewCharacter;
 use crate::store::{Store, StoreConfig};
-use crate::world::command::{Change, Operation, PlayerState, Timed, Timer};
+use crate::world::command::{Change, CommitRefusal, Gift, Operation, PlayerState, Timed, Timer};
 
 const PLAYERS: u64 = 3;
 const OPERATIONS: usize = 1_500;
@@ -48,9 +48,26 @@ impl Asker {
         state
     }
 
-    fn change(&mut self, state: &PlayerState) -> Change {
+    /// Something for one of the players, or for nobody.
+    fn give(&mut self, model: &Model, held: &[ItemId]) -> Change {
+        let to = PlayerId(self.chance.random_range(1..=PLAYERS + 1));
+        let known = model.player(to).map_or(Epoch(0), |state| state.epoch);
+        let to_epoch = Epoch(known.0 + u64::from(self.chance.random_ratio(1, 5)));
+        let gift = if self.chance.random_bool(0.5) {
+            let item = held.choose(&mut self.chance).copied().unwrap_or(ItemId(999));
+            Gift::Items { item, quantity: self.chance.random_range(0..4_000) }
+        } else {
+            Gift::Gold(if self.chance.random_bool(0.8) { 3 } else { u64::MAX >> 1 })
+        };
+        Change::Give { to, to_epoch, gift, share: self.chance.random_bool(0.8) }
+    }
+
+    fn change(&mut self, state: &PlayerState, model: &Model) -> Change {
+        let held: Vec<ItemId> = state.inventory.iter().map(|stack| stack.id).collect();
+        if self.chance.random_bool(0.3) {
+            return self.give(model, &held);
+        }
         if self.chance.random_bool(0.4) {
-            let held: Vec<ItemId> = state.inventory.iter().map(|stack| stack.id).collect();
             let item = held.choose(&mut self.chance).copied().unwrap_or(ItemId(999));
             let item = ItemId(item.0 + u64::from(self.chance.random_ratio(1, 9)));
             return Change::Consume { item, quantity: self.chance.random_range(1..6_000) };
@@ -149,13 +166,29 @@ async fn the_simulated_store_does_what_the_real_one_does() {
                 }
             }
             _ => {
-                let change = asker.change(&state);
+                let change = asker.change(&state, &model);
                 // An id stands for one change.
                 let id = OperationId::new(2 + (step as u64 / 3), 0);
                 let change = if step % 3 == 0 { change } else { repeated(&model, id, change) };
                 let operation = Operation { id, player, epoch: state.epoch, change };
                 let ours = model.commit(&operation);
                 assert_eq!(ours, store.commit(operation).await, "{step}");
+                // Whoever asked for it, and whom it was given to.
+                if let Some(done) = model.done.iter().find(|done| done.id == id).cloned() {
+                    let to = match done.change {
+                        Change::Give { to, .. } => to,
+                        _ => done.player,
+                    };
+                    for player in [done.player, to] {
+                        let ours = model.look_up(id, player);
+                        assert_eq!(ours, store.look_up(id, player, done.player).await, "{step}");
+                        assert!(ours.is_ok(), "{step}");
+                    }
+                } else {
+                    let ours = model.look_up(id, player);
+                    assert_eq!(ours, Err(CommitRefusal::NotDone), "{step}");
+                    assert_eq!(ours, store.look_up(id, player, player).await, "{step}");
+                }
             }
         }
         let stored = store.player(player).await.unwrap();

@@ -150,7 +150,7 @@ async fn a_released_player_is_not_saved_any_more(database: Database) {
 async fn a_save_never_takes_a_quest_back(database: Database) {
     let store = database.open().await;
     let mut state = claimed(&store, "Ann").await.state;
-    let change = Change::Grant { items: vec![], gold: 10, quest: Some("wolves".into()) };
+    let change = Change::Grant { items: vec![], gold: 10, quest: Some(("wolves".into(), 0)) };
     let reward = Operation { id: operation(), player: state.id, epoch: state.epoch, change };
     store.commit(reward).await.unwrap();
     state.quests = vec![quest("wolves", &[2], false)];

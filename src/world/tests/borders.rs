@@ -154,8 +154,8 @@ fn who_waits_for_the_store_crosses_when_it_has_answered() {
     west.act(ANNA, Action::MoveTo { x: 10.0, y: 100.0 });
     west.steps(20);
     assert!(west.world.player(ANNA).is_some());
-    let outcome = Ok(Receipt { stacks: vec![], gold: 5 });
-    west.tell(Command::Decided { operation: asked.id, outcome });
+    let outcome = Ok(Receipt { gold: 5, ..Receipt::default() });
+    west.tell(Command::Decided { player: ANNA, operation: asked.id, outcome });
     west.step();
     assert!(west.world.player(ANNA).is_none());
     assert_eq!(west.transfer().1.state.gold, 5);

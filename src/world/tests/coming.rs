@@ -4,7 +4,7 @@ use super::*;
 
 fn left(stage: &Stage) -> Option<PlayerState> {
     stage.log.iter().find_map(|effect| match effect {
-        Effect::Left { state } => Some((**state).clone()),
+        Effect::Left { state, .. } => Some((**state).clone()),
         _ => None,
     })
 }
@@ -94,7 +94,7 @@ fn who_waits_for_the_store_leaves_when_it_has_answered() {
     assert_eq!(left(&stage), None);
     stage.bank.mood = Mood::Willing;
     let outcome = stage.bank.decide(&asked).unwrap();
-    stage.tell(Command::Decided { operation: asked.id, outcome });
+    stage.tell(Command::Decided { player: ANNA, operation: asked.id, outcome });
     stage.step();
     assert!(left(&stage).unwrap().inventory.iter().any(|stack| &*stack.kind == "flower"));
 }
@@ -115,6 +115,6 @@ fn nobody_waits_for_ever_and_a_late_answer_still_counts_once() {
     assert!(matches!(refusal, Some(Refusal::NotAllowed(_))), "it may be hers already");
     stage.bank.mood = Mood::Willing;
     let outcome = stage.bank.decide(&asked).unwrap();
-    stage.tell(Command::Decided { operation: asked.id, outcome });
+    stage.tell(Command::Decided { player: ANNA, operation: asked.id, outcome });
     assert!(!stage.is_here(flower));
 }

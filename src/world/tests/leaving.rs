@@ -19,7 +19,7 @@ fn struck() -> Stage {
 
 fn left(stage: &Stage, player: PlayerId) -> Option<PlayerState> {
     stage.log.iter().find_map(|effect| match effect {
-        Effect::Left { state } if state.id == player => Some((**state).clone()),
+        Effect::Left { state, .. } if state.id == player => Some((**state).clone()),
         _ => None,
     })
 }

@@ -6,6 +6,7 @@ mod coming;
 mod corners;
 mod duels;
 mod fighting;
+mod giving;
 mod golden;
 mod honest;
 mod leaving;
@@ -55,6 +56,13 @@ pub(super) enum Mood {
     Silent,
     /// Finds no room.
     Full,
+    /// Finds no room for what is given; all else it does.
+    ReceiverFull,
+    /// Did it, or not, and says that nobody knows; and finds nothing out.
+    Lost {
+        /// Whether it did.
+        done: bool,
+    },
 }
 
 /// A store in memory.
@@ -73,7 +81,11 @@ impl Bank {
             Mood::Silent => return None,
             Mood::Away => return Some(Err(CommitRefusal::Unavailable)),
             Mood::Full => return Some(Err(CommitRefusal::Full)),
-            Mood::Willing | Mood::Mumbling => {}
+            Mood::ReceiverFull if matches!(operation.change, Change::Give { .. }) => {
+                return Some(Err(CommitRefusal::ReceiverFull));
+            }
+            Mood::Lost { done: false } => return Some(Err(CommitRefusal::Unavailable)),
+            Mood::Willing | Mood::ReceiverFull | Mood::Mumbling | Mood::Lost { done: true } => {}
         }
         let receipt = match self.done.get(&operation.id) {
             Some(receipt) => receipt.clone(),
@@ -84,24 +96,75 @@ impl Bank {
                 receipt
             }
         };
-        let clear = self.mood == Mood::Willing;
+        let clear = matches!(self.mood, Mood::Willing | Mood::ReceiverFull);
         Some(if clear { Ok(receipt) } else { Err(CommitRefusal::Unavailable) })
+    }
+
+    /// What came of an operation.
+    pub fn look_up(
+        &self,
+        operation: OperationId,
+        player: PlayerId,
+    ) -> Option<Result<Receipt, CommitRefusal>> {
+        match self.mood {
+            Mood::Silent => None,
+            Mood::Away | Mood::Lost { .. } => Some(Err(CommitRefusal::Unavailable)),
+            Mood::Full | Mood::ReceiverFull | Mood::Willing | Mood::Mumbling => {
+                let Some(receipt) = self.done.get(&operation) else {
+                    return Some(Err(CommitRefusal::NotDone));
+                };
+                Some(Ok(match receipt.receiver.as_deref() {
+                    Some((to, got)) if *to == player => got.clone(),
+                    _ => receipt.clone(),
+                }))
+            }
+        }
+    }
+
+    /// All that is there of a kind, whoever has it.
+    pub fn held(&self, player: PlayerId, kind: &str) -> u32 {
+        self.stacks.get(&(player, kind.into())).map_or(0, |stack| stack.quantity)
+    }
+
+    fn add(&mut self, player: PlayerId, kind: &Key, quantity: u32) -> ItemStack {
+        let id = ItemId(100 + self.stacks.len() as u64);
+        let new = ItemStack { id, kind: kind.clone(), quantity: 0 };
+        let stack = self.stacks.entry((player, kind.clone())).or_insert(new);
+        stack.quantity += quantity;
+        stack.clone()
     }
 
     fn perform(&mut self, operation: &Operation) -> Receipt {
         let player = operation.player;
         let mut changed = Vec::new();
+        let mut receiver = None;
         match &operation.change {
             Change::Grant { items, gold, .. } => {
                 *self.gold.entry(player).or_default() += gold;
                 for (kind, quantity, _) in items {
-                    let id = ItemId(100 + self.stacks.len() as u64);
-                    let new = ItemStack { id, kind: kind.clone(), quantity: 0 };
-                    let stack = self.stacks.entry((player, kind.clone())).or_insert(new);
-                    stack.quantity += quantity;
-                    changed.push(stack.clone());
+                    changed.push(self.add(player, kind, *quantity));
                 }
             }
+            Change::Give { to, gift, .. } => {
+                let mut got = Receipt::default();
+                match gift {
+                    Gift::Items { item, quantity } => {
+                        let mut stacks = self.stacks.values_mut();
+                        let stack = stacks.find(|stack| stack.id == *item).unwrap();
+                        stack.quantity -= quantity;
+                        let left = stack.clone();
+                        got.stacks.push(self.add(*to, &left.kind, *quantity));
+                        changed.push(left);
+                    }
+                    Gift::Gold(amount) => {
+                        *self.gold.entry(player).or_default() -= amount;
+                        *self.gold.entry(*to).or_default() += amount;
+                    }
+                }
+                got.gold = self.gold.get(to).copied().unwrap_or(0);
+                receiver = Some(Box::new((*to, got)));
+            }
+            Change::Abandon { .. } => {}
             Change::Consume { item, quantity } => {
                 if let Some(stack) = self.stacks.values_mut().find(|stack| stack.id == *item) {
                     stack.quantity -= quantity;
@@ -109,7 +172,8 @@ impl Bank {
                 }
             }
         }
-        Receipt { stacks: changed, gold: self.gold.get(&player).copied().unwrap_or(0) }
+        let gold = self.gold.get(&player).copied().unwrap_or(0);
+        Receipt { stacks: changed, gold, receiver }
     }
 }
 
@@ -151,11 +215,15 @@ impl Stage {
                 return;
             }
             for effect in &effects {
-                if let Effect::Commit(operation) = effect
-                    && let Some(outcome) = self.bank.decide(operation)
-                {
-                    let operation = operation.id;
-                    self.world.apply(Command::Decided { operation, outcome });
+                let (player, operation, outcome) = match effect {
+                    Effect::Commit(asked) => (asked.player, asked.id, self.bank.decide(asked)),
+                    Effect::LookUp { operation, player, .. } => {
+                        (*player, *operation, self.bank.look_up(*operation, *player))
+                    }
+                    _ => continue,
+                };
+                if let Some(outcome) = outcome {
+                    self.world.apply(Command::Decided { player, operation, outcome });
                 }
             }
             self.log.extend(effects);

@@ -56,10 +56,13 @@ fn an_unclear_answer_never_doubles_a_thing() {
     stage.enter(BERT, -60.0, 21.0);
     stage.bank.mood = Mood::Mumbling;
     assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::Unavailable));
-    stage.bank.mood = Mood::Willing;
     assert!(stage.refused(BERT, Action::PickUp(flower)).is_some(), "it may be hers");
-    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), None);
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::Unavailable));
+    stage.bank.mood = Mood::Willing;
+    stage.steps(40);
     assert_eq!((owned(&stage, "flower"), stage.bank.book.len()), (1, 1));
+    assert!(!stage.is_here(flower), "nobody had to ask again");
+    assert_eq!(stage.counted(ANNA, "items_picked_up"), 1);
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_potion_heals_and_is_gone() {
     assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None);
     assert_eq!((stage.state(ANNA).health, owned(&stage, "potion")), (70, 2));
     let shown = stage.notices(ANNA).pop().unwrap();
-    assert!(matches!(shown, Notice::Inventory { used: Some(ItemId(1)), .. }));
+    assert!(matches!(shown, Notice::Inventory(Holdings { used: Some(ItemId(1)), .. })));
     for _ in 0..2 {
         stage.act(ANNA, Action::UseItem(ItemId(1)));
     }
@@ -122,7 +125,7 @@ fn an_item_that_is_not_ones_own_or_does_nothing_is_refused() {
 }
 
 #[test]
-fn a_use_with_an_unclear_answer_is_asked_again_under_the_same_id() {
+fn a_use_with_an_unclear_answer_works_once_when_it_is_known() {
     let mut stage = Stage::new(WEST);
     stage.enter(ANNA, -50.0, 50.0);
     let stack = stage.state(ANNA).inventory[0].clone();
@@ -132,8 +135,64 @@ fn a_use_with_an_unclear_answer_is_asked_again_under_the_same_id() {
     let refusal = stage.refused(ANNA, Action::UseItem(ItemId(1)));
     assert_eq!((refusal, stage.state(ANNA).health), (Some(Refusal::Unavailable), 30));
     stage.bank.mood = Mood::Willing;
-    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None);
-    assert_eq!((stage.state(ANNA).health, owned(&stage, "potion")), (70, 2), "one potion");
+    stage.steps(40);
+    let state = stage.state(ANNA);
+    assert!((70..75).contains(&state.health), "it has healed once: {}", state.health);
+    assert_eq!(owned(&stage, "potion"), 2, "one potion");
+    let shown = stage.notices(ANNA).into_iter().rev().find_map(|notice| match notice {
+        Notice::Inventory(holdings) => holdings.used,
+        _ => None,
+    });
+    assert_eq!(shown, Some(ItemId(1)), "and she was told");
+}
+
+#[test]
+fn what_was_not_done_does_not_come_to_pass_later() {
+    let (mut stage, flower) = flower_stage();
+    stage.enter(BERT, -60.0, 21.0);
+    stage.bank.mood = Mood::Lost { done: false };
+    assert_eq!(stage.refused(ANNA, Action::PickUp(flower)), Some(Refusal::Unavailable));
+    stage.set_health(ANNA, 30);
+    stage.steps(100);
+    let waits = stage.refused(ANNA, Action::UseItem(ItemId(1)));
+    assert_eq!(waits, Some(Refusal::Unavailable), "nothing else is asked meanwhile");
+    stage.bank.mood = Mood::Willing;
+    stage.steps(40);
+    assert_eq!((owned(&stage, "flower"), stage.bank.book.len()), (0, 0));
+    assert_eq!(stage.refused(BERT, Action::PickUp(flower)), None, "it is anybody's again");
+}
+
+#[test]
+fn what_is_in_doubt_does_not_decay_and_is_found_out_without_its_player() {
+    for done in [true, false] {
+        let (mut stage, flower) = flower_stage();
+        stage.bank.mood = Mood::Lost { done };
+        stage.act(ANNA, Action::PickUp(flower));
+        stage.tell(Command::Leave { player: ANNA });
+        stage.steps(50);
+        assert!(stage.world.player(ANNA).is_none(), "she has left in doubt");
+        assert!(stage.is_here(flower));
+        stage.steps(3_000);
+        assert!(stage.is_here(flower), "nobody knows yet whose it is");
+        stage.bank.mood = Mood::Willing;
+        stage.steps(20);
+        assert_eq!(stage.is_here(flower), !done);
+    }
+}
+
+#[test]
+fn what_waits_behind_a_doubt_is_refused_and_not_done() {
+    let (mut stage, flower) = flower_stage();
+    stage.bank.mood = Mood::Silent;
+    stage.act(ANNA, Action::UseItem(ItemId(1)));
+    let Some(Effect::Commit(asked)) = stage.log.last().cloned() else { panic!("it is asked") };
+    let behind = stage.act(ANNA, Action::PickUp(flower));
+    let outcome = Err(CommitRefusal::Unavailable);
+    stage.tell(Command::Decided { player: ANNA, operation: asked.id, outcome });
+    assert!(stage.refusals(ANNA).contains(&(behind, Refusal::Unavailable)));
+    stage.bank.mood = Mood::Willing;
+    stage.steps(40);
+    assert!(stage.is_here(flower) && stage.bank.book.is_empty());
 }
 
 #[test]
@@ -146,7 +205,11 @@ fn a_player_with_too_much_under_way_is_busy() {
     }
     assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), Some(Refusal::Busy));
     stage.steps(201);
-    assert_eq!(stage.kicks(), [(ANNA, "the store does not answer")]);
+    let refused = stage.refusals(ANNA).into_iter().filter(|(_, r)| *r == Refusal::Unavailable);
+    assert_eq!(refused.count(), operation::OPERATIONS_MAX, "an answer that never comes is none");
+    stage.bank.mood = Mood::Willing;
+    stage.steps(201);
+    assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(1))), None, "and she plays on");
 }
 
 #[test]

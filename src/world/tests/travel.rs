@@ -142,7 +142,7 @@ impl Road {
         self.note_asked();
         let log = std::mem::take(&mut self.zones[self.home].log);
         for effect in log {
-            if let Effect::Left { state } = effect {
+            if let Effect::Left { state, .. } = effect {
                 self.zones[self.home].tell(Command::Enter { state });
                 self.last = None;
             }
@@ -213,9 +213,10 @@ impl Road {
             }
             Deed::Answer => {
                 for operation in std::mem::take(&mut self.asked) {
-                    let outcome = Err(CommitRefusal::Unavailable);
+                    let (player, outcome) = (ANNA, Err(CommitRefusal::Unavailable));
                     self.zones.iter_mut().for_each(|stage| {
-                        stage.tell(Command::Decided { operation, outcome: outcome.clone() });
+                        let outcome = outcome.clone();
+                        stage.tell(Command::Decided { player, operation, outcome });
                     });
                 }
             }
