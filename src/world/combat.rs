@@ -167,8 +167,12 @@ impl World {
         entity.mark(AppearanceChange::Quiet);
         let (id, at, player) = (entity.id, entity.pose.at, entity.player_id());
         if let Some(player) = entity.player_mut() {
-            player.combat_until = fighting;
-            if striker.open && striker.id.player().is_some() {
+            let duellist = striker.id.player().is_some();
+            // An animal alone does not hold a body for ever whose player has left.
+            if duellist || player.leaving.is_none() {
+                player.combat_until = fighting;
+            }
+            if striker.open && duellist {
                 player.duel_until = fighting;
             }
             player.unsaved = true;

@@ -38,6 +38,18 @@ fn who_fights_stands_there_until_the_fight_is_over() {
 }
 
 #[test]
+fn an_animal_bites_who_stands_there_but_does_not_hold_it_for_ever() {
+    let mut stage = Stage::new(WEST);
+    stage.enter(ANNA, -148.0, 150.0);
+    assert_eq!(stage.attack(ANNA, stage.npc("wolf")), None);
+    stage.tell(Command::Leave { player: ANNA });
+    stage.steps(COMBAT - 1);
+    assert!(stage.is_here(ANNA) && stage.state(ANNA).health < 80, "bitten all the while");
+    stage.step();
+    assert!(!stage.is_here(ANNA));
+}
+
+#[test]
 fn the_striker_does_not_escape_either_and_who_is_at_peace_goes_at_once() {
     let mut stage = struck();
     stage.tell(veteran(PlayerId(3), EAST, 10.0, 150.0));
