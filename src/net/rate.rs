@@ -388,7 +388,10 @@ mod tests {
         let mut sender = Sender::new();
         let passed = (0..50).filter(|_| sender.send(Class::General, 50, 0).is_ok()).count();
         assert_eq!(passed, 2);
-        assert!(sender.send(Class::General, 1, 0).is_err(), "those refused were packets all the same");
+        assert!(
+            sender.send(Class::General, 1, 0).is_err(),
+            "those refused were packets all the same"
+        );
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub use room::{
     room_members, system_message, who,
 };
 pub use session::{
-    code_of, disconnect_notice, enter_world_refused, enter_world_response, error, heartbeat_response,
-    login_queue, login_refused, login_response, logout_response, redirect, refusal,
-    register_refused, register_response, resume_refused, resume_response,
+    code_of, disconnect_notice, enter_world_refused, enter_world_response, error,
+    heartbeat_response, login_queue, login_refused, login_response, logout_response, redirect,
+    refusal, register_refused, register_response, resume_refused, resume_response,
 };
 pub use sync::{
     ENTITY_POSITION_TAG, FIXED64_FIELD, SYNC_RECORD_TAG, append_entity_position,

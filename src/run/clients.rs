@@ -63,11 +63,8 @@ impl Process {
             clients.login = Some(side);
         }
         if self.roles.has(Role::Gateway) {
-            let http = bind(
-                self.address(self.config.ports.http),
-                self.config.net.backlog,
-                "ports.http",
-            )?;
+            let http =
+                bind(self.address(self.config.ports.http), self.config.net.backlog, "ports.http")?;
             let side = self.gateway_side(wiring, http);
             let ports = Ports { process: self, gate: &clients.gate, tls: &clients.tls };
             let gateway = ports.packets(self.config.ports.gateway, "gateway", &side.shards)?;

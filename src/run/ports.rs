@@ -14,7 +14,7 @@ use super::Process;
 use crate::net::http::{self, HttpConfig, Places};
 use crate::net::tls::Tls;
 use crate::net::websocket::{self, WebSocketConfig};
-use crate::net::{listener, Framing, Gate, ListenConfig, Shards, listen};
+use crate::net::{Framing, Gate, ListenConfig, Shards, listen, listener};
 use crate::proto::ErrorCode;
 use crate::protocol::{packet, server};
 use crate::tick::{now, unix_millis};
@@ -120,6 +120,5 @@ impl Ports<'_> {
 
 /// A listening socket for HTTP; `key` is the setting that named its address.
 pub(super) fn bind(address: SocketAddr, backlog: u32, key: &str) -> anyhow::Result<TcpListener> {
-    listener::bind(address, backlog)
-        .with_context(|| format!("{address} cannot be had ({key})"))
+    listener::bind(address, backlog).with_context(|| format!("{address} cannot be had ({key})"))
 }

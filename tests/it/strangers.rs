@@ -61,9 +61,7 @@ async fn who_pours_is_told_once_and_sent_away() {
     }
     for port in ["gateway", "login"] {
         let events = packets(&pour(server.address(port), heartbeats.clone()).await);
-        let refused = |event: &&Event| {
-            matches!(event, Event::Error(it) if it.code() == ErrorCode::ErrorRateLimited)
-        };
+        let refused = |event: &&Event| matches!(event, Event::Error(it) if it.code() == ErrorCode::ErrorRateLimited);
         assert_eq!(events.iter().filter(refused).count(), 1, "at {port}");
         assert!(events.len() < 400, "{} answers at {port}", events.len());
         let Some(Event::Disconnect(notice)) = events.last() else {
@@ -161,7 +159,8 @@ async fn web_requests_that_are_never_finished_shut_nobody_out() {
     assert_eq!(get(server.address("admin"), "/healthz").await.status, 200);
     assert_eq!(get(server.address("web"), "/").await.status, 200, "for another address");
     let page = server.metrics().await;
-    let open = page.lines().find_map(|line| line.strip_prefix("throng_connections{port=\"http\"} "));
+    let open =
+        page.lines().find_map(|line| line.strip_prefix("throng_connections{port=\"http\"} "));
     assert_eq!(open, Some("50"), "as many as the address may");
     all_is_well(&server, &mut witness).await;
     for mut stream in half {

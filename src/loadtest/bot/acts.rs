@@ -55,10 +55,7 @@ impl Bot {
                 self.settle();
                 self.beat(now, self.desk.run.options.payload);
             }
-            Scenario::Idle
-            | Scenario::LoginStorm
-            | Scenario::EntryStorm
-            | Scenario::Hostile => {}
+            Scenario::Idle | Scenario::LoginStorm | Scenario::EntryStorm | Scenario::Hostile => {}
         }
     }
 

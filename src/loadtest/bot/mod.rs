@@ -281,10 +281,9 @@ impl Bot {
                 Duration::from_secs_f64(1.0 / f64::from(self.desk.run.options.rate))
             }
             Scenario::Chat => self.talk_period() / 4,
-            Scenario::Idle
-            | Scenario::LoginStorm
-            | Scenario::EntryStorm
-            | Scenario::Hostile => IDLE,
+            Scenario::Idle | Scenario::LoginStorm | Scenario::EntryStorm | Scenario::Hostile => {
+                IDLE
+            }
         }
     }
 

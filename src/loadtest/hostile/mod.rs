@@ -160,7 +160,10 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} bots walk; p99 from a step to its watchers' screens.\n", self.clients)?;
-        writeln!(f, "| flood | port | flooders | p99 without | with | ratio | server, % of a core |")?;
+        writeln!(
+            f,
+            "| flood | port | flooders | p99 without | with | ratio | server, % of a core |"
+        )?;
         writeln!(f, "|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
             let Row { flood, port, flooders, p99_without_ms, p99_with_ms, ratio, .. } = row;

@@ -91,7 +91,9 @@ impl Flooder {
         }
         socket.set_nonblocking(true)?;
         match socket.connect(&target.into()) {
-            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
                 return Err(error);
             }
             _ => {}
@@ -107,7 +109,9 @@ impl Flooder {
     /// What comes before the flood.
     fn greet(&mut self, flood: Flood) {
         match flood {
-            Flood::HalfOpen => self.out.extend_from_slice(b"GET / HTTP/1.1\r\nhost: here\r\nx-half: "),
+            Flood::HalfOpen => {
+                self.out.extend_from_slice(b"GET / HTTP/1.1\r\nhost: here\r\nx-half: ")
+            }
             Flood::Pings => self.out.extend_from_slice(
                 b"GET /ws HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

@@ -18,7 +18,8 @@ use crate::protocol::packet;
 /// Opens the port of a running role.
 fn open(role: &mut Role) -> SocketAddr {
     let requests = role.requests.clone();
-    let make = move |shard| LoginPort::new(&tiny(), &RateLimits::default(), shard, requests.clone());
+    let make =
+        move |shard| LoginPort::new(&tiny(), &RateLimits::default(), shard, requests.clone());
     let net = ConnectionLimits { sweep: Duration::from_millis(20), ..ConnectionLimits::default() };
     let shards = spawn_shards(2, 64, net, role.stop.clone(), make);
     let local = "127.0.0.1:0".parse().unwrap();

@@ -33,8 +33,8 @@ use super::gate::{Admission, Gate, Refusal};
 use super::listener::AcceptBackoff;
 use super::tls::Tls;
 use crate::tick::now;
-pub(super) use connection::{Connection, Watch};
 use connection::Stream;
+pub(super) use connection::{Connection, Watch};
 use requests::Requests;
 
 /// Bytes of a request's head, and of what is read at once.

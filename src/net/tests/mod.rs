@@ -189,7 +189,8 @@ impl Server {
     pub fn start_with(shards: usize, limits: ConnectionLimits, gate: Arc<Gate>) -> Self {
         let stop = CancellationToken::new();
         let (sender, seen) = mpsc::channel(10_000);
-        let make = move |_| Echo { seen: sender.clone(), connections: Vec::new(), frames: 0, handled: 0 };
+        let make =
+            move |_| Echo { seen: sender.clone(), connections: Vec::new(), frames: 0, handled: 0 };
         let shards = spawn_shards(shards, 1_024, limits, stop.clone(), make);
         Self { shards, gate, stop, seen }
     }

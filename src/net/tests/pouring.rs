@@ -37,7 +37,8 @@ async fn who_pours_has_a_turn_and_who_says_a_word_is_next() {
             send(&mut asks, b"how many").await;
         })
         .await;
-    let before: usize = String::from_utf8(receive(&mut asks).await.unwrap()).unwrap().parse().unwrap();
+    let before: usize =
+        String::from_utf8(receive(&mut asks).await.unwrap()).unwrap().parse().unwrap();
     assert!(before <= 2 + 64, "{before} frames of another came first");
     for _ in 0..3_000 {
         assert_eq!(receive(&mut pours).await.unwrap(), b"yy", "and nothing is lost");

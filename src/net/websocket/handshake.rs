@@ -44,7 +44,8 @@ pub(super) fn answer(
 /// Whether a header's list has a word.
 fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let values = headers.get_all(name);
-    let mut words = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    let mut words =
+        values.iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     words.any(|one| one.trim().eq_ignore_ascii_case(word))
 }
 
