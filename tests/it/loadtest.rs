@@ -23,6 +23,22 @@ mod own {
     };
 }
 
+/// One zone in which everybody may strike everybody.
+const ARENA: &str = r#"
+[world]
+quests = {}
+[world.rules]
+attack_reach = 50
+base_health = 1000000
+pvp_level_min = 1
+[[world.zones]]
+id = 1
+name = "Arena"
+bounds = { min_x = -200, min_y = -200, max_x = 200, max_y = 200 }
+spawn = { x = 0, y = 0 }
+pvp = true
+"#;
+
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let port = server.address("gateway").port().to_string();
     let key = server.data().join("login.key").display().to_string();
@@ -93,8 +109,12 @@ async fn a_run_may_bring_its_own_server_and_a_bare_loop(topology: Topology) {
 
 async fn bots_fight_and_hear_of_every_blow_of_their_own(topology: Topology) {
     let server = Server::start(topology);
+    let arena = server.data().join("arena.toml");
+    std::fs::write(&arena, ARENA).expect("a file");
+    let arena = arena.display().to_string();
     // So few bytes that most blows of others find no room.
-    let run = ["--set", "gateway.bandwidth=2000", "--set", "gateway.bandwidth_peak=2000"];
+    let run = ["--config", &arena, "--set", "gateway.bandwidth=2000"];
+    let run = [&run[..], &["--set", "gateway.bandwidth_peak=2000"]].concat();
     let more = ["loadtest", "--start", "--scenario", "fight", "--clients", "12", "--json"];
     let last = ["--duration", "3s", "--warm-up", "5s", "--assert", "errors=0,own=100%"];
     let (code, said) = server.command(&[&run[..], &more, &last].concat(), "").await;
