@@ -227,6 +227,7 @@ impl GatewayService {
             ToShard::Open(opening) => self.on_opening(io, *opening),
             ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
             ToShard::Detach { session, conn } => self.on_detach(io, session, conn),
+            ToShard::Conduct { session, conduct } => self.on_conduct(session, &conduct, io.now()),
             ToShard::End { session, reason, message } => {
                 self.end_session(io, session, reason, &message);
             }
@@ -345,9 +346,9 @@ impl Service for GatewayService {
         self.send_now(io, conn, &server::error(code, &fault.to_string(), 0, 0));
     }
 
-    fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
+    fn on_close(&mut self, io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
         debug!(conn = id.0, ?reason, "connection closed");
-        self.lose_session(id);
+        self.lose_session(id, io.now());
         if self.conn(id).is_none() {
             return;
         }

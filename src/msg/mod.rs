@@ -5,6 +5,7 @@
 //! over a link stands in `source.rs`.
 
 pub mod chat;
+pub mod conduct;
 pub mod frame;
 pub mod gateway;
 pub mod host;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use crate::proto::PacketType;
 
 pub use chat::ChatMsg;
+pub use conduct::{Conduct, Conducts};
 pub use gateway::GatewayMsg;
 pub use host::HostMsg;
 pub use login::LoginMsg;

@@ -33,10 +33,14 @@ macro_rules! step {
 }
 
 /// Every file in `migrations/sqlite`.
-pub(super) const SQLITE: &[Step] = &[step!("sqlite", 1, "first"), step!("sqlite", 2, "handover")];
+pub(super) const SQLITE: &[Step] =
+    &[step!("sqlite", 1, "first"), step!("sqlite", 2, "handover"), step!("sqlite", 5, "sessions")];
 /// Every file in `migrations/postgres`.
-pub(super) const POSTGRES: &[Step] =
-    &[step!("postgres", 1, "first"), step!("postgres", 2, "handover")];
+pub(super) const POSTGRES: &[Step] = &[
+    step!("postgres", 1, "first"),
+    step!("postgres", 2, "handover"),
+    step!("postgres", 5, "sessions"),
+];
 
 /// Runs what has not been run.
 ///
