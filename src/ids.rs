@@ -51,7 +51,8 @@ id!(
     ServerId(u64)
 );
 id!(
-    /// A session within its gateway process; never used again there.
+    /// A session within its gateway process; never used again there. Made of the time, so that of
+    /// two sessions of one player the younger has the higher, on whichever gateways they are.
     SessionKey(u64)
 );
 id!(
@@ -105,6 +106,28 @@ pub struct SessionRef {
     pub gateway: ServerId,
     /// The session there.
     pub key: SessionKey,
+}
+
+impl SessionKey {
+    /// Bits below the millisecond in which a key was made.
+    const SHIFT: u32 = 20;
+
+    /// The least key of that time, Unix ms.
+    pub fn made_at(time: u64) -> Self {
+        Self(time << Self::SHIFT)
+    }
+
+    /// When its session was let in, Unix ms by its gateway's clock.
+    pub fn time(self) -> u64 {
+        self.0 >> Self::SHIFT
+    }
+}
+
+impl SessionRef {
+    /// Whether it was let in after another session of the same player: that one has to go.
+    pub fn is_younger_than(self, other: Self) -> bool {
+        (self.key, self.gateway) > (other.key, other.gateway)
+    }
 }
 
 /// What a guild's member may do.

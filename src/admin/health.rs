@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::ids::ZoneId;
 use crate::role::{Role, Roles};
 use crate::store::Store;
 
@@ -30,6 +31,8 @@ struct Inner {
     draining: AtomicBool,
     /// What of the cluster is missing for its roles to work.
     missing: watch::Sender<Vec<String>>,
+    /// Zones whose threads do not go on.
+    stalled: Mutex<Vec<ZoneId>>,
     /// What of it is away that they can do without for a while.
     away: Mutex<Vec<String>>,
 }
@@ -39,8 +42,8 @@ impl Readiness {
     pub fn new(roles: Roles) -> Self {
         let started = std::array::from_fn(|_| AtomicBool::new(false));
         let (draining, missing) = (AtomicBool::new(false), watch::channel(Vec::new()).0);
-        let away = Mutex::default();
-        Self { inner: Arc::new(Inner { roles, started, draining, missing, away }) }
+        let (stalled, away) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { roles, started, draining, missing, stalled, away }) }
     }
 
     /// A role has started.
@@ -75,6 +78,11 @@ impl Readiness {
         *self.inner.away.lock() = away;
     }
 
+    /// The zones of this process whose threads do not go on now.
+    pub fn stalls(&self, zones: &[ZoneId]) {
+        *self.inner.stalled.lock() = zones.to_vec();
+    }
+
     /// Waits until nothing is missing.
     pub async fn complete(&self) {
         let mut missing = self.inner.missing.subscribe();
@@ -106,6 +114,8 @@ impl Readiness {
             .map(|(role, _)| format!("the {role} role is not running"))
             .collect();
         problems.extend(self.inner.missing.borrow().iter().cloned());
+        let stalled = self.inner.stalled.lock().clone();
+        problems.extend(stalled.iter().map(|zone| format!("zone {zone} does not go on")));
         if self.inner.draining.load(Ordering::Relaxed) {
             problems.push("the process is draining".to_owned());
         }
@@ -141,6 +151,9 @@ mod tests {
         readiness.does_without(vec!["no master is linked".into()]);
         assert_eq!(readiness.problems(None).await, [""; 0]);
         assert_eq!(readiness.warnings(), ["no master is linked"]);
+        readiness.stalls(&[ZoneId(3)]);
+        assert_eq!(readiness.problems(None).await, ["zone 3 does not go on"]);
+        readiness.stalls(&[]);
         readiness.drain();
         assert_eq!(readiness.problems(None).await, ["the process is draining"]);
     }

@@ -137,6 +137,11 @@ impl Gateway {
     /// A zone has not let a player in that was to be brought in again: it is elsewhere, or it is
     /// tried again later.
     pub(super) fn on_not_brought_in(&mut self, key: SessionKey, reason: &EnterRefusal) {
+        if let EnterRefusal::Superseded(by) = reason {
+            self.sessions.heard_of(*by);
+            let message = "you have logged in from elsewhere".to_owned();
+            return self.on_kick(key, DisconnectReason::DisconnectLoggedInElsewhere, message);
+        }
         if let EnterRefusal::Elsewhere(zone) = reason
             && let Some(session) = self.sessions.get_mut(key)
             && session.absence.is_some()

@@ -1,14 +1,12 @@
 //! Clients that are not let in: for good, or not now, and then they are told when to try again.
 //!
-//! Runs in the gateway's task. A resume token that was taken from the store for nothing is put back
-//! before its client hears of it.
+//! Runs in the gateway's task. Nothing that a client has to try again with is used up before it is
+//! let in: a resume token goes on until the next one was used.
 
 use metrics::counter;
-use tracing::warn;
 
 use super::Gateway;
-use super::entry::Found;
-use super::sessions::{Resuming, Stage};
+use super::sessions::Stage;
 use super::talk::{ConnRef, ToShard};
 use crate::ids::SessionKey;
 use crate::proto::ErrorCode;
@@ -48,8 +46,12 @@ impl Denial {
         Self::not_now("the player cannot be brought in now; try again");
     pub(super) const CHANGES_CONNECTIONS: Self =
         Self::not_now("the session is changing connections already; try again");
+    pub(super) const ELSEWHERE: Self =
+        Self::for_good(ErrorCode::ErrorAlreadyLoggedIn, "you have logged in from elsewhere");
     pub(super) const TICKET_USED: Self =
         Self::for_good(ErrorCode::ErrorTicketUsed, "the ticket was used before; log in again");
+    pub(super) const TICKET_VOID: Self =
+        Self::for_good(ErrorCode::ErrorTicketInvalid, "the account has changed; log in again");
     pub(super) const NO_CHARACTER: Self =
         Self::for_good(ErrorCode::ErrorNoSuchPlayer, "the character is gone");
     pub(super) const NO_ZONE_AT_ALL: Self =
@@ -85,30 +87,11 @@ impl Gateway {
 
     /// Ends a session that never began.
     pub(super) fn fail_entry(&mut self, key: SessionKey, denial: Denial) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Stage::Entering(entering) = &mut session.stage else { return };
-        let (conn, sequence) = (entering.conn, entering.sequence);
-        let resumes = entering.resumes.take();
+        let Some(session) = self.sessions.get(key) else { return };
+        let Stage::Entering(entering) = &session.stage else { return };
+        let (conn, sequence, resumes) =
+            (entering.conn, entering.sequence, entering.resumes.is_some());
         self.release(key);
-        match resumes {
-            Some(resuming) if denial.retry_after_ms > 0 => {
-                self.put_back(conn, sequence, *resuming, denial);
-            }
-            resumes => self.deny(conn, sequence, resumes.is_some(), denial),
-        }
-    }
-
-    /// Puts a token back into the store, and then tells its client to try again.
-    fn put_back(&mut self, conn: ConnRef, sequence: u64, resuming: Resuming, denial: Denial) {
-        let (store, found) = (self.store.clone(), self.found.clone());
-        self.tokens += 1;
-        tokio::spawn(async move {
-            let Resuming { token_hash, record, .. } = resuming;
-            if let Err(error) = store.put_resume(token_hash, record).await {
-                warn!(%error, "a resume token is lost; its client must log in again");
-            }
-            // Fails only if the gateway has ended.
-            let _ = found.send(Found::PutBack { conn, sequence, denial }).await;
-        });
+        self.deny(conn, sequence, resumes, denial);
     }
 }

@@ -21,6 +21,9 @@ const ENTER_WITHIN: Duration = Duration::from_secs(10);
 /// How long the master may take to grant presence. A new one listens to its servers for three
 /// seconds first; one that hangs is not known to for longer, and nobody is to wait for that.
 const GRANT_WITHIN: Duration = Duration::from_secs(4);
+/// The same for one that resumes: its client has a player that stands there, and more gateways to
+/// ask, so it is told soon to try again.
+const RESUME_GRANT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a displaced session's character may go without its new session.
 const DISPLACED_FOR: Duration = Duration::from_secs(12);
 
@@ -37,6 +40,9 @@ impl Gateway {
     pub(super) fn on_kick(&mut self, key: SessionKey, reason: DisconnectReason, message: String) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         info!(name = %session.name, player = %session.player, ?reason, message, "session ends");
+        if reason == DisconnectReason::DisconnectLoggedInElsewhere {
+            return self.displace(key, message);
+        }
         match &session.stage {
             Stage::Entering(entering) => {
                 let conn = entering.conn;
@@ -51,20 +57,47 @@ impl Gateway {
                 let shard = conn.shard;
                 self.post.shard(shard, ToShard::End { session: key, reason, message });
             }
-            Stage::Reattaching { to, .. } => {
-                let to = *to;
+            Stage::Reattaching { by, .. } => {
+                let to = by.conn;
                 self.refuse_resume(to, "the session has ended; log in");
             }
             Stage::Detached { .. } | Stage::Displaced { .. } => {}
         }
-        if reason == DisconnectReason::DisconnectLoggedInElsewhere {
-            // The character stays for the new session; if that never comes, it leaves.
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.stage = Stage::Displaced { since: crate::tick::now() };
-                session.absence = None;
+        self.release(key);
+    }
+
+    /// Another session of its player has come. A session whose player stands, or may stand, in a
+    /// zone stays until the zone says that the player is the other's: it must not leave meanwhile.
+    /// If the other never comes, it does.
+    fn displace(&mut self, key: SessionKey, message: String) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let reason = DisconnectReason::DisconnectLoggedInElsewhere;
+        match &session.stage {
+            Stage::Entering(_) if session.zone.is_none() => return self.give_way(key),
+            // The zone, or the master again.
+            Stage::Displaced { .. } => return self.release(key),
+            Stage::Entering(entering) => {
+                let (conn, sequence) = (entering.conn, entering.sequence);
+                let (resumes, denial) = entering.way_given();
+                self.deny(conn, sequence, resumes, denial);
             }
-        } else {
-            self.release(key);
+            Stage::Attached { conn } => {
+                let shard = conn.shard;
+                self.post.shard(shard, ToShard::End { session: key, reason, message });
+            }
+            Stage::Reattaching { by, .. } => {
+                let (conn, sequence) = (by.conn, by.sequence);
+                self.deny(conn, sequence, true, Denial::CHANGES_CONNECTIONS);
+            }
+            Stage::Detached { .. } => {}
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.stage = Stage::Displaced { since: crate::tick::now() };
+            session.absence = None;
+            // The other session's token is the one to be stored now.
+            if let Some(write) = &session.token_stored {
+                write.abort();
+            }
         }
     }
 
@@ -73,14 +106,19 @@ impl Gateway {
         let session_ref = self.session_ref(key);
         let Some(session) = self.sessions.remove(key) else { return };
         let player = session.player;
-        if let Stage::Reattaching { to, .. } = session.stage {
-            self.refuse_resume(to, "the session has ended");
+        if let Stage::Reattaching { by, .. } = &session.stage {
+            self.refuse_resume(by.conn, "the session has ended");
         }
         if let Some(zone) = session.zone {
             self.post.zone(zone, ZoneMsg::Leave { player, session: session_ref });
         }
         self.post.chat(ChatMsg::Left { player, session: session_ref });
         self.post.master(MasterMsg::Released { player, session: session_ref });
+        if session.token_hash.is_none() || matches!(session.stage, Stage::Displaced { .. }) {
+            // Its token, if it has one, is not its own: its player has another session, or its
+            // client tries to go on with one.
+            return;
+        }
         let (store, stored) = (self.store.clone(), session.token_stored);
         tokio::spawn(async move {
             // Only then is there one to be dropped.
@@ -121,9 +159,9 @@ impl Gateway {
 
 /// How long a client waits to be let in, and what it is told then.
 fn patience(entering: &Entering) -> (Duration, Denial) {
-    if entering.granted {
-        (ENTER_WITHIN, Denial::TOO_LONG)
-    } else {
-        (GRANT_WITHIN, Denial::NO_MASTER)
+    match (entering.granted, entering.resumes) {
+        (true, _) => (ENTER_WITHIN, Denial::TOO_LONG),
+        (false, None) => (GRANT_WITHIN, Denial::NO_MASTER),
+        (false, Some(_)) => (RESUME_GRANT_WITHIN, Denial::NO_MASTER),
     }
 }

@@ -10,14 +10,14 @@ use tracing::{info, info_span, warn};
 use super::Gateway;
 use super::denial::Denial;
 use super::outlet::ReliableLog;
-use super::sessions::{Entering, Session, Stage};
-use super::talk::{ConnRef, How};
+use super::sessions::{Entering, Former, Session, Stage};
+use super::talk::{Asked, ConnRef, How};
 use crate::ids::{Key, PlayerId, RequestId, SessionKey, SessionRef, ZoneId};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::{MasterMsg, ZoneMsg};
 use crate::names::Name;
 use crate::store::StoreError;
-use crate::store::record::ResumeRecord;
+use crate::store::record::{ResumeRecord, TicketStanding};
 use crate::tick::unix_millis;
 use crate::token::Ticket;
 use crate::world::command::PlayerState;
@@ -27,22 +27,27 @@ const TRIES: u32 = 3;
 
 /// What the store was asked for.
 pub(super) enum Found {
-    /// Whether a ticket was used before.
-    Ticket { conn: ConnRef, sequence: u64, ticket: Box<Ticket>, result: Result<bool, StoreError> },
+    /// How a ticket stands.
+    Ticket {
+        conn: ConnRef,
+        sequence: u64,
+        ticket: Box<Ticket>,
+        result: Result<TicketStanding, StoreError>,
+    },
     /// Where a player is.
     Player { session: SessionKey, result: Result<Option<PlayerState>, StoreError> },
     /// What a resume token goes on with.
     Token { asked: Asked, result: Result<Option<ResumeRecord>, StoreError> },
-    /// A resume token that came to nothing is there again.
-    PutBack { conn: ConnRef, sequence: u64, denial: Denial },
 }
 
-/// A client's question to go on with a session that this gateway does not know.
-pub(super) struct Asked {
-    pub conn: ConnRef,
-    pub sequence: u64,
-    pub token_hash: [u8; 32],
-    pub last_sequence: u64,
+/// Who comes in.
+pub(super) struct Newcomer {
+    pub player: PlayerId,
+    pub name: Name,
+    pub device: String,
+    pub session_id: uuid::Uuid,
+    /// The token that it resumes with.
+    pub token_hash: Option<[u8; 32]>,
 }
 
 impl Gateway {
@@ -50,15 +55,17 @@ impl Gateway {
         SessionRef { gateway: self.shared.server, key }
     }
 
-    /// A client enters with a ticket. One that was used before must not get as far as presence,
-    /// where it would send the player's own session away.
+    /// A client enters with a ticket. One that does not let it in must not get as far as presence,
+    /// where it would send the player's own session away; nor one that cannot be used up now,
+    /// because the database takes nothing.
     pub(super) fn on_enter(&mut self, conn: ConnRef, sequence: u64, ticket: Ticket) {
         if self.drain.is_some() {
             return self.deny(conn, sequence, false, Denial::DRAINS);
         }
         let (store, found) = (self.store.clone(), self.found.clone());
         tokio::spawn(async move {
-            let result = store.ticket_is_used(ticket.usage).await;
+            let result = store.ticket_standing(ticket.player, ticket.usage, ticket.given_at());
+            let result = result.await;
             let ticket = Box::new(ticket);
             // Fails only if the gateway has ended.
             let _ = found.send(Found::Ticket { conn, sequence, ticket, result }).await;
@@ -70,15 +77,18 @@ impl Gateway {
         conn: ConnRef,
         sequence: u64,
         ticket: Ticket,
-        result: Result<bool, StoreError>,
+        result: Result<TicketStanding, StoreError>,
     ) {
         let denial = match result {
-            Ok(false) => {
+            Ok(TicketStanding::Good) => {
                 let Ticket { player, name, device, usage } = ticket;
                 let entering = Entering::new(conn, sequence, Some(usage), None);
-                return self.begin(player, name, device, uuid::Uuid::new_v4(), entering);
+                let session_id = uuid::Uuid::new_v4();
+                let newcomer = Newcomer { player, name, device, session_id, token_hash: None };
+                return self.begin(newcomer, entering);
             }
-            Ok(true) => Denial::TICKET_USED,
+            Ok(TicketStanding::Used) => Denial::TICKET_USED,
+            Ok(TicketStanding::Void) => Denial::TICKET_VOID,
             Err(error) => {
                 warn!(%error, "ticket could not be looked up");
                 Denial::NO_DATABASE
@@ -87,14 +97,8 @@ impl Gateway {
         self.deny(conn, sequence, false, denial);
     }
 
-    pub(super) fn begin(
-        &mut self,
-        player: PlayerId,
-        name: Name,
-        device: String,
-        session_id: uuid::Uuid,
-        entering: Entering,
-    ) {
+    pub(super) fn begin(&mut self, newcomer: Newcomer, entering: Entering) {
+        let Newcomer { player, name, device, session_id, token_hash } = newcomer;
         let key = self.sessions.next_key();
         self.sessions.insert(Session {
             key,
@@ -104,6 +108,7 @@ impl Gateway {
             session_id,
             since: unix_millis(),
             token_hash: None,
+            former: token_hash.map(|hash| Former { hash, received: 0 }),
             zone: None,
             rooms: Vec::new(),
             absence: None,
@@ -143,6 +148,24 @@ impl Gateway {
         for key in waiting.map(|(key, _)| key).collect::<Vec<_>>() {
             self.claim(key);
         }
+    }
+
+    /// The master knows a session of the player's that seems to be the younger, by a clock that is
+    /// ahead of this one. But whom it hears of last is the one that counts.
+    fn claim_above(&mut self, key: SessionKey, other: SessionKey) {
+        if let Some(key) = self.sessions.rekey(key, other) {
+            self.claim(key);
+        }
+    }
+
+    /// A session that is on its way in is not the player's last any more: its client is told, and
+    /// the other one has the player. Who resumes may be the same client on another connection, and
+    /// keeps its token.
+    pub(super) fn give_way(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let Stage::Entering(entering) = &session.stage else { return };
+        let (_, denial) = entering.way_given();
+        self.fail_entry(key, denial);
     }
 
     /// The master has granted presence; the zone is where the player stands already.
@@ -189,10 +212,6 @@ impl Gateway {
             Found::Token { asked, result } => {
                 self.tokens -= 1;
                 self.on_token_found(asked, result);
-            }
-            Found::PutBack { conn, sequence, denial } => {
-                self.tokens -= 1;
-                self.deny(conn, sequence, true, denial);
             }
         }
     }
@@ -248,6 +267,7 @@ impl Gateway {
                 session.absence = None;
                 return self.stands(key, zone);
             }
+            // Whom the zone lets in next takes the player over.
             Stage::Displaced { .. } => return session.zone = Some(zone),
         };
         session.zone = Some(zone);
@@ -255,17 +275,18 @@ impl Gateway {
         let Stage::Entering(entering) = stage else { return };
         let how = match entering.resumes {
             None => How::Entered { state, guild },
-            Some(resuming) => {
+            Some(last_sequence) => {
                 counter!("throng_resumes_total", "result" => "other_gateway").increment(1);
                 // Another gateway had it: what was missed there nobody knows.
                 let log = Box::new(ReliableLog::unknown());
-                let last_sequence = resuming.last_sequence;
+                let last_sequence = Some(last_sequence);
                 How::Resumed { log, last_sequence, received: 0, state: Some(state) }
             }
         };
+        let former = session.former;
         info!(name = %session.name, "player enters");
         self.see(zone);
-        self.open(key, entering.conn, how);
+        self.open(key, entering.conn, how, former);
         if let Some(joined) = self.sessions.get(key).and_then(|s| self.joined(key, s, None)) {
             self.post.chat(joined);
         }
@@ -274,8 +295,11 @@ impl Gateway {
     /// The zone has not let the player in.
     pub(super) fn on_enter_refused(&mut self, key: SessionKey, reason: EnterRefusal) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let Stage::Entering(entering) = &mut session.stage else {
-            return self.on_not_brought_in(key, &reason);
+        let entering = match &mut session.stage {
+            Stage::Entering(entering) => entering,
+            // The player never was its, or is another's by now.
+            Stage::Displaced { .. } => return self.release(key),
+            _ => return self.on_not_brought_in(key, &reason),
         };
         match reason {
             EnterRefusal::Elsewhere(zone) if entering.tries < TRIES => {
@@ -283,6 +307,11 @@ impl Gateway {
                 // The claim that found the player elsewhere has used the ticket up.
                 entering.ticket = None;
                 self.ask_zone(key, zone);
+            }
+            EnterRefusal::Superseded(by) if !entering.granted => self.claim_above(key, by),
+            EnterRefusal::Superseded(by) => {
+                self.sessions.heard_of(by);
+                self.give_way(key);
             }
             EnterRefusal::TicketUsed => self.fail_entry(key, Denial::TICKET_USED),
             EnterRefusal::Full => self.fail_entry(key, Denial::ZONE_FULL),

@@ -8,7 +8,7 @@ use metrics::counter;
 
 use super::session::State;
 use super::shard::{GatewayService, find};
-use super::talk::{ConnRef, FromShard};
+use super::talk::{Asked, ConnRef, FromShard};
 use crate::ids::SessionRef;
 use crate::limits;
 use crate::link::SendError;
@@ -166,7 +166,14 @@ impl GatewayService {
         let (limits, now) = (&self.shared.rates, client.heard);
         let paid = client.rates.price(limits, cost, now);
         paid.map_err(|wait| Refused::over(Class::General, wait))?;
-        client.rates.check(limits, class, now).map_err(|wait| Refused::over(class, wait))
+        let checked = client.rates.check(limits, class, now);
+        if class == Class::Chat {
+            match &checked {
+                Ok(()) => client.playing().into_iter().for_each(|playing| playing.muted = false),
+                Err(_) => self.look_for_mute(conn),
+            }
+        }
+        checked.map_err(|wait| Refused::over(class, wait))
     }
 
     /// Does what a checked packet says.
@@ -177,6 +184,7 @@ impl GatewayService {
         sequence: u64,
         packet: ClientPacket,
     ) -> Result<(), Refused> {
+        self.prove(conn, &packet);
         match packet {
             ClientPacket::Act(action) => self.act(conn, sequence, action),
             ClientPacket::Heartbeat { client_time } => {
@@ -209,7 +217,7 @@ impl GatewayService {
             ClientPacket::Resume { token, last_sequence } => {
                 let (conn, _) = self.wait(conn)?;
                 let token_hash = ResumeToken::hash(&token);
-                self.report(FromShard::Resume { conn, sequence, token_hash, last_sequence });
+                self.report(FromShard::Resume(Asked { conn, sequence, token_hash, last_sequence }));
                 Ok(())
             }
             ClientPacket::EnterWorld { ticket } => {
@@ -329,7 +337,7 @@ impl GatewayService {
         let session = client.playing().map(|playing| playing.session);
         self.send_now(io, conn, &server::logout_response());
         if let Some(session) = session {
-            self.forget_session(conn, session);
+            self.forget_session(conn, session, io.now());
             self.report(FromShard::Logout { session });
         } else if let Some(client) = self.conn(conn) {
             client.state = State::Closing;

@@ -6,6 +6,7 @@
 //! does everything that happens often. The task never writes to a socket.
 
 mod absence;
+mod conduct;
 mod config;
 mod containment;
 mod denial;
@@ -47,14 +48,14 @@ use crate::ids::{ServerId, SessionKey, ZoneId};
 use crate::link::pending::Pending;
 use crate::link::{Directory, Inbox, Outbox};
 use crate::msg::login::GameServer;
-use crate::msg::{ChatMsg, GatewayMsg, LoginMsg, MasterMsg, Outgoing, ZoneMsg};
+use crate::msg::{ChatMsg, Conducts, GatewayMsg, LoginMsg, MasterMsg, Outgoing, ZoneMsg};
 use crate::net::Shards;
 use crate::store::Store;
 use crate::tick::now;
 use crate::token::TicketVerifier;
 use crate::world::content::Content;
 use drain::Drain;
-use entry::{Asked, Found};
+use entry::Found;
 use introduce::Certainty;
 use newest::Newest;
 use post::Post;
@@ -132,8 +133,10 @@ struct Gateway {
     /// Sessions whose players wait for their turn to be brought in.
     absent: VecDeque<SessionKey>,
     certainty: Certainty,
+    /// What players have used up who have just changed connections, or may do so soon.
+    conducts: Conducts,
     found: mpsc::Sender<Found>,
-    /// Resume tokens that the store is asked for, or given back, and has not answered for.
+    /// Resume tokens that the store is asked for and has not answered for.
     tokens: usize,
     /// Where newcomers are sent, best first.
     servers: Arc<Vec<GameServer>>,
@@ -198,6 +201,7 @@ impl Gateway {
             newest: Newest::default(),
             absent: VecDeque::new(),
             certainty: Certainty::new(now()),
+            conducts: Conducts::default(),
             found,
             tokens: 0,
             servers: Arc::default(),
@@ -250,6 +254,7 @@ impl Gateway {
             GatewayMsg::RegisterDecided { request, decision } => {
                 self.on_register_decided(request, decision);
             }
+            GatewayMsg::Conduct { player, conduct } => self.on_conduct(player, conduct),
             GatewayMsg::PresenceGranted { request, zone } => self.on_presence(request, zone),
         }
     }
@@ -275,14 +280,16 @@ impl Gateway {
                 });
             }
             FromShard::Enter { conn, sequence, ticket } => self.on_enter(conn, sequence, ticket),
-            FromShard::Resume { conn, sequence, token_hash, last_sequence } => {
-                self.on_resume(Asked { conn, sequence, token_hash, last_sequence });
-            }
+            FromShard::Resume(asked) => self.on_resume(asked),
+            FromShard::Proven { session, conn } => self.on_proven(session, conn),
             FromShard::Lost { session, conn, log, received } => {
                 self.on_lost(session, conn, log, received);
             }
             FromShard::Undelivered { session, packet } => self.deliver(session, packet),
             FromShard::Missing { session } => self.on_missing(session),
+            FromShard::Conduct { player, conn, conduct } => {
+                self.on_conduct_here(player, conn, conduct);
+            }
             FromShard::Logout { session } => self.on_logout(session),
         }
     }
@@ -294,6 +301,7 @@ impl Gateway {
         self.end_overdue(now);
         self.tend_absent(now);
         self.tend_zones(now);
+        self.conducts.sweep(now);
         for (state, count) in self.sessions.by_state() {
             gauge!("throng_sessions", "state" => state).set(count as f64);
         }

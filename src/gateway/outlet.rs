@@ -28,12 +28,21 @@ pub struct ReliableLog {
     dropped_to: u64,
     /// Whether one that was never sent was let go of.
     dropped_unsent: bool,
+    /// Whether something was lost before the connection began: whoever has read nothing of it has
+    /// not been told.
+    lost_before: bool,
 }
 
 impl ReliableLog {
     /// In place of one that was lost with its process.
     pub(super) fn unknown() -> Self {
         Self { dropped_unsent: true, ..Self::default() }
+    }
+
+    /// Of a connection that begins with packets which its client missed on the one before.
+    pub(super) fn after(missed: Vec<Outgoing>, lost: bool) -> Self {
+        let packets = missed.into_iter().map(|packet| (None, packet)).collect();
+        Self { packets, lost_before: lost, ..Self::default() }
     }
 
     /// Remembers a packet, letting the oldest go beyond `most`.
@@ -48,10 +57,12 @@ impl ReliableLog {
         }
     }
 
-    /// What a client that has read up to `last_sequence` has missed, and whether some of it is
-    /// gone for good.
-    pub(super) fn missed(self, last_sequence: u64) -> (Vec<Outgoing>, bool) {
-        let lost = self.dropped_unsent || self.dropped_to > last_sequence;
+    /// What a client that has read up to `last_sequence`, or none: nothing at all, has missed, and
+    /// whether some of it is gone for good.
+    pub(super) fn missed(self, last_sequence: Option<u64>) -> (Vec<Outgoing>, bool) {
+        let unread = last_sequence.is_none() && self.lost_before;
+        let last_sequence = last_sequence.unwrap_or(0);
+        let lost = unread || self.dropped_unsent || self.dropped_to > last_sequence;
         let missed = self.packets.into_iter();
         let missed = missed.filter(|(sequence, _)| sequence.is_none_or(|s| s > last_sequence));
         (missed.map(|(_, packet)| packet).collect(), lost)
@@ -214,9 +225,20 @@ mod tests {
             log.push(Some(u64::from(sequence)), packet(sequence), 10);
         }
         log.push(None, packet(6), 10);
-        let (missed, lost) = log.missed(3);
+        let (missed, lost) = log.missed(Some(3));
         assert_eq!(missed, [packet(4), packet(5), packet(6)]);
         assert!(!lost);
+    }
+
+    #[test]
+    fn who_never_knew_of_a_connection_has_missed_all_of_it() {
+        let log = || {
+            let mut log = ReliableLog::after(vec![packet(1)], true);
+            log.push(Some(2), packet(2), 10);
+            log
+        };
+        assert_eq!(log().missed(None), (vec![packet(1), packet(2)], true));
+        assert_eq!(log().missed(Some(2)), (vec![packet(1)], false), "it was told at the beginning");
     }
 
     #[test]
@@ -225,13 +247,13 @@ mod tests {
         for sequence in 1..=5u8 {
             log.push(Some(u64::from(sequence)), packet(sequence), 2);
         }
-        let (missed, lost) = log.missed(2);
+        let (missed, lost) = log.missed(Some(2));
         assert_eq!(missed, [packet(4), packet(5)]);
         assert!(lost, "number 3 is gone");
         let mut log = ReliableLog::default();
         for sequence in 1..=5u8 {
             log.push(Some(u64::from(sequence)), packet(sequence), 2);
         }
-        assert!(!log.missed(3).1);
+        assert!(!log.missed(Some(3)).1);
     }
 }

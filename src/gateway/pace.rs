@@ -19,6 +19,21 @@ impl Strikes {
         self.0.push(now);
         self.0.len() >= most
     }
+
+    /// How long ago each was, ms.
+    pub(super) fn ages(&self, now: Instant) -> Vec<u32> {
+        let recent = self.0.iter().map(|at| now.saturating_duration_since(*at));
+        let recent = recent.filter(|ago| *ago < STRIKE_WINDOW);
+        recent.map(|ago| u32::try_from(ago.as_millis()).unwrap_or(u32::MAX)).collect()
+    }
+
+    /// Goes on with those of another connection.
+    pub(super) fn take_on(&mut self, ages: &[u32], now: Instant) {
+        if ages.len() > self.0.len() {
+            let at = |ago: &u32| now.checked_sub(Duration::from_millis((*ago).into()));
+            self.0 = ages.iter().filter_map(at).collect();
+        }
+    }
 }
 
 /// The bytes a view may take: `average` a second, with up to a second's difference to `peak`
@@ -104,6 +119,19 @@ mod tests {
         assert!(!strikes.strike(start + Duration::from_secs(1), 3));
         assert!(!strikes.strike(start + Duration::from_secs(10), 3), "the first is forgotten");
         assert!(strikes.strike(start + Duration::from_millis(10_500), 3));
+    }
+
+    #[test]
+    fn strikes_go_along_to_another_connection() {
+        let start = crate::tick::now();
+        let (mut old, mut new) = (Strikes::default(), Strikes::default());
+        old.strike(start, 3);
+        old.strike(start + Duration::from_secs(4), 3);
+        let now = start + Duration::from_secs(5);
+        new.take_on(&old.ages(now), now);
+        new.take_on(&old.ages(now), now);
+        assert!(new.strike(start + Duration::from_secs(6), 3));
+        assert!(old.ages(start + Duration::from_secs(20)).is_empty());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! How sessions change connections: opened on a shard, lost with a connection, resumed on another.
 //!
 //! Runs in the gateway's task. A shard speaks of a session always together with its connection, so
-//! that late words about an old connection change nothing.
+//! that late words about an old connection change nothing. An answer may be lost with the connection
+//! that was to bring it: until a client has shown that it has its new token, the one before goes on
+//! as well, and of several connections that ask with it the last one counts.
 
 use std::time::Duration;
 
@@ -10,10 +12,10 @@ use tracing::{debug, info, warn};
 
 use super::Gateway;
 use super::denial::Denial;
-use super::entry::{Asked, Found};
+use super::entry::{Found, Newcomer};
 use super::outlet::ReliableLog;
-use super::sessions::{Entering, Resuming, Stage};
-use super::talk::{ConnRef, How, Opening, ToShard};
+use super::sessions::{Entering, Former, Session, Stage};
+use super::talk::{Asked, ConnRef, How, Opening, ToShard};
 use crate::ids::SessionKey;
 use crate::store::record::ResumeRecord;
 use crate::store::{Store, StoreError};
@@ -29,9 +31,14 @@ const TOKEN_TRIES: u32 = 5;
 const TOKEN_RETRY: Duration = Duration::from_secs(1);
 
 /// Puts a resume token into the store, also over a short absence of the database.
-async fn put_token(store: &Store, hash: [u8; 32], record: ResumeRecord) -> bool {
+async fn put_token(
+    store: &Store,
+    hash: [u8; 32],
+    former: Option<[u8; 32]>,
+    record: ResumeRecord,
+) -> bool {
     for attempt in 1..=TOKEN_TRIES {
-        match store.put_resume(hash, record.clone()).await {
+        match store.put_resume(hash, former, record.clone()).await {
             Ok(()) => return true,
             Err(error @ StoreError::Unavailable(_)) if attempt < TOKEN_TRIES => {
                 debug!(%error, attempt, "resume token is not stored yet");
@@ -47,13 +54,21 @@ async fn put_token(store: &Store, hash: [u8; 32], record: ResumeRecord) -> bool 
 }
 
 impl Gateway {
-    /// Gives a session to the shard of its new connection, under a new resume token.
-    pub(super) fn open(&mut self, key: SessionKey, conn: ConnRef, how: How) {
+    /// Gives a session to the shard of its new connection, under a new resume token. `former`: the
+    /// one with which it was asked for.
+    pub(super) fn open(
+        &mut self,
+        key: SessionKey,
+        conn: ConnRef,
+        how: How,
+        former: Option<Former>,
+    ) {
         let token = ResumeToken::random();
-        self.sessions.set_token(key, ResumeToken::hash(token.as_str()));
+        self.sessions.set_token(key, ResumeToken::hash(token.as_str()), former);
         self.store_token(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(zone) = session.zone else { return };
+        let conduct = self.conducts.of(session.player, now());
         session.stage = Stage::Attached { conn };
         let opening = Opening {
             conn: conn.conn,
@@ -62,6 +77,7 @@ impl Gateway {
             token,
             player: session.player,
             zone,
+            conduct,
             how,
         };
         self.tell_conn(conn, ToShard::Open(Box::new(opening)));
@@ -80,58 +96,97 @@ impl Gateway {
             device: session.device.clone(),
             expires_at: unix_millis() + TOKEN_KEPT_MS,
         };
+        let former = session.former.map(|former| former.hash);
         let (store, before) = (self.store.clone(), session.token_stored.take());
         session.token_stored = Some(tokio::spawn(async move {
             // One after the other, or an older token could replace a newer one.
             if let Some(before) = before {
                 let _ = before.await;
             }
-            put_token(&store, hash, record).await
+            put_token(&store, hash, former, record).await
         }));
     }
 
     /// A client goes on with a session.
     pub(super) fn on_resume(&mut self, asked: Asked) {
-        let Asked { conn, sequence, token_hash, last_sequence } = asked;
         if self.drain.is_some() {
-            return self.deny(conn, sequence, true, Denial::DRAINS);
+            return self.deny(asked.conn, asked.sequence, true, Denial::DRAINS);
         }
-        let Some(key) = self.sessions.by_token(&token_hash) else {
-            let (store, found) = (self.store.clone(), self.found.clone());
-            self.tokens += 1;
-            tokio::spawn(async move {
-                let result = store.take_resume(token_hash, unix_millis()).await;
-                // Fails only if the gateway has ended.
-                let _ = found.send(Found::Token { asked, result }).await;
-            });
-            return;
-        };
+        match self.sessions.by_token(&asked.token_hash) {
+            Some(key) if !self.is_displaced(key) => self.resume(key, asked),
+            // Its client may have gone on elsewhere since, and not have been told.
+            _ => self.look_up(asked),
+        }
+    }
+
+    fn is_displaced(&self, key: SessionKey) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| matches!(session.stage, Stage::Displaced { .. }))
+    }
+
+    /// Asks the store for a session that is not played here.
+    fn look_up(&mut self, asked: Asked) {
+        let (store, found) = (self.store.clone(), self.found.clone());
+        self.tokens += 1;
+        tokio::spawn(async move {
+            let result = store.find_resume(asked.token_hash, unix_millis()).await;
+            // Fails only if the gateway has ended.
+            let _ = found.send(Found::Token { asked, result }).await;
+        });
+    }
+
+    /// A client goes on with a session of this gateway's. Whoever asked before it waits no longer.
+    fn resume(&mut self, key: SessionKey, asked: Asked) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         match &mut session.stage {
-            Stage::Attached { conn: from } => {
+            Stage::Attached { conn } => {
                 // The old connection is not known to be dead yet: take the session from it.
-                let from = *from;
-                let (to, since, missed) = (conn, now(), Vec::new());
-                session.stage = Stage::Reattaching { from, to, last_sequence, since, missed };
+                let from = *conn;
+                let (since, missed) = (now(), Vec::new());
+                session.stage = Stage::Reattaching { from, by: asked, since, missed };
                 self.tell_conn(from, ToShard::Detach { session: key, conn: from.conn });
             }
             Stage::Detached { log, received, .. } => {
                 let (log, received) = (std::mem::take(log), *received);
                 info!(player = %session.player, "session resumed");
-                self.go_on(key, conn, How::Resumed { log, last_sequence, received, state: None });
+                self.go_on(key, asked, log, received);
             }
-            Stage::Entering(_) | Stage::Reattaching { .. } => {
-                self.deny(conn, sequence, true, Denial::CHANGES_CONNECTIONS);
+            Stage::Reattaching { by, .. } => {
+                let before = std::mem::replace(by, asked);
+                self.deny(before.conn, before.sequence, true, Denial::CHANGES_CONNECTIONS);
             }
-            Stage::Displaced { .. } => {
-                self.refuse_resume(conn, "the player has another session by now; log in");
+            Stage::Entering(entering) => {
+                let before = (entering.conn, entering.sequence);
+                (entering.conn, entering.sequence) = (asked.conn, asked.sequence);
+                entering.resumes = Some(asked.last_sequence);
+                self.deny(before.0, before.1, true, Denial::CHANGES_CONNECTIONS);
             }
+            Stage::Displaced { .. } => {}
         }
     }
 
-    fn go_on(&mut self, key: SessionKey, conn: ConnRef, how: How) {
+    /// A session whose connection is gone goes on over another one. `received`: what was read on
+    /// the one that is gone. A client that asks with the token before never knew of that one.
+    fn go_on(&mut self, key: SessionKey, asked: Asked, log: Box<ReliableLog>, received: u64) {
         counter!("throng_resumes_total", "result" => "same_gateway").increment(1);
-        self.open(key, conn, how);
+        let Some(session) = self.sessions.get(key) else { return };
+        let (former, last_sequence) = match session.former {
+            Some(former) if former.hash == asked.token_hash => (former, None),
+            _ => (Former { hash: asked.token_hash, received }, Some(asked.last_sequence)),
+        };
+        let received = former.received;
+        let how = How::Resumed { log, last_sequence, received, state: None };
+        self.open(key, asked.conn, how, Some(former));
+    }
+
+    /// A client has its new token: the one before is over, here and in the store.
+    pub(super) fn on_proven(&mut self, key: SessionKey, conn: ConnRef) {
+        let Some(session) = self.sessions.get(key) else { return };
+        if matches!(session.stage, Stage::Attached { conn: with } if with == conn)
+            && self.sessions.end_former(key)
+        {
+            self.store_token(key);
+        }
     }
 
     pub(super) fn on_token_found(
@@ -140,17 +195,20 @@ impl Gateway {
         result: Result<Option<ResumeRecord>, StoreError>,
     ) {
         let Asked { conn, sequence, token_hash, last_sequence } = asked;
+        if self.sessions.by_token(&token_hash).is_some_and(|key| !self.is_displaced(key)) {
+            // Another connection has asked meanwhile.
+            return self.on_resume(asked);
+        }
         match result {
-            // Tokens of this gateway's own sessions are all known here: this one was replaced, or
-            // its session has ended, before the store heard of it.
-            Ok(Some(record)) if record.session.gateway == self.shared.server => {
+            Ok(Some(record)) if self.is_over(&record) => {
                 self.refuse_resume(conn, "the resume token is not valid any more; log in");
             }
             Ok(Some(record)) => {
-                let ResumeRecord { player, name, device, session_id, .. } = record.clone();
-                let resuming = Resuming { last_sequence, token_hash, record };
-                let entering = Entering::new(conn, sequence, None, Some(Box::new(resuming)));
-                self.begin(player, name, device, session_id, entering);
+                let ResumeRecord { player, name, device, session_id, .. } = record;
+                let token_hash = Some(token_hash);
+                let newcomer = Newcomer { player, name, device, session_id, token_hash };
+                let entering = Entering::new(conn, sequence, None, Some(last_sequence));
+                self.begin(newcomer, entering);
             }
             Ok(None) => self.refuse_resume(conn, "the resume token is not valid; log in"),
             Err(error) => {
@@ -158,6 +216,17 @@ impl Gateway {
                 self.deny(conn, sequence, true, Denial::NO_DATABASE);
             }
         }
+    }
+
+    /// Tokens of this gateway's own sessions are all known here. So one that only the store knows
+    /// was replaced, or its session has ended, before the store heard of it; unless its player was
+    /// claimed for another session, which may never have come.
+    fn is_over(&self, record: &ResumeRecord) -> bool {
+        if record.session.gateway != self.shared.server {
+            return false;
+        }
+        let plays = |session: &Session| session.player == record.player && session.has_player();
+        !self.is_displaced(record.session.key) || self.sessions.iter().any(|(_, s)| plays(s))
     }
 
     /// A shard has lost a session's connection, or gives the session back.
@@ -171,13 +240,13 @@ impl Gateway {
         let keep = self.shared.config.resume_packets;
         let Some(session) = self.sessions.get_mut(key) else { return };
         match &mut session.stage {
-            Stage::Reattaching { from, to, last_sequence, missed, .. } if *from == conn => {
+            Stage::Reattaching { from, by, missed, .. } if *from == conn => {
                 for packet in missed.drain(..) {
                     log.push(None, packet, keep);
                 }
-                let (to, last_sequence) = (*to, *last_sequence);
+                let asked = *by;
                 info!(player = %session.player, "session goes on over another connection");
-                self.go_on(key, to, How::Resumed { log, last_sequence, received, state: None });
+                self.go_on(key, asked, log, received);
             }
             Stage::Attached { conn: with } if *with == conn => {
                 debug!(player = %session.player, "connection lost; the character stands");

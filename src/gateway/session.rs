@@ -72,6 +72,10 @@ pub(super) struct Playing {
     pub reset: bool,
     /// Frames of its zone in a row in which its player was not.
     pub absent: u32,
+    /// Since when it has resumed and not shown yet that it has its new resume token.
+    pub unproven: Option<Instant>,
+    /// Whether it was muted and its session manager knows; until it speaks again.
+    pub muted: bool,
 }
 
 impl Conn {

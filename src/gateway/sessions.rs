@@ -10,13 +10,13 @@ use foldhash::fast::RandomState;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
+use super::denial::Denial;
 use super::outlet::ReliableLog;
-use super::talk::ConnRef;
+use super::talk::{Asked, ConnRef};
 use crate::ids::{PlayerId, SessionKey, TicketUse, ZoneId};
 use crate::msg::Outgoing;
 use crate::names::Name;
-use crate::store::record::ResumeRecord;
-use crate::tick::now;
+use crate::tick::{now, unix_millis};
 
 /// Where a session is in its life.
 pub(super) enum Stage {
@@ -29,8 +29,8 @@ pub(super) enum Stage {
     /// Another connection takes it over; the old shard was asked to give it back.
     Reattaching {
         from: ConnRef,
-        to: ConnRef,
-        last_sequence: u64,
+        /// Who asked last.
+        by: Asked,
         since: Instant,
         /// Reliable packets that came meanwhile.
         missed: Vec<Outgoing>,
@@ -47,22 +47,22 @@ pub(super) struct Entering {
     pub since: Instant,
     /// To be used up; none: a resumed session of another gateway.
     pub ticket: Option<TicketUse>,
-    /// What it goes on with, if it resumes.
-    pub resumes: Option<Box<Resuming>>,
+    /// What its client had read before, if it resumes another gateway's session.
+    pub resumes: Option<u64>,
     /// Whether the master has granted presence.
     pub granted: bool,
     /// Zones that said the player is elsewhere.
     pub tries: u32,
 }
 
-/// A session of another gateway that is to go on here.
-pub(super) struct Resuming {
-    /// What the client had read before.
-    pub last_sequence: u64,
-    /// The token that was taken from the store, and what it stood for: put back if it comes to
-    /// nothing now.
-    pub token_hash: [u8; 32],
-    pub record: ResumeRecord,
+/// The resume token before a session's own. It goes on as well until the new one was used: its
+/// client may never have been told of that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Former {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// Highest client sequence that was read on the connection before; 0: not known.
+    pub received: u64,
 }
 
 /// One session.
@@ -74,7 +74,10 @@ pub(super) struct Session {
     pub session_id: uuid::Uuid,
     /// When it began, Unix ms.
     pub since: u64,
+    /// None as long as it is not let in.
     pub token_hash: Option<[u8; 32]>,
+    /// None: its token was used, or it is its first.
+    pub former: Option<Former>,
     /// Where the player stands, or was asked to be let in.
     pub zone: Option<ZoneId>,
     /// The chat rooms that its player is in.
@@ -120,13 +123,26 @@ impl Entering {
         conn: ConnRef,
         sequence: u64,
         ticket: Option<TicketUse>,
-        resumes: Option<Box<Resuming>>,
+        resumes: Option<u64>,
     ) -> Self {
         Self { conn, sequence, since: now(), ticket, resumes, granted: false, tries: 0 }
+    }
+
+    /// Whether it resumes, and what its client is told when another session of its player has come.
+    pub(super) fn way_given(&self) -> (bool, Denial) {
+        match self.resumes {
+            Some(_) => (true, Denial::CHANGES_CONNECTIONS),
+            None => (false, Denial::ELSEWHERE),
+        }
     }
 }
 
 impl Session {
+    /// The resume tokens that lead to it.
+    fn tokens(&self) -> impl Iterator<Item = [u8; 32]> + use<> {
+        self.token_hash.into_iter().chain(self.former.map(|former| former.hash))
+    }
+
     /// The shard that has it.
     pub(super) fn shard(&self) -> Option<usize> {
         match self.stage {
@@ -159,14 +175,33 @@ impl Session {
 }
 
 impl Sessions {
-    /// A key that was never used.
+    /// A key that was never used, higher than all before it; other gateways' as well, as far as
+    /// their clocks agree.
     pub(super) fn next_key(&mut self) -> SessionKey {
-        self.next += 1;
+        self.next = (self.next + 1).max(SessionKey::made_at(unix_millis()).0);
         SessionKey(self.next)
+    }
+
+    /// A player has a session with that key elsewhere: the next ones are younger.
+    pub(super) fn heard_of(&mut self, key: SessionKey) {
+        self.next = self.next.max(key.0);
+    }
+
+    /// Gives a session that nobody knows of yet a new key, younger than that one.
+    pub(super) fn rekey(&mut self, key: SessionKey, above: SessionKey) -> Option<SessionKey> {
+        let mut session = self.remove(key)?;
+        self.heard_of(above);
+        session.key = self.next_key();
+        let key = session.key;
+        self.insert(session);
+        Some(key)
     }
 
     /// Takes a new one in.
     pub(super) fn insert(&mut self, session: Session) {
+        for hash in session.tokens() {
+            self.by_token.insert(hash, session.key);
+        }
         self.table.insert(session.key, session);
     }
 
@@ -181,20 +216,35 @@ impl Sessions {
     /// Ends one.
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let session = self.table.remove(&key)?;
-        if let Some(hash) = session.token_hash {
-            self.by_token.remove(&hash);
+        for hash in session.tokens() {
+            self.forget(hash, key);
         }
         Some(session)
     }
 
-    /// Gives a session its resume token, in place of its last one.
-    pub(super) fn set_token(&mut self, key: SessionKey, hash: [u8; 32]) {
-        if let Some(session) = self.table.get_mut(&key) {
-            if let Some(old) = session.token_hash.replace(hash) {
-                self.by_token.remove(&old);
-            }
-            self.by_token.insert(hash, key);
+    /// A token may lead to a younger session by now.
+    fn forget(&mut self, hash: [u8; 32], key: SessionKey) {
+        if self.by_token(&hash) == Some(key) {
+            self.by_token.remove(&hash);
         }
+    }
+
+    /// Gives a session its resume token; of those before it `former` alone goes on.
+    pub(super) fn set_token(&mut self, key: SessionKey, hash: [u8; 32], former: Option<Former>) {
+        let Some(mut session) = self.remove(key) else { return };
+        (session.token_hash, session.former) = (Some(hash), former);
+        self.insert(session);
+    }
+
+    /// A session's token was used, or its client has shown that it has it: the one before is over.
+    /// False: it was already.
+    pub(super) fn end_former(&mut self, key: SessionKey) -> bool {
+        let Some(former) = self.table.get_mut(&key).and_then(|session| session.former.take())
+        else {
+            return false;
+        };
+        self.forget(former.hash, key);
+        true
     }
 
     /// The session of a resume token.
@@ -220,14 +270,14 @@ impl Sessions {
 
     /// How many are in each stage, by the stage's word.
     pub(super) fn by_state(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::from([("entering", 0), ("playing", 0), ("resumable", 0)]);
+        let states = ["entering", "playing", "resumable", "displaced"];
+        let mut counts = BTreeMap::from(states.map(|state| (state, 0)));
         for session in self.table.values() {
             let state = match session.stage {
                 Stage::Entering(_) => "entering",
                 Stage::Attached { .. } => "playing",
-                Stage::Detached { .. } | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
-                    "resumable"
-                }
+                Stage::Detached { .. } | Stage::Reattaching { .. } => "resumable",
+                Stage::Displaced { .. } => "displaced",
             };
             *counts.entry(state).or_default() += 1;
         }

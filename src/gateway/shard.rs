@@ -238,6 +238,7 @@ impl GatewayService {
             ToShard::Refused { conn, packet } => self.on_answer(io, conn, &packet),
             ToShard::Moved { session, zone } => self.on_zone_moved(session, zone),
             ToShard::Detach { session, conn } => self.on_detach(io, session, conn),
+            ToShard::Conduct { session, conduct } => self.on_conduct(session, &conduct, io.now()),
             ToShard::End { session, reason, message } => {
                 self.end_session(io, session, reason, &message);
             }
@@ -357,9 +358,9 @@ impl Service for GatewayService {
         self.conns.iter_mut().flatten().for_each(|conn| conn.forgive(lost));
     }
 
-    fn on_close(&mut self, _io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
+    fn on_close(&mut self, io: &mut Io<'_>, id: ConnId, reason: CloseReason) {
         debug!(conn = id.0, ?reason, "connection closed");
-        self.lose_session(id);
+        self.lose_session(id, io.now());
         if self.conn(id).is_none() {
             return;
         }

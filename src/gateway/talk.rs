@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::outlet::ReliableLog;
 use crate::ids::{Key, PlayerId, SessionKey, ZoneId};
-use crate::msg::Outgoing;
 use crate::msg::frame::{EncodedFrame, FrameEvent};
 use crate::msg::login::{Credentials, GameServer, LoginDecision, QueuePlace, RegisterDecision};
+use crate::msg::{Conduct, Outgoing};
 use crate::net::ConnId;
 use crate::proto::DisconnectReason;
 use crate::token::{ResumeToken, Ticket};
@@ -111,6 +111,13 @@ pub enum ToShard {
         /// From which connection.
         conn: ConnId,
     },
+    /// What its player has used up of its limits over another connection.
+    Conduct {
+        /// Whose.
+        session: SessionKey,
+        /// What.
+        conduct: Conduct,
+    },
     /// The session is over.
     End {
         /// Which.
@@ -189,6 +196,18 @@ pub(super) enum Subject {
     All,
 }
 
+/// A client's wish to go on with a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub(super) conn: ConnRef,
+    /// In which packet.
+    pub(super) sequence: u64,
+    /// What proves it.
+    pub(super) token_hash: [u8; 32],
+    /// What it had read.
+    pub(super) last_sequence: u64,
+}
+
 /// A session as a shard gets it.
 pub struct Opening {
     pub(super) conn: ConnId,
@@ -197,6 +216,8 @@ pub struct Opening {
     pub(super) token: ResumeToken,
     pub(super) player: PlayerId,
     pub(super) zone: ZoneId,
+    /// What it has used up of its limits over other connections.
+    pub(super) conduct: Option<Conduct>,
     pub(super) how: How,
 }
 
@@ -207,8 +228,9 @@ pub(super) enum How {
     /// A connection was lost; these packets may have been with it.
     Resumed {
         log: Box<ReliableLog>,
-        last_sequence: u64,
-        /// Highest client sequence read on the old connection; 0: not known.
+        /// What the client has read of the old connection; none: it never knew of that one.
+        last_sequence: Option<u64>,
+        /// Highest client sequence read on the connection that it knows; 0: not known.
         received: u64,
         /// The player, if it comes from another gateway: what it may have missed nobody knows, so
         /// it is told all that it has.
@@ -252,15 +274,13 @@ pub enum FromShard {
         ticket: Ticket,
     },
     /// A client goes on with a session.
-    Resume {
-        /// Who.
+    Resume(Asked),
+    /// A client acts in the world after it has resumed: it has its new token.
+    Proven {
+        /// Which session.
+        session: SessionKey,
+        /// Through which connection.
         conn: ConnRef,
-        /// In which packet.
-        sequence: u64,
-        /// What proves it.
-        token_hash: [u8; 32],
-        /// What it had read.
-        last_sequence: u64,
     },
     /// A session's connection is gone.
     Lost {
@@ -284,6 +304,15 @@ pub enum FromShard {
     Missing {
         /// Which.
         session: SessionKey,
+    },
+    /// What a player has used up of its limits: its connection ends, or it is muted from now on.
+    Conduct {
+        /// Who.
+        player: PlayerId,
+        /// Over which connection.
+        conn: ConnRef,
+        /// What.
+        conduct: Conduct,
     },
     /// A player has logged out.
     Logout {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
+use super::attempts::Begun;
 use super::worker::Gone;
 use crate::ids::{RequestId, ServerId};
 use crate::msg::login::LoginRefusal;
@@ -48,6 +49,8 @@ pub(super) struct Asker {
     pub address: IpAddr,
     /// Set when the client has gone.
     pub gone: Gone,
+    /// What it counts on if it fails; none: a registration.
+    pub begun: Option<Begun>,
     /// When it came.
     pub started: Instant,
     /// The span of the whole request.

@@ -1,7 +1,10 @@
-//! Who may try again and when: failed log-ins by name and by address, registrations by address.
+//! Who may try again and when: failed log-ins by name and place, by name, and by address;
+//! registrations by address.
 //!
 //! Pure: told the time, bounded in memory, asked by the login task before anything costs. Within
-//! the limit nobody waits. Past it a failed log-in costs a minute, the next one two, and so on.
+//! the limit nobody waits. Past it a failed log-in costs a minute, the next one two, and so on. What
+//! strangers use up is theirs: a device or a network from which the owner has logged in before has a
+//! budget of its own, and an owner in a new place waits for its turn, no longer.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,19 +13,27 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::places::{Place, network};
+use super::turns::Turns;
+
 /// What limits count over.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Longest delay of a name.
+/// Longest delay of one place at a name.
 const NAME_DELAY_MAX: Duration = Duration::from_secs(900);
 /// Longest delay of an address: others may live behind it.
 const ADDRESS_DELAY_MAX: Duration = Duration::from_secs(120);
 /// Records kept of each sort; past it the one silent for longest goes.
 const RECORDS_MAX: usize = 100_000;
+/// Names of which something is kept; past it the one silent for longest goes.
+const NAMES_MAX: usize = 20_000;
+/// All strangers together have so many times the budget of one at a name; beyond it they take turns
+/// at that pace.
+const STRANGERS: u32 = 4;
 
 /// How much is allowed within a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptLimits {
-    /// Failed log-ins to one name.
+    /// Failed log-ins to one name from one device or network.
     pub by_name: u32,
     /// Failed log-ins from one address (IPv6: one /64).
     pub by_address: u32,
@@ -30,62 +41,169 @@ pub struct AttemptLimits {
     pub registrations: u32,
 }
 
+/// Where a log-in comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The name that it is to, folded.
+    pub name: &'a str,
+    /// As the client calls it, may be empty.
+    pub device: &'a str,
+    /// The client's.
+    pub address: IpAddr,
+}
+
+/// A log-in that has begun: what it counts on if it fails.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    name: String,
+    network: IpAddr,
+    /// The budget that it uses.
+    place: Place,
+    /// Whether nobody has logged in from there before.
+    stranger: bool,
+    /// Its device, if it has one, and its network.
+    from: SmallVec<[Place; 2]>,
+}
+
 /// Failures and registrations of the last minutes.
 #[derive(Debug)]
 pub struct Attempts {
-    names: Tally<String>,
+    places: Tally<Place>,
     addresses: Tally<IpAddr>,
     registrations: Tally<IpAddr>,
-    /// Log-ins to a name that are under way: they count as failed until they are not, or a
-    /// thousand could be started before the first has failed.
-    busy: HashMap<String, u32>,
+    names: HashMap<String, Named>,
+    /// Log-ins that are under way, by the place that they count on: they count as failed until they
+    /// are not, or a thousand could be started before the first has failed.
+    busy: HashMap<Place, u32>,
+    /// Between two turns of strangers at a name.
+    pace: Duration,
+}
+
+/// A name that was tried in vain, or logged in to, lately.
+#[derive(Debug)]
+struct Named {
+    /// From where its owner has logged in.
+    known: SmallVec<[Place; 4]>,
+    /// Tries of strangers that are under way.
+    busy: u32,
+    /// The moment at which all failures of strangers are forgotten, one in each pace.
+    forgotten_at: Instant,
+    turns: Turns,
+    /// When it was last of use.
+    touched: Instant,
+}
+
+impl Named {
+    fn new(now: Instant) -> Self {
+        let (known, turns) = (SmallVec::new(), Turns::default());
+        Self { known, busy: 0, forgotten_at: now, turns, touched: now }
+    }
+
+    /// Whether one more stranger may try at once.
+    fn has_room(&self, pace: Duration, now: Instant) -> bool {
+        let owed = self.forgotten_at.saturating_duration_since(now);
+        owed + pace * (self.busy + 1) <= WINDOW
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.busy == 0
+            && self.turns.is_empty()
+            && now >= self.forgotten_at
+            && now.saturating_duration_since(self.touched) >= NAME_DELAY_MAX
+    }
 }
 
 impl Attempts {
     /// None yet.
     pub fn new(limits: AttemptLimits) -> Self {
         Self {
-            names: Tally::new(limits.by_name, Some(NAME_DELAY_MAX)),
+            places: Tally::new(limits.by_name, Some(NAME_DELAY_MAX)),
             addresses: Tally::new(limits.by_address, Some(ADDRESS_DELAY_MAX)),
             registrations: Tally::new(limits.registrations, None),
+            names: HashMap::new(),
             busy: HashMap::new(),
+            pace: WINDOW / limits.by_name.saturating_mul(STRANGERS).max(1),
         }
     }
 
-    /// A log-in to `name` (folded) begins. [`Self::end_login`] must follow.
+    /// A log-in begins. [`Self::end_login`] must follow.
     ///
     /// # Errors
     /// How long to wait; then nothing has begun.
-    pub fn begin_login(
-        &mut self,
-        name: &str,
-        address: IpAddr,
-        now: Instant,
-    ) -> Result<(), Duration> {
-        let busy = self.busy.get(name).copied().unwrap_or(0);
-        self.names.check(name, busy, now)?;
-        self.addresses.check(&network(address), 0, now)?;
-        *self.busy.entry(name.to_owned()).or_default() += 1;
-        Ok(())
+    pub fn begin_login(&mut self, from: Caller<'_>, now: Instant) -> Result<Begun, Duration> {
+        let Caller { name, device, address } = from;
+        let device = Place::device(name, device);
+        let (place, network) = (Place::network(name, address), network(address));
+        let knows = |place: &Place| self.names.get(name).is_some_and(|n| n.known.contains(place));
+        let known_device = device.filter(knows);
+        let stranger = known_device.is_none() && !knows(&place);
+        let counts_on = known_device.unwrap_or(place);
+        let busy = self.busy.get(&counts_on).copied().unwrap_or(0);
+        self.places.check(&counts_on, busy, now)?;
+        if known_device.is_none() {
+            self.addresses.check(&network, 0, now)?;
+        }
+        if stranger && let Some(named) = self.names.get_mut(name) {
+            let free = named.has_room(self.pace, now);
+            named.turns.take(network, free, self.pace, now)?;
+            named.busy += 1;
+            named.touched = now;
+        }
+        *self.busy.entry(counts_on).or_default() += 1;
+        let from = device.into_iter().chain([place]).collect();
+        Ok(Begun { name: name.to_owned(), network, place: counts_on, stranger, from })
     }
 
-    /// It has ended: well, with a wrong secret, or (none) without a verdict.
-    pub fn end_login(&mut self, name: &str, address: IpAddr, fitted: Option<bool>, now: Instant) {
-        if let Some(busy) = self.busy.get_mut(name) {
+    /// It has ended: well, with a wrong secret, or (none) without a verdict. `known` are the places
+    /// that the store has of the account. Gives those from which its owner has logged in now.
+    pub fn end_login(
+        &mut self,
+        begun: Begun,
+        fitted: Option<bool>,
+        known: impl Iterator<Item = Place>,
+        now: Instant,
+    ) -> SmallVec<[Place; 2]> {
+        if let Some(busy) = self.busy.get_mut(&begun.place) {
             *busy = busy.saturating_sub(1);
             if *busy == 0 {
-                self.busy.remove(name);
+                self.busy.remove(&begun.place);
             }
         }
-        match fitted {
+        if begun.stranger
+            && let Some(named) = self.names.get_mut(&begun.name)
+        {
+            named.busy = named.busy.saturating_sub(1);
+        }
+        let Some(fitted) = fitted else { return SmallVec::new() };
+        let pace = self.pace;
+        let named = self.named(&begun.name, now);
+        named.known = known.collect();
+        named.touched = now;
+        if fitted {
+            named.known.extend(begun.from.iter().copied());
             // The address keeps its failures: one's own account is no way to wash them off.
-            Some(true) => drop(self.names.records.remove(name)),
-            Some(false) => {
-                self.names.count(name.to_owned(), now);
-                self.addresses.count(network(address), now);
-            }
-            None => {}
+            self.places.records.remove(&begun.place);
+            return begun.from;
         }
+        if begun.stranger {
+            named.forgotten_at = named.forgotten_at.max(now) + pace;
+        }
+        self.places.count(begun.place, now);
+        self.addresses.count(begun.network, now);
+        SmallVec::new()
+    }
+
+    fn named(&mut self, name: &str, now: Instant) -> &mut Named {
+        if self.names.len() >= NAMES_MAX && !self.names.contains_key(name) {
+            self.names.retain(|_, named| !named.is_over(now));
+            let silent = self.names.iter().min_by_key(|(_, named)| named.touched);
+            if self.names.len() >= NAMES_MAX
+                && let Some(silent) = silent.map(|(name, _)| name.clone())
+            {
+                self.names.remove(&silent);
+            }
+        }
+        self.names.entry(name.to_owned()).or_insert_with(|| Named::new(now))
     }
 
     /// A registration comes from `address`, and counts if it is allowed.
@@ -101,20 +219,10 @@ impl Attempts {
 
     /// Forgets what no longer matters; to be called every few seconds.
     pub fn sweep(&mut self, now: Instant) {
-        self.names.sweep(now);
+        self.places.sweep(now);
         self.addresses.sweep(now);
         self.registrations.sweep(now);
-    }
-}
-
-/// What limits by address count as one: an IPv4 address, or the /64 that one IPv6 customer has.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
+        self.names.retain(|_, named| !named.is_over(now));
     }
 }
 
@@ -214,141 +322,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const LIMITS: AttemptLimits = AttemptLimits { by_name: 5, by_address: 20, registrations: 3 };
-
-    fn at(start: Instant, seconds: u64) -> Instant {
-        start + Duration::from_secs(seconds)
-    }
-
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
-    }
-
-    fn fail(attempts: &mut Attempts, name: &str, from: u8, now: Instant) -> Result<(), Duration> {
-        attempts.begin_login(name, address(from), now)?;
-        attempts.end_login(name, address(from), Some(false), now);
-        Ok(())
-    }
-
-    #[test]
-    fn a_name_has_five_failures_a_minute_from_anywhere() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(LIMITS);
-        for n in 0..5 {
-            assert_eq!(fail(&mut attempts, "anna", n, at(start, u64::from(n))), Ok(()));
-        }
-        let wait = fail(&mut attempts, "anna", 9, at(start, 5)).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(59));
-        assert_eq!(fail(&mut attempts, "bert", 9, at(start, 5)), Ok(()), "others do not suffer");
-        assert_eq!(fail(&mut attempts, "anna", 9, at(start, 64)), Ok(()));
-    }
-
-    #[test]
-    fn each_failure_past_the_limit_doubles_the_delay() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(LIMITS);
-        let mut now = start;
-        let mut waits = Vec::new();
-        for _ in 0..60 {
-            match fail(&mut attempts, "anna", 1, now) {
-                Ok(()) => {}
-                Err(wait) => {
-                    waits.push(wait.as_secs());
-                    now += wait;
-                }
-            }
-        }
-        assert_eq!(waits[..6], [60, 120, 240, 480, 900, 900]);
-        attempts.sweep(now + NAME_DELAY_MAX * 2);
-        assert!(attempts.names.records.is_empty(), "in the end it is forgotten");
-    }
-
-    #[test]
-    fn the_right_secret_wipes_the_name_but_not_the_address() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(AttemptLimits { by_address: 6, ..LIMITS });
-        for _ in 0..4 {
-            fail(&mut attempts, "anna", 1, start).unwrap();
-        }
-        attempts.begin_login("anna", address(1), start).unwrap();
-        attempts.end_login("anna", address(1), Some(true), start);
-        for _ in 0..2 {
-            fail(&mut attempts, "anna", 1, start).unwrap();
-        }
-        assert!(fail(&mut attempts, "anna", 1, start).is_err(), "six from here");
-        assert_eq!(fail(&mut attempts, "anna", 2, start), Ok(()));
-    }
-
-    #[test]
-    fn log_ins_under_way_count_until_they_are_decided() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(LIMITS);
-        for _ in 0..5 {
-            attempts.begin_login("anna", address(1), start).unwrap();
-        }
-        let wait = attempts.begin_login("anna", address(2), start).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(1));
-        attempts.end_login("anna", address(1), None, start);
-        assert_eq!(attempts.begin_login("anna", address(2), start), Ok(()));
-        for _ in 0..5 {
-            attempts.end_login("anna", address(1), Some(true), start);
-        }
-        assert!(attempts.busy.is_empty());
-    }
-
-    #[test]
-    fn an_ipv6_customer_is_one_address() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(LIMITS);
-        for n in 0..20 {
-            let from: IpAddr = format!("2001:db8:1:2::{n:x}").parse().unwrap();
-            attempts.begin_login(&format!("name{n}"), from, start).unwrap();
-            attempts.end_login(&format!("name{n}"), from, Some(false), start);
-        }
-        let same: IpAddr = "2001:db8:1:2:ffff::1".parse().unwrap();
-        let other: IpAddr = "2001:db8:1:3::1".parse().unwrap();
-        assert!(attempts.begin_login("anna", same, start).is_err());
-        assert!(attempts.begin_login("anna", other, start).is_ok());
-        let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
-        assert_eq!(network(mapped), address(1));
-    }
-
-    #[test]
-    fn registrations_are_counted_whether_or_not_they_succeed() {
-        let start = crate::tick::now();
-        let mut attempts = Attempts::new(LIMITS);
-        for _ in 0..3 {
-            assert_eq!(attempts.register(address(1), start), Ok(()));
-        }
-        assert_eq!(attempts.register(address(1), start), Err(WINDOW));
-        assert_eq!(attempts.register(address(2), start), Ok(()));
-        assert_eq!(attempts.register(address(1), start + WINDOW), Ok(()));
-    }
-
-    proptest! {
-        /// However the tries are spaced, no minute ever sees more than the limit.
-        #[test]
-        fn no_minute_has_more_failures_than_allowed(
-            gaps in prop::collection::vec(0u64..40_000, 1..80),
-        ) {
-            let mut now = crate::tick::now();
-            let mut attempts = Attempts::new(LIMITS);
-            let mut failed: Vec<Instant> = Vec::new();
-            for gap in gaps {
-                now += Duration::from_millis(gap);
-                if fail(&mut attempts, "anna", 1, now).is_ok() {
-                    failed.push(now);
-                }
-                attempts.sweep(now);
-            }
-            for six in failed.windows(6) {
-                prop_assert!(six[5] - six[0] >= WINDOW);
-            }
-        }
-    }
-}
+mod tests;

@@ -26,7 +26,9 @@ pub struct LoginConfig {
     pub minimum_client_version: String,
     /// Log-ins and registrations in progress at once, 1 to 100,000; more are sent away.
     pub queue_length: usize,
-    /// Failed log-ins within a minute to one name, 1 to 1,000.
+    /// Failed log-ins within a minute to one name from one device or network, 1 to 1,000. Strangers
+    /// have four times as many together, and then take turns; where the owner has logged in before
+    /// they count for nothing.
     pub failures_per_name: u32,
     /// Failed log-ins within a minute from one address (IPv6: one /64), 1 to 100,000.
     pub failures_per_address: u32,

@@ -8,8 +8,10 @@ mod asker;
 pub mod attempts;
 mod config;
 pub mod hashing;
+pub mod places;
 pub mod port;
 mod stages;
+mod turns;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -37,7 +39,7 @@ use crate::tick;
 use crate::token::TicketSigner;
 use crate::world::content::Content;
 use asker::{Asker, Origin, busy, reason, reserved_name, throttled};
-use attempts::Attempts;
+use attempts::{Attempts, Caller};
 use hashing::SecretHasher;
 use port::Ask;
 pub use port::{LoginPort, PortMsg, PortRequest, REQUESTS_WAITING};
@@ -96,6 +98,7 @@ pub async fn run(
         attempts: Attempts::new(config.limits()),
         worker,
         stored: JoinSet::new(),
+        remembering: JoinSet::new(),
         hashing: BTreeMap::new(),
         at_master: BTreeMap::new(),
         servers: Vec::new(),
@@ -118,6 +121,7 @@ pub async fn run(
                 None => break,
             },
             Some(request) = requests.recv() => login.on_port_request(request),
+            Some(_) = login.remembering.join_next() => {}
             Some(stored) = login.stored.join_next() => match stored {
                 Ok(stored) => login.on_stored(stored),
                 Err(error) => warn!(%error, "a request broke off in the store"),
@@ -143,6 +147,8 @@ struct Login {
     worker: Worker,
     /// Requests that wait for the store.
     stored: JoinSet<Stored>,
+    /// Places on their way into the store.
+    remembering: JoinSet<()>,
     /// Requests that wait for the hashing thread.
     hashing: BTreeMap<worker::JobId, Hashing>,
     /// Requests that wait for the master.
@@ -186,7 +192,7 @@ impl Login {
     }
 
     /// A request begins: the limits first, before anything costs.
-    fn on_want(&mut self, asker: Asker, want: Want) {
+    fn on_want(&mut self, mut asker: Asker, want: Want) {
         if matches!(want, Want::Register { .. }) && self.reserved.holds(&asker.name) {
             return self.refuse(&asker, &want, reserved_name());
         }
@@ -195,7 +201,10 @@ impl Login {
         }
         let now = tick::now();
         let allowed = match &want {
-            Want::LogIn { .. } => self.attempts.begin_login(&asker.folded, asker.address, now),
+            Want::LogIn { device, .. } => {
+                let from = Caller { name: &asker.folded, device, address: asker.address };
+                self.attempts.begin_login(from, now).map(|begun| asker.begun = Some(begun))
+            }
             Want::Register { .. } => {
                 let local = asker.address.to_canonical().is_loopback();
                 if local && !self.config.limit_local_registrations {
@@ -302,7 +311,8 @@ impl Login {
 
 fn asker(origin: Origin, name: Name, address: std::net::IpAddr, gone: Gone) -> Asker {
     let span = info_span!("login", %name, %address);
-    Asker { origin, folded: name.folded(), name, address, gone, started: tick::now(), span }
+    let (folded, started) = (name.folded(), tick::now());
+    Asker { origin, folded, name, address, gone, begun: None, started, span }
 }
 
 /// Counts one ended request. No refusal: it was granted.

@@ -5,10 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::asker::{Asker, Origin, busy, refused, refused_for, store_failed};
 use super::hashing::HashError;
+use super::places::Place;
 use super::worker::{Hashed, JobId, Work};
 use super::{Duplicate, Login};
 use crate::geometry::Pose;
@@ -17,13 +18,18 @@ use crate::msg::MasterMsg;
 use crate::msg::login::{LoginDecision, RegisterDecision};
 use crate::proto::ErrorCode;
 use crate::store::StoreError;
-use crate::store::record::{Account, NewCharacter};
+use crate::store::record::{Account, LoginRecord, NewCharacter};
 use crate::tick;
 use crate::world::content::Content;
 
 /// How long the master may take to say whether a player is in. A new one listens to its servers for
 /// three seconds first; behind one that hangs nobody is to wait until that is known.
 const MASTER_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Places on their way into the store at once.
+const REMEMBERING_MAX: usize = 64;
+/// How often it is written again that a place is in use, ms: a day.
+const SEEN_EVERY_MS: u64 = 24 * 3_600_000;
 
 /// What an asker wants. No `Debug`: it holds a secret.
 pub(super) enum Want {
@@ -50,7 +56,7 @@ pub(super) enum Stored {
         /// What for.
         want: Want,
         /// What there is.
-        account: Result<Option<Account>, StoreError>,
+        account: Result<Option<LoginRecord>, StoreError>,
     },
     /// A new account.
     Created {
@@ -70,7 +76,7 @@ pub(super) struct Hashing {
 }
 
 enum Then {
-    LogIn { account: Option<Account>, device: String },
+    LogIn { account: Option<LoginRecord>, device: String },
     Register,
 }
 
@@ -87,7 +93,7 @@ impl Login {
     pub(super) fn look_up(&mut self, asker: Asker, want: Want) {
         let store = self.store.clone();
         self.stored.spawn(async move {
-            let account = store.account(&asker.name).await;
+            let account = store.login_record(&asker.name).await;
             Stored::Account { asker, want, account }
         });
     }
@@ -97,11 +103,9 @@ impl Login {
             Stored::Account { asker, want, account: Ok(account) } => {
                 self.submit(asker, want, account);
             }
-            Stored::Account { asker, want, account: Err(error) } => {
+            Stored::Account { mut asker, want, account: Err(error) } => {
                 warn!(%error, "cannot look an account up");
-                if let Want::LogIn { .. } = want {
-                    self.end_attempt(&asker, None);
-                }
+                self.end_attempt(&mut asker, None, None);
                 self.refuse(&asker, &want, store_failed(&error));
             }
             Stored::Created { asker, player } => self.on_created(&asker, player),
@@ -110,7 +114,7 @@ impl Login {
 
     /// Stage two: the hashing thread's queue. An unknown name goes through it too and costs the
     /// same time there.
-    fn submit(&mut self, asker: Asker, want: Want, account: Option<Account>) {
+    fn submit(&mut self, mut asker: Asker, want: Want, account: Option<LoginRecord>) {
         let (work, then) = match want {
             Want::Register { .. } if account.is_some() => {
                 let taken = store_failed(&StoreError::NameTaken);
@@ -118,7 +122,7 @@ impl Login {
             }
             Want::Register { secret } => (Work::Hash { secret }, Then::Register),
             Want::LogIn { secret, device } => {
-                let stored = account.as_ref().map(|account| account.secret_hash.clone());
+                let stored = account.as_ref().map(|known| known.account.secret_hash.clone());
                 (Work::Verify { secret, stored }, Then::LogIn { account, device })
             }
         };
@@ -126,7 +130,7 @@ impl Login {
             let refusal = busy(self.worker.wait());
             return match then {
                 Then::LogIn { .. } => {
-                    self.end_attempt(&asker, None);
+                    self.end_attempt(&mut asker, None, None);
                     self.decide(&asker, LoginDecision::Refused(refusal));
                 }
                 Then::Register => {
@@ -158,12 +162,12 @@ impl Login {
     }
 
     pub(super) fn on_hashed(&mut self, job: JobId, hashed: Hashed) {
-        let Some(Hashing { asker, then, .. }) = self.hashing.remove(&job) else { return };
+        let Some(Hashing { mut asker, then, .. }) = self.hashing.remove(&job) else { return };
         match (then, hashed) {
             (Then::LogIn { account, device }, Hashed::Verified(fits)) => {
                 self.on_verified(asker, account, device, fits);
             }
-            (Then::LogIn { .. }, _) => self.end_attempt(&asker, None),
+            (Then::LogIn { .. }, _) => self.end_attempt(&mut asker, None, None),
             (Then::Register, Hashed::Made(hash)) => self.on_made(asker, hash),
             (Then::Register, _) => {}
         }
@@ -171,26 +175,27 @@ impl Login {
 
     fn on_verified(
         &mut self,
-        asker: Asker,
-        account: Option<Account>,
+        mut asker: Asker,
+        known: Option<LoginRecord>,
         device: String,
         fits: Result<bool, HashError>,
     ) {
-        let (account, fits) = match (account, fits) {
-            (Some(account), Ok(fits)) => (account, fits),
-            (None, Ok(_)) => return self.on_wrong_secret(&asker),
-            (account, Err(error)) => {
-                let player = account.map(|account| account.player);
+        let fits = match fits {
+            Ok(fits) => fits && known.is_some(),
+            Err(error) => {
+                let player = known.map(|known| known.account.player);
                 warn!(?player, %error, "an account cannot be checked");
-                self.end_attempt(&asker, None);
+                self.end_attempt(&mut asker, None, None);
                 let refusal = refused(ErrorCode::ErrorInternal, "a fault of the server's own");
                 return self.decide(&asker, LoginDecision::Refused(refusal));
             }
         };
-        if !fits {
-            return self.on_wrong_secret(&asker);
-        }
-        self.end_attempt(&asker, Some(true));
+        self.end_attempt(&mut asker, Some(fits), known.as_ref());
+        let (Some(LoginRecord { account, .. }), true) = (known, fits) else {
+            let words = "the name or the password is wrong";
+            let refusal = refused(ErrorCode::ErrorBadCredentials, words);
+            return self.decide(&asker, LoginDecision::Refused(refusal));
+        };
         // Only who has proven to be the owner learns of a ban.
         if let Some(ban) = &account.ban {
             let refusal = refused(ErrorCode::ErrorBanned, format!("you are banned: {ban}"));
@@ -202,15 +207,34 @@ impl Login {
         }
     }
 
-    fn on_wrong_secret(&mut self, asker: &Asker) {
-        self.end_attempt(asker, Some(false));
-        let words = "the name or the password is wrong";
-        let refusal = refused(ErrorCode::ErrorBadCredentials, words);
-        self.decide(asker, LoginDecision::Refused(refusal));
-    }
-
-    fn end_attempt(&mut self, asker: &Asker, fitted: Option<bool>) {
-        self.attempts.end_login(&asker.folded, asker.address, fitted, tick::now());
+    /// A log-in has a verdict, or will have none. From where an owner has logged in is kept, and
+    /// looked at again when somebody fails there.
+    fn end_attempt(
+        &mut self,
+        asker: &mut Asker,
+        fitted: Option<bool>,
+        known: Option<&LoginRecord>,
+    ) {
+        let Some(begun) = asker.begun.take() else { return };
+        let places = known.map_or(&[][..], |known| &known.places);
+        let stored = places.iter().map(|(place, _)| Place(*place));
+        let proven = self.attempts.end_login(begun, fitted, stored, tick::now());
+        let Some(known) = known else { return };
+        let now = tick::unix_millis();
+        let is_new = |proven: &Place| {
+            let seen = places.iter().find(|(place, _)| *place == proven.0);
+            seen.is_none_or(|(_, seen_at)| seen_at + SEEN_EVERY_MS <= now)
+        };
+        let new: Vec<[u8; 32]> = proven.into_iter().filter(is_new).map(|place| place.0).collect();
+        // With so many under way the next log-in from there is soon enough.
+        if !new.is_empty() && self.remembering.len() < REMEMBERING_MAX {
+            let (store, player) = (self.store.clone(), known.account.player);
+            self.remembering.spawn(async move {
+                if let Err(error) = store.remember_places(player, new, now).await {
+                    debug!(%player, %error, "where an owner has logged in from is not kept");
+                }
+            });
+        }
     }
 
     /// Stage three, under `duplicate = "reject"`: is the player in?

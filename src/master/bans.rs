@@ -1,13 +1,15 @@
-//! The look for bans: players that were banned while they play are sent away within seconds.
+//! The look for bans and new passwords: players that were banned while they play are sent away
+//! within seconds, and so are those who came in with an older password.
 //!
-//! The store is asked beside the master's loop, one look at a time.
+//! The store is asked beside the master's loop, one look at a time. A new master looks as far back
+//! as the oldest session that it is told of: nobody may have looked while there was none.
 
 use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 
 use super::Master;
-use crate::ids::PlayerId;
 use crate::proto::DisconnectReason;
+use crate::store::record::Barred;
 use crate::store::{Store, StoreError};
 use crate::tick;
 
@@ -16,13 +18,13 @@ use crate::tick;
 const OVERLAP_MS: u64 = 60_000;
 
 /// What a look gives.
-pub(super) type Answer = Result<Result<Vec<(PlayerId, String)>, StoreError>, JoinError>;
+pub(super) type Answer = Result<Result<Vec<Barred>, StoreError>, JoinError>;
 
 /// Looks for bans.
 #[derive(Debug)]
 pub(super) struct Bans {
     /// The one that is under way, if one is.
-    look: JoinSet<Result<Vec<(PlayerId, String)>, StoreError>>,
+    look: JoinSet<Result<Vec<Barred>, StoreError>>,
     /// Unix ms of the last look that was answered.
     seen_at: u64,
     /// Unix ms of the look under way.
@@ -43,7 +45,14 @@ impl Bans {
         self.asked_at = tick::unix_millis();
         let since = self.seen_at.saturating_sub(OVERLAP_MS);
         let store = store.clone();
-        self.look.spawn(async move { store.banned_since(since).await });
+        self.look.spawn(async move { store.barred_since(since).await });
+    }
+
+    /// Somebody plays since `time`, Unix ms, of whom this master did not know.
+    pub(super) fn reach_back_to(&mut self, time: u64) {
+        self.seen_at = self.seen_at.min(time);
+        // A look that is under way does not reach so far.
+        self.asked_at = self.asked_at.min(time);
     }
 
     /// Waits for the answer; none if nobody looks.
@@ -56,21 +65,35 @@ impl Bans {
     pub(super) fn seen_at(&self) -> u64 {
         self.seen_at
     }
+
+    /// As if it were so much later than it is.
+    #[cfg(test)]
+    pub(super) fn pass(&mut self, time: std::time::Duration) {
+        self.seen_at += time.as_millis() as u64;
+    }
 }
 
 impl Master {
     pub(super) fn on_bans(&mut self, answer: Answer) {
-        let banned = match answer {
-            Ok(Ok(banned)) => banned,
+        let barred = match answer {
+            Ok(Ok(barred)) => barred,
             Ok(Err(error)) => return warn!(%error, "cannot look for bans"),
             Err(error) => return warn!(%error, "the look for bans broke off"),
         };
         self.bans.seen_at = self.bans.asked_at;
-        for (player, reason) in banned {
+        for Barred { player, at, ban } in barred {
             let Some(present) = self.presence.get(player) else { continue };
-            info!(%player, "a banned player is sent away");
-            let message = format!("you are banned: {reason}");
-            self.kick(present.session, DisconnectReason::DisconnectBanned, message);
+            let session = present.session;
+            let (reason, message) = match ban {
+                Some(why) => (DisconnectReason::DisconnectBanned, format!("you are banned: {why}")),
+                None if session.key.time() < at => {
+                    let message = "the password is a new one; log in again".to_owned();
+                    (DisconnectReason::DisconnectKicked, message)
+                }
+                None => continue,
+            };
+            info!(%player, ?reason, "a player is sent away");
+            self.kick(session, reason, message);
         }
     }
 }

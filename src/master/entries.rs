@@ -1,8 +1,9 @@
 //! Who may play: claims of gateways, what they tell a new master, and who is sent away for it.
 //!
-//! One session per player: a claim is granted once every other session is on its way out. That a
-//! player never obeys two at once is the zone's doing, which listens to the session that entered
-//! last; so a gateway that hangs or has died keeps nobody out.
+//! One session per player: a claim is granted once every other session is on its way out, and only
+//! to a session with a higher key than that has. That a player never obeys two at once is the zone's
+//! doing, which listens to the one with the highest, in whatever order they come; so a gateway that
+//! hangs or has died keeps nobody out.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::Master;
 use crate::ids::{Epoch, Key, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::master::PresentSession;
-use crate::msg::{GatewayMsg, LoginMsg};
+use crate::msg::{Conduct, GatewayMsg, LoginMsg};
 use crate::names::Name;
 use crate::proto::DisconnectReason;
 use crate::role::Role;
@@ -24,18 +25,29 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 impl Master {
     pub(super) fn on_claim(
         &mut self,
-        request: RequestId,
+        (request, now): (RequestId, Instant),
         player: PlayerId,
         name: Key,
         session: SessionRef,
         device: String,
     ) {
         if let Some(rival) = self.presence.rival(player, session) {
+            if rival.is_younger_than(session) {
+                // By a clock that is ahead. Zones tell two sessions apart by their keys, so this
+                // one needs a higher key before it may be the player's last.
+                let reason = EnterRefusal::Superseded(rival.key);
+                let refused = GatewayMsg::EnterRefused { session: session.key, reason };
+                self.post.gateway(session.gateway, refused);
+                return;
+            }
             self.displace(rival);
         }
         let folded = folded(&name);
         match self.presence.claim(player, (name, folded), session, device) {
             Ok(zone) => {
+                if let Some(conduct) = self.conducts.of(player, now) {
+                    self.post.gateway(session.gateway, GatewayMsg::Conduct { player, conduct });
+                }
                 let granted = GatewayMsg::PresenceGranted { request, zone };
                 if !self.post.gateway(session.gateway, granted) {
                     warn!(%player, gateway = %session.gateway, "a claim from an unknown gateway");
@@ -51,10 +63,26 @@ impl Master {
         }
     }
 
+    /// A gateway tells what a player has used up of its limits; another one may have it by now.
+    pub(super) fn on_conduct(
+        &mut self,
+        player: PlayerId,
+        from: ServerId,
+        conduct: Conduct,
+        now: Instant,
+    ) {
+        self.conducts.keep(player, conduct.clone(), now);
+        let gateway = self.presence.get(player).map(|present| present.session.gateway);
+        if let Some(gateway) = gateway.filter(|gateway| *gateway != from) {
+            self.post.gateway(gateway, GatewayMsg::Conduct { player, conduct });
+        }
+    }
+
     /// A session plays already, and this master may not have known.
     pub(super) fn on_present(&mut self, present: PresentSession, now: Instant) {
         let player = present.player;
         let folded = folded(&present.name);
+        self.bans.reach_back_to(present.session.key.time());
         match self.presence.told(present, folded) {
             Ok(None) => {}
             Ok(Some(loser)) => self.displace(loser),

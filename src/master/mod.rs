@@ -33,7 +33,7 @@ pub use config::MasterConfig;
 use crate::ids::{ServerId, ZoneId};
 use crate::limits;
 use crate::link::{Directory, Inbox};
-use crate::msg::{GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg};
+use crate::msg::{Conducts, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg};
 use crate::store::Store;
 use crate::tick;
 use balance::Balancer;
@@ -136,6 +136,8 @@ struct Master {
     /// Gateways that are to be asked who plays there, and from when on.
     unasked: BTreeMap<ServerId, Instant>,
     bans: Bans,
+    /// What players have used up of their limits, for the gateways that have them next.
+    conducts: Conducts,
     seconds: u64,
 }
 
@@ -152,6 +154,7 @@ impl Master {
             settling: if alone { Settling::done() } else { Settling::from(now) },
             unasked: BTreeMap::new(),
             bans: Bans::new(),
+            conducts: Conducts::default(),
             seconds: 0,
             post: Post::new(peers.gateways.clone()),
             config,
@@ -166,7 +169,7 @@ impl Master {
             MasterMsg::Status(status) => self.on_status(*status, now),
             MasterMsg::Lost { server, clean } => self.on_lost(server, clean, now),
             MasterMsg::Claim { request, player, name, session, device } => {
-                self.on_claim(request, player, name, session, device);
+                self.on_claim((request, now), player, name, session, device);
             }
             MasterMsg::Present { sessions } => {
                 sessions.into_iter().for_each(|session| self.on_present(session, now));
@@ -175,6 +178,9 @@ impl Master {
                 self.on_located(player, session, (zone, epoch), now);
             }
             MasterMsg::Released { player, session } => self.presence.released(player, session),
+            MasterMsg::Conduct { player, gateway, conduct } => {
+                self.on_conduct(player, gateway, conduct, now);
+            }
             MasterMsg::WhereIs { request, player } => self.on_where_is(request, player),
         }
     }
@@ -184,6 +190,7 @@ impl Master {
             self.on_message(message, now);
         }
         self.presence.sweep(now);
+        self.conducts.sweep(now);
         self.ask_gateways(now);
         self.look_at_servers(now);
         self.place_zones(now);

@@ -163,25 +163,80 @@ async fn a_new_gateway_is_told_at_once_and_a_dead_one_no_longer() {
     assert_eq!(servers.len(), 1, "the full one is left out");
 }
 
+/// An account of that name.
+async fn account(store: &Store, name: &str) -> PlayerId {
+    let (zone, pose, items) = (ZoneId(1), Default::default(), vec![]);
+    let character = NewCharacter { zone, pose, health: 100, power: 100, items };
+    store.create_account(&Name::parse(name).unwrap(), "hash", character).await.unwrap()
+}
+
+impl Bench {
+    /// The master has looked for bans and new passwords.
+    async fn look(&mut self) {
+        self.master.bans.ask(&self.master.store);
+        let answer = self.master.bans.answered().await.unwrap();
+        self.master.on_bans(answer);
+    }
+}
+
+#[tokio::test]
+async fn who_came_in_with_an_older_password_is_sent_away_and_nobody_else() {
+    let mut bench = Bench::new().await;
+    let store = bench.master.store.clone();
+    let (anna, bert) = (account(&store, "Anna_1").await, account(&store, "Bert_2").await);
+    let before = SessionKey::made_at(tick::unix_millis() - 1_000);
+    bench.claim(5, anna.0, session(1, before.0));
+    bench.claim(6, bert.0, session(1, before.0 + 1));
+    store.set_secret(anna, "new").await.unwrap();
+    all(&mut bench.gateways[0]);
+    bench.look().await;
+    let told = all(&mut bench.gateways[0]);
+    let [GatewayMsg::Kick { session: gone, reason, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((*gone, *reason), (before, DisconnectReason::DisconnectKicked));
+    let after = SessionKey::made_at(tick::unix_millis() + 1_000);
+    bench.claim(7, anna.0, session(2, after.0));
+    all(&mut bench.gateways[1]);
+    bench.look().await;
+    assert!(all(&mut bench.gateways[1]).is_empty(), "it has proven the new one");
+}
+
+#[tokio::test]
+async fn a_ban_that_was_made_while_there_was_no_master_is_carried_out_by_the_next() {
+    let mut bench = Bench::new_in_cluster().await;
+    let store = bench.master.store.clone();
+    let anna = account(&store, "Anna_1").await;
+    store.set_ban(anna, Some("cheating")).await.unwrap();
+    // As if it were hours ago.
+    bench.master.bans.pass(Duration::from_hours(5));
+    let since = SessionKey::made_at(tick::unix_millis() - 6 * 3_600_000);
+    let present = crate::msg::master::PresentSession {
+        player: anna,
+        name: "Anna_1".into(),
+        session: session(1, since.0),
+        device: String::new(),
+        zone: Some(ZoneId(1)),
+        since: since.time(),
+    };
+    bench.hear(MasterMsg::Present { sessions: vec![present] });
+    all(&mut bench.gateways[0]);
+    bench.look().await;
+    let told = all(&mut bench.gateways[0]);
+    assert!(
+        matches!(&told[..], [GatewayMsg::Kick { reason, .. }]
+            if *reason == DisconnectReason::DisconnectBanned),
+        "{told:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_player_that_is_banned_while_it_plays_is_sent_away() {
     let mut bench = Bench::new().await;
-    let character = NewCharacter {
-        zone: ZoneId(1),
-        pose: Default::default(),
-        health: 100,
-        power: 100,
-        items: vec![],
-    };
     let store = bench.master.store.clone();
-    let name = Name::parse("Anna_1").unwrap();
-    let player = store.create_account(&name, "hash", character).await.unwrap();
+    let player = account(&store, "Anna_1").await;
     bench.claim(5, player.0, session(1, 7));
     bench.gateways[0].try_recv();
     store.set_ban(player, Some("cheating")).await.unwrap();
-    bench.master.bans.ask(&store);
-    let bans = bench.master.bans.answered().await.unwrap();
-    bench.master.on_bans(bans);
+    bench.look().await;
     let kicked = bench.gateways[0].try_recv();
     let Some(GatewayMsg::Kick { reason, message, .. }) = kicked else { panic!("{kicked:?}") };
     assert_eq!(reason, DisconnectReason::DisconnectBanned);

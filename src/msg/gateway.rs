@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::ids::{PlayerId, RequestId, SessionKey, ZoneId};
-use crate::msg::Outgoing;
 use crate::msg::frame::{EncodedFrame, FrameDelta};
 use crate::msg::login::{GameServer, LoginDecision, QueuePlace, RegisterDecision};
+use crate::msg::{Conduct, Outgoing};
 use crate::names::Name;
 use crate::proto::DisconnectReason;
 use crate::role::Role;
@@ -48,7 +48,8 @@ pub enum GatewayMsg {
         /// Its guild's name, empty for none.
         guild: crate::ids::Key,
     },
-    /// From a zone: the player is not let in; answers `ZoneMsg::Enter`.
+    /// From a zone: the player is not let in; answers `ZoneMsg::Enter`. From the master: a claim is
+    /// not granted.
     EnterRefused {
         /// Whose.
         session: SessionKey,
@@ -110,6 +111,13 @@ pub enum GatewayMsg {
         /// The answer.
         decision: RegisterDecision,
     },
+    /// From the master: what a player has used up of its limits at another gateway.
+    Conduct {
+        /// Who.
+        player: PlayerId,
+        /// What.
+        conduct: Conduct,
+    },
     /// From the master: this session has the player's presence now. Any session that had it before
     /// has been told to go.
     PresenceGranted {
@@ -131,4 +139,7 @@ pub enum EnterRefusal {
     Full,
     /// The store cannot be reached, or another server owns the player.
     Unavailable,
+    /// The player has a younger session, with that key. From the master, in answer to a claim: a
+    /// clock is behind; with a key above that one the claim is granted.
+    Superseded(SessionKey),
 }

@@ -1,6 +1,7 @@
 //! What the master accepts.
 
 use crate::ids::{Epoch, PlayerId, RequestId, ServerId, SessionRef, ZoneId};
+use crate::msg::Conduct;
 use crate::role::Role;
 
 /// A message to the master.
@@ -53,6 +54,15 @@ pub enum MasterMsg {
         server: ServerId,
         /// Whether it said good-bye; else it may have died, or only its link.
         clean: bool,
+    },
+    /// From a gateway: what a player has used up of its limits, for whichever gateway has it next.
+    Conduct {
+        /// Who.
+        player: PlayerId,
+        /// Which gateway says so.
+        gateway: ServerId,
+        /// What.
+        conduct: Conduct,
     },
     /// From login: is the player in? Answered by `LoginMsg::Presence`.
     WhereIs {

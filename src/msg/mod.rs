@@ -6,6 +6,7 @@
 
 pub mod backlog;
 pub mod chat;
+pub mod conduct;
 pub mod frame;
 pub mod gateway;
 pub mod host;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use crate::proto::PacketType;
 
 pub use chat::ChatMsg;
+pub use conduct::{Conduct, Conducts};
 pub use gateway::GatewayMsg;
 pub use host::HostMsg;
 pub use login::LoginMsg;

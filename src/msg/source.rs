@@ -101,6 +101,7 @@ impl Sourced for MasterMsg {
             MasterMsg::Claim { session, .. } | MasterMsg::Released { session, .. } => {
                 source.is_gateway(session.gateway)
             }
+            MasterMsg::Conduct { gateway, .. } => source.is_gateway(*gateway),
             MasterMsg::Present { sessions } => {
                 source.plays(&[Role::Gateway])?;
                 sessions.iter().try_for_each(|present| source.is(present.session.gateway))
@@ -184,6 +185,7 @@ impl Sourced for GatewayMsg {
             GatewayMsg::Introduce { to: Role::Chat } => source.plays(&[Role::Chat]),
             GatewayMsg::Introduce { .. }
             | GatewayMsg::Servers(_)
+            | GatewayMsg::Conduct { .. }
             | GatewayMsg::PresenceGranted { .. } => source.plays(&[Role::Master]),
             GatewayMsg::LoginDecided { .. }
             | GatewayMsg::LoginQueued { .. }

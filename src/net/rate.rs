@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 
+use crate::msg::Conduct;
+
 /// What one connection may send: `[net.rate]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -269,6 +271,76 @@ impl Withheld {
     }
 }
 
+impl RateGate {
+    /// What was used up, to go on with elsewhere.
+    pub fn conduct(&self, now: Instant) -> Conduct {
+        let at = self.at(now);
+        let millis = |micros: u64| u32::try_from(micros.div_ceil(1_000)).unwrap_or(u32::MAX);
+        let left = |bucket: &Bucket| millis(bucket.paid_until.saturating_sub(at));
+        let ago = |times: &[u64]| times.iter().map(|time| millis(at - time)).collect();
+        let chat = self.chat.as_deref();
+        Conduct {
+            packets: left(&self.packets),
+            moves: left(&self.moves),
+            abilities: left(&self.abilities),
+            muted: chat.map_or(0, |chat| millis(chat.muted_until.saturating_sub(at))),
+            tried: chat.map_or_else(Vec::new, |chat| ago(&chat.tried)),
+            spoken: chat.map_or_else(Vec::new, |chat| ago(&chat.passed)),
+            strikes: Vec::new(),
+        }
+    }
+
+    /// Goes on with what was used up on another connection; what was used up here stays so.
+    pub fn take_on(&mut self, conduct: &Conduct, now: Instant) {
+        let longest = conduct.tried.iter().chain(&conduct.spoken).max().copied().unwrap_or(0);
+        self.begin_before(Duration::from_millis(longest.into()), now);
+        let at = self.at(now);
+        let until = |millis: u32| at + u64::from(millis) * 1_000;
+        for (bucket, left) in [
+            (&mut self.packets, conduct.packets),
+            (&mut self.moves, conduct.moves),
+            (&mut self.abilities, conduct.abilities),
+        ] {
+            bucket.paid_until = bucket.paid_until.max(until(left));
+        }
+        if conduct.muted == 0 && conduct.tried.is_empty() && conduct.spoken.is_empty() {
+            return;
+        }
+        let chat = self.chat.get_or_insert_default();
+        chat.muted_until = chat.muted_until.max(until(conduct.muted));
+        for (own, told) in [(&mut chat.tried, &conduct.tried), (&mut chat.passed, &conduct.spoken)]
+        {
+            // It may be told twice of the same ones.
+            if told.len() > own.len() {
+                *own = told.iter().map(|ago| at - u64::from(*ago) * 1_000).collect();
+                own.sort_unstable();
+            }
+        }
+    }
+
+    /// Whether it is muted now.
+    pub fn is_muted(&self, now: Instant) -> bool {
+        let at = self.at(now);
+        self.chat.as_deref().is_some_and(|chat| at < chat.muted_until)
+    }
+
+    /// Counts as if it had begun at least so long ago.
+    fn begin_before(&mut self, ago: Duration, now: Instant) {
+        let Some(earlier) = now.checked_sub(ago).filter(|earlier| *earlier < self.since) else {
+            return;
+        };
+        let shift = (self.since - earlier).as_micros() as u64;
+        self.since = earlier;
+        for bucket in [&mut self.packets, &mut self.moves, &mut self.abilities] {
+            bucket.paid_until += shift;
+        }
+        if let Some(chat) = &mut self.chat {
+            chat.muted_until += shift;
+            chat.tried.iter_mut().chain(&mut chat.passed).for_each(|at| *at += shift);
+        }
+    }
+}
+
 fn retry_after(micros: u64) -> RetryAfter {
     RetryAfter(u32::try_from(micros.div_ceil(1_000)).unwrap_or(u32::MAX))
 }
@@ -424,5 +496,44 @@ mod tests {
         for second in 0..100 {
             assert!(sender.send(Class::Chat, 1, second * 1_000).is_ok(), "{second}");
         }
+    }
+
+    #[test]
+    fn a_mute_and_what_was_said_go_along_to_another_connection() {
+        let mut old = Sender::new();
+        for i in 0..5 {
+            assert!(old.send(Class::Chat, 1, i * 10).is_ok());
+        }
+        let moved = |old: &Sender, millis| {
+            let now = old.start + Duration::from_millis(millis);
+            let mut new = Sender::new();
+            new.gate = RateGate::new(now);
+            new.gate.take_on(&old.gate.conduct(now), now);
+            // Told twice, it counts once.
+            new.gate.take_on(&old.gate.conduct(now), now);
+            new.start = old.start;
+            new
+        };
+        let mut new = moved(&old, 1_000);
+        assert!(new.send(Class::Chat, 1, 1_050).is_err(), "five were said already");
+        assert!(moved(&old, 1_000).send(Class::Chat, 1, 5_050).is_ok());
+        for i in 0..4 {
+            assert!(new.send(Class::Chat, 1, 1_100 + i).is_err());
+        }
+        let mut third = moved(&new, 2_000);
+        assert!(third.gate.is_muted(third.start + Duration::from_millis(9_000)));
+        assert!(third.send(Class::Chat, 1, 10_900).is_err());
+        assert!(third.send(Class::Chat, 1, 11_200).is_ok());
+    }
+
+    #[test]
+    fn what_was_used_up_is_owed_on_another_connection() {
+        let mut old = Sender::new();
+        while old.send(Class::Ability, 1, 0).is_ok() {}
+        let mut new = RateGate::new(old.start);
+        new.take_on(&old.gate.conduct(old.start), old.start);
+        assert!(new.check(&old.limits, Class::Ability, 1, old.start).is_err());
+        let later = old.start + Duration::from_secs(1);
+        assert!(new.check(&old.limits, Class::Ability, 1, later).is_ok());
     }
 }

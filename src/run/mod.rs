@@ -153,6 +153,7 @@ impl Process {
 
         let readiness = admin::Readiness::new(self.roles.clone());
         let (hosting, hosted) = watch::channel(Vec::new());
+        let hosting = (hosting, readiness.clone());
         let running = self.start(&wiring, &inner, inboxes, &mut clients, hosting)?;
         let Running { node, master, host, gateway, shards } = running;
         let (mastered, played) = watch::channel(None);
@@ -318,7 +319,7 @@ impl Process {
         inner: &Hosted,
         inboxes: Inboxes,
         clients: &mut Clients,
-        hosting: watch::Sender<zone::host::Hosted>,
+        hosting: (watch::Sender<zone::host::Hosted>, admin::Readiness),
     ) -> anyhow::Result<Running> {
         let Inboxes { node, host, master, login, chat, gateway } = inboxes;
         let mut running = Running { node, master: None, host: None, gateway: None, shards: vec![] };

@@ -10,6 +10,7 @@ use tracing::error;
 use super::Process;
 use super::clients::LoginSide;
 use super::wiring::Wiring;
+use crate::admin::Readiness;
 use crate::link::tcp::Hosted;
 use crate::link::{Address, Inbox, Outbox};
 use crate::master::query::{QUERIES_WAITING, Query};
@@ -50,7 +51,7 @@ impl Process {
         wiring: &Wiring,
         links: &Hosted,
         inbox: Inbox<HostMsg>,
-        hosting: watch::Sender<host::Hosted>,
+        (hosting, readiness): (watch::Sender<host::Hosted>, Readiness),
     ) -> JoinHandle<()> {
         let (zones, inboxes) = (wiring.own_zones.clone(), links.clone());
         let open = move |hosted: HostedZone, outbox: Outbox<ZoneMsg>| {
@@ -77,6 +78,7 @@ impl Process {
             },
             hosts: wiring.hosts.clone(),
             doors: host::Doors { open: Box::new(open), close: Box::new(close) },
+            stalled: Box::new(move |zones| readiness.stalls(zones)),
             hosted: hosting,
             drain: self.stops.drain.clone(),
             stop: self.stops.zones.clone(),

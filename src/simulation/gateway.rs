@@ -104,7 +104,7 @@ impl Gateway {
         ticket: Option<TicketUse>,
         now: u64,
     ) -> SessionKey {
-        self.next += 1;
+        self.next = (self.next + 1).max(SessionKey::made_at(now).0);
         let key = SessionKey(self.next);
         let stage = Stage::Entering { since: now, ticket, granted: false, tries: 0 };
         let (zone, absence, missed) = (None, None, 0);
@@ -262,7 +262,16 @@ impl Gateway {
                 *ticket = None;
                 self.ask_zone(key, zone);
             }
-            (Stage::Entering { .. }, _) => self.release(key),
+            (Stage::Entering { granted: false, .. }, EnterRefusal::Superseded(by)) => {
+                self.next = self.next.max(by.0) + 1;
+                let younger = SessionKey(self.next);
+                if let Some(session) = self.sessions.remove(&key) {
+                    self.sessions.insert(younger, session);
+                }
+                self.claim(younger);
+            }
+            (Stage::Entering { .. } | Stage::Displaced { .. }, _) => self.release(key),
+            (_, EnterRefusal::Superseded(_)) => session.stage = Stage::Displaced { since: now },
             (_, EnterRefusal::Elsewhere(zone))
                 if session.absence.is_some() && session.zone != Some(zone) =>
             {
@@ -278,6 +287,9 @@ impl Gateway {
             return self.release(key);
         }
         if let Some(session) = self.sessions.get_mut(&key) {
+            if matches!(session.stage, Stage::Displaced { .. }) {
+                return self.release(key);
+            }
             counts.displaced += 1;
             session.stage = Stage::Displaced { since: now };
             session.absence = None;

@@ -7,7 +7,7 @@ use super::connection::{Connection, Row, values};
 use super::failure::Failure;
 use super::inventory;
 use super::job::Write;
-use super::record::{Account, AccountSummary, NewCharacter};
+use super::record::{Account, AccountSummary, Barred, NewCharacter};
 use super::{Store, StoreError};
 use crate::ids::PlayerId;
 use crate::names::Name;
@@ -39,9 +39,7 @@ impl Store {
     pub async fn account(&self, name: &Name) -> Result<Option<Account>, StoreError> {
         self.read("account", async {
             let mut snapshot = self.snapshot().await?;
-            let folded = name.folded();
-            let row = snapshot.connection().row(ACCOUNT_BY_NAME, values![folded.as_str()]).await?;
-            row.map(|row| account(&row)).transpose()
+            account_by_name(&mut snapshot.connection(), name).await
         })
         .await
     }
@@ -76,7 +74,8 @@ impl Store {
         .await
     }
 
-    /// A new secret; ends every resume token.
+    /// A new secret. Ends every resume token, and with them whoever has proven the old one: the
+    /// master sends away those who play, and tickets of before are void.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -94,15 +93,15 @@ impl Store {
         self.write("set_ban", SetBan { player, reason }).await
     }
 
-    /// Players whose ban began at or after `since` (Unix ms), with the reason.
+    /// Players whose ban, or whose secret, began at or after `since` (Unix ms).
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn banned_since(&self, since: u64) -> Result<Vec<(PlayerId, String)>, StoreError> {
-        self.read("banned_since", async {
+    pub async fn barred_since(&self, since: u64) -> Result<Vec<Barred>, StoreError> {
+        self.read("barred_since", async {
             let mut snapshot = self.snapshot().await?;
-            let rows = snapshot.connection().rows(BANNED_SINCE, values![since]).await?;
-            rows.iter().map(|row| Ok((PlayerId(row.number(0)?), row.text(1)?))).collect()
+            let rows = snapshot.connection().rows(BARRED_SINCE, values![since]).await?;
+            rows.iter().map(barred).collect()
         })
         .await
     }
@@ -113,12 +112,24 @@ const ACCOUNT_BY_NAME: &str =
 const ACCOUNT_BY_ID: &str = "SELECT id, name, secret_hash, ban_reason FROM accounts WHERE id = $1";
 const ACCOUNTS: &str = "SELECT a.id, a.name, p.level, a.created_at, p.last_seen_at, a.ban_reason \
     FROM accounts a JOIN players p ON p.id = a.id WHERE a.id > $1 ORDER BY a.id LIMIT $2";
-const BANNED_SINCE: &str = "SELECT id, ban_reason FROM accounts \
-    WHERE banned_at IS NOT NULL AND banned_at >= $1 ORDER BY banned_at, id";
+const BARRED_SINCE: &str = "SELECT id, banned_at, ban_reason FROM accounts \
+    WHERE banned_at IS NOT NULL AND banned_at >= $1 \
+    UNION ALL SELECT id, secret_changed_at, NULL FROM accounts \
+    WHERE secret_changed_at IS NOT NULL AND secret_changed_at >= $1 ORDER BY 2, 1";
 
 /// A name out of the database, which only ever gets checked ones.
 pub(super) fn stored_name(text: &str) -> Result<Name, Failure> {
     Name::made(text).map_err(|why| StoreError::Corrupt(format!("name {text:?}: {why}")).into())
+}
+
+/// The account of that name (folded).
+pub(super) async fn account_by_name(
+    db: &mut Connection<'_>,
+    name: &Name,
+) -> Result<Option<Account>, Failure> {
+    let folded = name.folded();
+    let row = db.row(ACCOUNT_BY_NAME, values![folded.as_str()]).await?;
+    row.map(|row| account(&row)).transpose()
 }
 
 fn account(row: &Row) -> Result<Account, Failure> {
@@ -139,6 +150,10 @@ fn summary(row: &Row) -> Result<AccountSummary, Failure> {
         last_seen_at: row.maybe_number(4)?,
         ban: row.maybe_text(5)?,
     })
+}
+
+fn barred(row: &Row) -> Result<Barred, Failure> {
+    Ok(Barred { player: PlayerId(row.number(0)?), at: row.number(1)?, ban: row.maybe_text(2)? })
 }
 
 struct CreateAccount {
@@ -188,8 +203,9 @@ impl Write for SetSecret {
     type Answer = ();
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
-        let sql = "UPDATE accounts SET secret_hash = $2 WHERE id = $1";
-        if db.execute(sql, values![self.player, self.secret_hash.as_str()]).await? == 0 {
+        let sql = "UPDATE accounts SET secret_hash = $2, secret_changed_at = $3 WHERE id = $1";
+        let now = tick::unix_millis();
+        if db.execute(sql, values![self.player, self.secret_hash.as_str(), now]).await? == 0 {
             return Err(StoreError::NotFound.into());
         }
         end_resume_tokens(db, self.player).await

@@ -48,6 +48,8 @@ pub(super) enum Value<'v> {
     MaybeText(Option<&'v str>),
     /// A hash.
     Bytes(&'v [u8]),
+    /// One that may be NULL.
+    MaybeBytes(Option<&'v [u8]>),
     /// A UUID: 16 bytes in SQLite.
     Uuid(Uuid),
     /// A column of a batch; PostgreSQL only, as are the next two.
@@ -163,6 +165,7 @@ fn sqlite_arguments(values: &[Value<'_>]) -> Result<SqliteArguments, Failure> {
             Value::Text(v) => arguments.add(v),
             Value::MaybeText(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
+            Value::MaybeBytes(v) => arguments.add(v),
             Value::Uuid(v) => arguments.add(v),
             Value::Ints(_) | Value::Reals(_) | Value::Texts(_) => {
                 Err("SQLite has no arrays".into())
@@ -183,6 +186,7 @@ fn postgres_arguments(values: &[Value<'_>]) -> Result<PgArguments, Failure> {
             Value::Text(v) => arguments.add(v),
             Value::MaybeText(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
+            Value::MaybeBytes(v) => arguments.add(v),
             Value::Uuid(v) => arguments.add(v),
             Value::Ints(v) => arguments.add(v),
             Value::Reals(v) => arguments.add(v),
@@ -243,6 +247,15 @@ impl Row {
         Ok(column!(self, at))
     }
 
+    /// A SHA-256.
+    pub(super) fn hash(&self, at: usize) -> Result<[u8; 32], Failure> {
+        let bytes: Vec<u8> = column!(self, at);
+        let length = bytes.len();
+        bytes.try_into().map_err(|_| {
+            StoreError::Corrupt(format!("a hash of {length} bytes in column {at}")).into()
+        })
+    }
+
     /// A UUID.
     pub(super) fn uuid(&self, at: usize) -> Result<Uuid, Failure> {
         Ok(column!(self, at))
@@ -283,6 +296,7 @@ value_from! {
     &'v str: text => Value::Text(text);
     Option<&'v str>: text => Value::MaybeText(text);
     &'v [u8; 32]: hash => Value::Bytes(hash);
+    Option<&'v [u8; 32]>: hash => Value::MaybeBytes(hash.map(|hash| &hash[..]));
     Uuid: id => Value::Uuid(id);
     PlayerId: id => Value::from(id.0);
     ItemId: id => Value::from(id.0);

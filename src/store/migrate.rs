@@ -37,6 +37,7 @@ pub(super) const SQLITE: &[Step] = &[
     step!("sqlite", 1, "first"),
     step!("sqlite", 2, "handover"),
     step!("sqlite", 3, "timers"),
+    step!("sqlite", 5, "sessions"),
     step!("sqlite", 6, "declarations"),
 ];
 /// Every file in `migrations/postgres`.
@@ -44,6 +45,7 @@ pub(super) const POSTGRES: &[Step] = &[
     step!("postgres", 1, "first"),
     step!("postgres", 2, "handover"),
     step!("postgres", 3, "timers"),
+    step!("postgres", 5, "sessions"),
     step!("postgres", 6, "declarations"),
 ];
 

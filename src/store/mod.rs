@@ -7,6 +7,7 @@
 //! pool of connections, and writes, which go to the [`writer`].
 
 mod accounts;
+mod caught;
 #[cfg(test)]
 mod conformance;
 mod connection;
@@ -21,6 +22,7 @@ mod leases;
 mod migrate;
 mod operations;
 mod outcome;
+mod places;
 mod players;
 mod postgres;
 mod prune;
@@ -43,6 +45,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{ConnectOptions, Connection as _, Postgres, Sqlite, Transaction};
 
 use crate::tick;
+use caught::{broken_off, caught};
 use connection::{Connection, values};
 use failure::{Failure, too_late};
 use job::Write;
@@ -317,8 +320,9 @@ impl Store {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, StoreError> {
         let since = tick::now();
-        let outcome = match tokio::time::timeout(self.inner.timeout, work).await {
-            Ok(outcome) => outcome.map_err(Failure::into_store_error),
+        let outcome = match tokio::time::timeout(self.inner.timeout, caught(work)).await {
+            Ok(Some(outcome)) => outcome.map_err(Failure::into_store_error),
+            Ok(None) => Err(broken_off()),
             Err(_) => Err(too_late()),
         };
         measure(operation, since);

@@ -6,7 +6,7 @@
 use super::connection::{Connection, values};
 use super::failure::Failure;
 use super::job::Write;
-use super::record::Claim;
+use super::record::{Claim, TicketStanding};
 use super::{Store, StoreError, inventory};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, PlayerId, ServerId, TicketUse, ZoneId};
@@ -48,16 +48,19 @@ impl Store {
         self.write("use_ticket", UseTicket(ticket)).await
     }
 
-    /// Whether a ticket was used before. Somebody may use it right after: only using it up decides.
+    /// How a player's ticket stands that was given at `given_at` (Unix ms). Somebody may use it
+    /// right after: only using it up decides. It goes the way of the writes, so that the answer
+    /// also says that what comes of it could be written now.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn ticket_is_used(&self, ticket: TicketUse) -> Result<bool, StoreError> {
-        self.read("ticket", async {
-            let mut snapshot = self.snapshot().await?;
-            Ok(snapshot.connection().row(TICKET, values![ticket.id]).await?.is_some())
-        })
-        .await
+    pub async fn ticket_standing(
+        &self,
+        player: PlayerId,
+        ticket: TicketUse,
+        given_at: u64,
+    ) -> Result<TicketStanding, StoreError> {
+        self.write("ticket", LookAtTicket { player, ticket, given_at }).await
     }
 }
 
@@ -104,6 +107,8 @@ impl Write for ClaimPlayer {
 const USE_TICKET: &str =
     "INSERT INTO used_tickets (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
 const TICKET: &str = "SELECT id FROM used_tickets WHERE id = $1";
+const VOID: &str =
+    "SELECT id FROM accounts WHERE id = $1 AND (banned_at >= $2 OR secret_changed_at >= $2)";
 const CLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $2, handover = NULL, last_seen_at = $3 \
     WHERE id = $1";
 const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \
@@ -214,5 +219,23 @@ mod tests {
             assert_eq!(goals(&goals_text(&done)).unwrap(), done);
         }
         assert!(goals("1,x").is_err());
+    }
+}
+
+struct LookAtTicket {
+    player: PlayerId,
+    ticket: TicketUse,
+    given_at: u64,
+}
+
+impl Write for LookAtTicket {
+    type Answer = TicketStanding;
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<TicketStanding, Failure> {
+        if db.row(TICKET, values![self.ticket.id]).await?.is_some() {
+            return Ok(TicketStanding::Used);
+        }
+        let void = db.row(VOID, values![self.player, self.given_at]).await?.is_some();
+        Ok(if void { TicketStanding::Void } else { TicketStanding::Good })
     }
 }

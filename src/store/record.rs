@@ -31,6 +31,37 @@ impl fmt::Debug for Account {
     }
 }
 
+/// An account as the login role needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRecord {
+    /// What is to be proven.
+    pub account: Account,
+    /// From where its owner has logged in before, hashed, each with when it last did (Unix ms).
+    pub places: Vec<([u8; 32], u64)>,
+}
+
+/// An account whose sessions have to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barred {
+    /// Whose.
+    pub player: PlayerId,
+    /// Since when, Unix ms.
+    pub at: u64,
+    /// Why it is banned. None: its secret is a new one, and who came in before has proven the old.
+    pub ban: Option<String>,
+}
+
+/// Whether a ticket lets its player in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketStanding {
+    /// It does, unless somebody uses it first.
+    Good,
+    /// It was used before.
+    Used,
+    /// The account was banned, or got a new secret, since it was given.
+    Void,
+}
+
 /// An account in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSummary {

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::caught::{broken_off, caught};
 use super::connection::{Connection, values};
 use super::failure::{Failure, too_late};
 use super::job::{Job, Pending, Write, job};
@@ -202,8 +203,12 @@ impl Lane {
         for job in jobs.iter() {
             self.age.record(now.duration_since(job.since()));
         }
-        let outcome = match timeout_at(deadline.into(), self.attempt(jobs)).await {
-            Ok(outcome) => outcome,
+        let outcome = match timeout_at(deadline.into(), caught(self.attempt(jobs))).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                self.connection = None;
+                Err(broken_off())
+            }
             Err(_) => {
                 // A statement is still under way on it: only a new one is clean.
                 self.connection = None;
@@ -302,4 +307,38 @@ async fn in_savepoint(db: &mut Connection<'_>, job: &mut dyn Job) -> Result<(), 
         db.steer("ROLLBACK TO SAVEPOINT job").await?;
     }
     db.steer("RELEASE SAVEPOINT job").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::store::connection::values;
+
+    /// A change with a fault in it.
+    struct Broken;
+
+    impl Write for Broken {
+        type Answer = ();
+
+        async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+            db.row("SELECT 1", values![]).await?;
+            panic!("a fault in a change");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_change_is_answered_and_the_next_one_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
+        let refused = store.write("broken", Broken).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert_eq!(store.lease("zone-1", crate::ids::ServerId(1), 0, 9).await.map(|e| e.0), Ok(1));
+        let read = store.read("broken", async {
+            tokio::task::yield_now().await;
+            panic!("a fault in a look");
+        });
+        assert!(matches!(read.await, Err::<(), _>(StoreError::Unavailable(_))));
+        store.ping().await.unwrap();
+    }
 }

@@ -123,6 +123,7 @@ pub const METRICS: &[Metric] = &[
     histogram("throng_zone_tick_seconds", S, &["zone"], "Work of one zone tick."),
     histogram("throng_zone_tick_lag_seconds", S, &["zone"], "How late a zone tick began."),
     counter("throng_zone_overruns_total", None, &["zone"], "Zone ticks that took longer than they may."),
+    counter("throng_zone_stalled_total", None, &["zone"], "Times that a zone's thread did not go on for two seconds."),
     gauge("throng_zone_dilation", None, &["zone"], "Speed of a zone's time; 1 is real time."),
     gauge("throng_zone_players", None, &["zone"], "Players in a zone."),
     gauge("throng_zone_npcs", None, &["zone"], "Living NPCs in a zone."),

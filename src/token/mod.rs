@@ -42,6 +42,13 @@ pub struct Ticket {
     pub usage: TicketUse,
 }
 
+impl Ticket {
+    /// When it was signed, Unix ms; up to a second earlier than that.
+    pub fn given_at(&self) -> u64 {
+        self.usage.expires_at.saturating_sub((TICKET_SECONDS + 1) * 1_000)
+    }
+}
+
 /// Why a ticket is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {

@@ -93,9 +93,8 @@ impl ZoneServer {
         }
         let Arrival { transfer, from, handover, session, .. } = arrival;
         let player = transfer.state.id;
-        let full = self.players.len() + self.crossings.staged() >= self.config.max_players;
         let stays = self.moving.plays() && !self.stop.is_cancelled();
-        let room = stays && !full && !self.tenure.store_is_away();
+        let room = stays && !self.is_full() && !self.tenure.store_is_away();
         debug!(%player, %from, room, "a player is offered by another server");
         self.crossings.on_offer(transfer, (from, handover), session, room, now());
         self.carry_out_crossings();
@@ -111,7 +110,7 @@ impl ZoneServer {
         if ours {
             return self.take_back(transfer, session);
         }
-        let transfer = if self.players.len() >= self.config.max_players {
+        let transfer = if self.is_full() {
             match self.send_back(transfer, from, session) {
                 None => return,
                 // It is better here than nowhere.

@@ -1,188 +1,27 @@
 //! A zone's way to the store: claims, changes of value, saves and releases.
 //!
-//! The thread never waits: each [`Call`] runs as a task and its result comes back as a
-//! [`Completion`], taken a hundred times a second. Saves that fail are kept and tried again.
+//! The thread never waits: each [`Call`] runs as a task (see `desk.rs`) and its result comes back as
+//! a [`Completion`], taken a hundred times a second. Saves that fail are kept and tried again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metrics::{Gauge, gauge};
-use tokio::runtime::Handle as Runtime;
-use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::ZoneServer;
+use super::desk::{Call, Completion, Count, Desk};
 use super::players::Entering;
 use crate::ids::{Epoch, OperationId, PlayerId, ServerId, SessionRef, TicketUse, ZoneId};
-use crate::store::record::Claim;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::tick::now;
-use crate::world::command::{Command, CommitRefusal, Operation, PlayerState, Receipt};
+use crate::world::command::{Command, Operation, PlayerState};
 
-/// Results waiting for the zone's next round. Tasks wait here, not the thread.
-const COMPLETIONS: usize = 8_192;
-/// After so many tries of a last save it is said again that one waits.
-const RELEASE_WARNS: u32 = 30;
+/// How often a last save is begun anew that breaks off.
+const RELEASES_MAX: u32 = 3;
 /// Every so many rounds those are saved too that have not changed: whether they are still ours is
 /// learned that way alone.
 const EVERYBODY: u64 = 6;
-/// Between two tries of a last save.
-pub(crate) const RELEASE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Whose counter goes up, and by how much.
-pub(crate) type Count = (PlayerId, &'static str, u64);
-
-/// A claim's answer.
-#[derive(Debug)]
-pub(crate) struct Claimed {
-    pub player: PlayerId,
-    pub entering: Entering,
-    pub result: Result<Claim, StoreError>,
-}
-
-/// What a zone asks of the store.
-#[derive(Debug, Clone)]
-pub(crate) enum Call {
-    Claim { player: PlayerId, owner: ServerId, entering: Entering },
-    UseTicket { player: PlayerId, session: SessionRef, ticket: TicketUse },
-    Commit(Operation),
-    LookUp { operation: OperationId, player: PlayerId, asker: PlayerId },
-    Save(Vec<PlayerState>),
-    Count { id: OperationId, counts: Vec<Count> },
-    Release { state: Box<PlayerState>, owed: Vec<Operation> },
-    TakeOver { state: Box<PlayerState>, owner: ServerId, handover: OperationId },
-    Reclaim { player: PlayerId, epoch: Epoch, owner: ServerId, handover: OperationId },
-}
-
-impl Call {
-    /// Asks the store and waits for its answer.
-    async fn make(self, store: &Store) -> Completion {
-        match self {
-            Call::Claim { player, owner, entering } => {
-                let result = store.claim(player, owner, entering.ticket).await;
-                Completion::Claimed(Box::new(Claimed { player, entering, result }))
-            }
-            Call::UseTicket { player, session, ticket } => {
-                let result = store.use_ticket(ticket).await;
-                Completion::TicketUsed { player, session, result }
-            }
-            Call::Commit(operation) => {
-                let (player, id) = (operation.player, operation.id);
-                let outcome = store.commit(operation).await;
-                Completion::Decided { player, operation: id, outcome }
-            }
-            Call::LookUp { operation, player, asker } => {
-                let outcome = store.look_up(operation, player, asker).await;
-                Completion::Decided { player, operation, outcome }
-            }
-            Call::Save(states) => {
-                let result = store.save(states.clone()).await;
-                Completion::Saved { states, result }
-            }
-            Call::Count { id, counts } => Completion::Counted(store.count(id, counts).await),
-            Call::Release { state, owed } => release(store, *state, owed).await,
-            Call::TakeOver { state, owner, handover } => {
-                let player = state.id;
-                let result = store.take_over(*state, owner, handover).await;
-                Completion::TakenOver { player, handover, result }
-            }
-            Call::Reclaim { player, epoch, owner, handover } => {
-                let result = store.reclaim(player, epoch, owner, handover).await;
-                Completion::Reclaimed { player, handover, result }
-            }
-        }
-    }
-}
-
-/// Has the store do what a player is owed and saves it for the last time, for as long as the store
-/// is away: nobody can bring the player in anywhere before it is back.
-async fn release(store: &Store, state: PlayerState, mut owed: Vec<Operation>) -> Completion {
-    let (player, since) = (state.id, now());
-    let mut attempt = 0;
-    loop {
-        let done = match pay(store, &mut owed).await {
-            Ok(()) => store.release(state.clone().after(since.elapsed())).await,
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => break,
-            Err(StoreError::Unavailable(problem)) => {
-                if attempt % RELEASE_WARNS == 0 {
-                    warn!(%player, attempt, problem, "last save waits for the database");
-                }
-                attempt += 1;
-                tokio::time::sleep(RELEASE_PAUSE).await;
-            }
-            Err(StoreError::StaleEpoch) => {
-                warn!(%player, "another server has a player that leaves; it is not saved");
-                break;
-            }
-            Err(error) => {
-                error!(%player, %error, "last save was not taken");
-                break;
-            }
-        }
-    }
-    Completion::Released(player)
-}
-
-/// Has the store do what is owed, in order; what is done is taken out.
-async fn pay(store: &Store, owed: &mut Vec<Operation>) -> Result<(), StoreError> {
-    while let Some(operation) = owed.first() {
-        match store.commit(operation.clone()).await {
-            Ok(_) => {}
-            Err(CommitRefusal::Unavailable) => {
-                return Err(StoreError::Unavailable("what is owed is not done".into()));
-            }
-            Err(refusal) => {
-                let player = operation.player;
-                error!(%player, ?refusal, id = %operation.id, "what was owed cannot be done");
-            }
-        }
-        owed.remove(0);
-    }
-    Ok(())
-}
-
-/// Where a zone's calls are made; what the store says comes back here.
-pub(crate) struct Desk {
-    calls: Box<dyn Fn(Call) + Send>,
-    completions: mpsc::Receiver<Completion>,
-}
-
-impl Desk {
-    /// Over a store: each call runs as a task of the current runtime.
-    pub(super) fn over(store: Store) -> Self {
-        let runtime = Runtime::current();
-        Self::with(move |call, completions| {
-            let store = store.clone();
-            runtime.spawn(async move {
-                let completion = call.make(&store).await;
-                // Fails only if the zone has ended.
-                let _ = completions.send(completion).await;
-            });
-        })
-    }
-
-    /// Each call is given to `make`, with the way back for its completion.
-    pub(crate) fn with(make: impl Fn(Call, mpsc::Sender<Completion>) + Send + 'static) -> Self {
-        let (sender, completions) = mpsc::channel(COMPLETIONS);
-        Self { calls: Box::new(move |call| make(call, sender.clone())), completions }
-    }
-}
-
-/// What the store has answered.
-#[derive(Debug)]
-pub(crate) enum Completion {
-    Claimed(Box<Claimed>),
-    TicketUsed { player: PlayerId, session: SessionRef, result: Result<(), StoreError> },
-    Decided { player: PlayerId, operation: OperationId, outcome: Result<Receipt, CommitRefusal> },
-    Saved { states: Vec<PlayerState>, result: Result<Vec<PlayerId>, StoreError> },
-    Counted(Result<(), StoreError>),
-    Released(PlayerId),
-    TakenOver { player: PlayerId, handover: OperationId, result: Result<Epoch, StoreError> },
-    Reclaimed { player: PlayerId, handover: OperationId, result: Result<Epoch, StoreError> },
-}
 
 /// One zone's dealings with the store.
 pub(super) struct Saves {
@@ -198,6 +37,8 @@ pub(super) struct Saves {
     /// Players in the save under way; 0: none is.
     saving: usize,
     counting: bool,
+    /// Last saves that broke off, and how often.
+    broken_releases: BTreeMap<PlayerId, u32>,
     /// States that could not be saved yet, and since when the oldest waits.
     unsaved: BTreeMap<PlayerId, PlayerState>,
     saving_since: Option<Instant>,
@@ -222,6 +63,7 @@ impl Saves {
             in_flight: 0,
             saving: 0,
             counting: false,
+            broken_releases: BTreeMap::new(),
             unsaved: BTreeMap::new(),
             saving_since: None,
             counts: BTreeMap::new(),
@@ -233,12 +75,12 @@ impl Saves {
 
     fn call(&mut self, call: Call) {
         self.in_flight += 1;
-        (self.desk.calls)(call);
+        self.desk.make(call);
     }
 
     /// What the store has answered next.
     fn answered(&mut self) -> Option<Completion> {
-        let completion = self.desk.completions.try_recv().ok()?;
+        let completion = self.desk.answered()?;
         self.in_flight -= 1;
         Some(completion)
     }
@@ -372,8 +214,13 @@ impl ZoneServer {
                     self.world.apply(Command::Decided { player, operation, outcome });
                 }
                 Completion::Saved { states, result } => self.on_saved(states, result),
+                Completion::SaveBroke => self.on_save_broke(),
                 Completion::Counted(result) => self.on_counted(result),
-                Completion::Released(player) => self.on_released(player),
+                Completion::Released(player) => {
+                    self.saves.broken_releases.remove(&player);
+                    self.on_released(player);
+                }
+                Completion::ReleaseBroke { state, owed } => self.on_release_broke(*state, owed),
                 Completion::TakenOver { player, handover, result } => {
                     self.crossings.on_taken_over(player, handover, result, now());
                     self.carry_out_crossings();
@@ -413,6 +260,24 @@ impl ZoneServer {
         }
     }
 
+    /// Whom it was about is not told; everybody is saved in the next round.
+    fn on_save_broke(&mut self) {
+        self.saves.saving = 0;
+        self.saves.rounds = self.saves.rounds.next_multiple_of(EVERYBODY).saturating_sub(1);
+    }
+
+    fn on_release_broke(&mut self, state: PlayerState, owed: Vec<Operation>) {
+        let player = state.id;
+        let times = self.saves.broken_releases.entry(player).or_default();
+        *times += 1;
+        if *times < RELEASES_MAX {
+            return self.saves.release(state, owed);
+        }
+        error!(%player, "last saves break off again and again; the player is given up");
+        self.saves.broken_releases.remove(&player);
+        self.on_released(player);
+    }
+
     fn on_counted(&mut self, result: Result<(), StoreError>) {
         self.saves.counting = false;
         match result {
@@ -425,5 +290,13 @@ impl ZoneServer {
                 self.saves.sent_counts = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Saves {
+    /// Makes its calls there from now on.
+    pub(super) fn sit_at(&mut self, desk: Desk) {
+        self.desk = desk;
     }
 }

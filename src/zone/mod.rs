@@ -8,6 +8,7 @@ mod border;
 mod clock;
 mod commits;
 pub mod crossing;
+mod desk;
 mod events;
 pub mod host;
 mod inputs;
@@ -17,13 +18,13 @@ mod players;
 mod post;
 #[cfg(test)]
 pub(crate) mod rig;
+mod signs;
 mod sync;
 mod tenure;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{Gauge, Histogram, gauge, histogram};
@@ -40,8 +41,9 @@ use crate::world::World;
 use crate::world::command::Effect;
 use crate::world::content::Content;
 use clock::{Clock, Round};
-use commits::{Desk, Saves};
+use commits::Saves;
 use crossing::Crossings;
+use desk::Desk;
 use events::EventManager;
 use host::Report;
 use inputs::Waiting;
@@ -49,6 +51,7 @@ use moving::{Mode, Moving, Order, Packed};
 use orphans::Orphans;
 use players::Players;
 use post::Post;
+use signs::Signs;
 use sync::SyncService;
 use tenure::Tenure;
 
@@ -132,8 +135,8 @@ struct Start {
     desk: Desk,
     /// How long after the others' its ticks begin, so that zones do not tick together.
     phase: Duration,
-    /// Where it says how many players stand in it.
-    population: Arc<AtomicU32>,
+    /// Where it shows that it goes on, and who stands in it.
+    signs: Arc<Signs>,
     /// What another process has packed; none: it starts empty.
     packed: Option<Box<Packed>>,
     /// What the host says, and hears, when it moves.
@@ -201,7 +204,7 @@ struct ZoneServer {
     events: EventManager,
     sync: SyncService,
     gauges: Gauges,
-    population: Arc<AtomicU32>,
+    signs: Arc<Signs>,
 }
 
 /// Metrics of one zone, looked up once.
@@ -236,7 +239,7 @@ impl Gauges {
 impl ZoneServer {
     fn new(start: Start) -> Self {
         let Start { zone, server, tenure, config, content, inbox, peers, .. } = start;
-        let Start { desk, phase, population, packed, orders, reports, stop, .. } = start;
+        let Start { desk, phase, signs, packed, orders, reports, stop, .. } = start;
         let origin = tenure::origin(zone, tenure.lease());
         let seed = if config.seed == 0 { rand::random() } else { config.seed ^ u64::from(zone.0) };
         let saves = Saves::new(desk, zone, origin, config.save_seconds);
@@ -271,7 +274,7 @@ impl ZoneServer {
             post: Post::new(peers),
             stop,
             saves,
-            population,
+            signs,
         }
     }
 
@@ -292,6 +295,7 @@ impl ZoneServer {
     fn play(&mut self) -> Ending {
         while self.moving.is_away() || !self.stop.is_cancelled() {
             let round = self.clock.wait();
+            self.signs.begin_round();
             self.take_orders();
             let mode = self.moving.mode;
             match mode {
@@ -313,7 +317,7 @@ impl ZoneServer {
                 Round::Tick => self.tick(),
             }
         }
-        Ending::Stopped
+        if self.tenure.is_lost() { Ending::GaveUp } else { Ending::Stopped }
     }
 
     /// The thread has stood still: nothing is done and said until the store has been asked whether
@@ -325,6 +329,7 @@ impl ZoneServer {
             if self.tenure.is_lost() || self.stop.is_cancelled() {
                 return;
             }
+            self.signs.begin_round();
             self.clock.pause(CONFIRM_POLL);
         }
         self.clock.take_gap();
@@ -367,7 +372,7 @@ impl ZoneServer {
     fn publish_population(&self) {
         if self.world.tick().0.is_multiple_of(20) {
             let population = self.world.population();
-            self.population.store(population.players as u32, Ordering::Relaxed);
+            self.signs.show_players(population.players as u32);
             self.gauges.players.set(population.players as f64);
             self.gauges.npcs.set(population.npcs as f64);
             self.gauges.items.set(population.items as f64);
@@ -415,6 +420,7 @@ impl ZoneServer {
                 error!(left = self.players.len(), "zone stops with players unsaved");
                 return;
             }
+            self.signs.begin_round();
             self.clock.pause(Duration::from_millis(5));
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tracing::{debug, info, info_span, warn};
 
 use super::ZoneServer;
-use super::commits::Claimed;
+use super::desk::Claimed;
 use crate::ids::{Epoch, PlayerId, SessionRef, TicketUse};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::{GatewayMsg, MasterMsg, ZoneMsg};
@@ -67,6 +67,15 @@ impl Players {
         self.claiming.is_empty() && self.leaving.is_empty()
     }
 
+    /// The youngest session that has a player here, or wants it.
+    fn youngest(&self, player: PlayerId) -> Option<SessionRef> {
+        let wants = |waiting: &BTreeMap<PlayerId, Option<Entering>>| {
+            waiting.get(&player).copied().flatten().map(|entering| entering.session)
+        };
+        let all = [self.session(player), wants(&self.claiming), wants(&self.leaving)];
+        all.into_iter().flatten().max_by_key(|session| (session.key, session.gateway))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bound.len()
     }
@@ -87,23 +96,38 @@ impl ZoneServer {
         let span = info_span!("enter", %player);
         let _entered = span.enter();
         let entering = Entering { session, ticket };
+        if let Some(youngest) = self.players.youngest(player)
+            && youngest.is_younger_than(session)
+        {
+            // Messages of two gateways come in any order, and so do the store's answers.
+            debug!("a younger session has the player, or is on its way in");
+            return self.refuse_entry(session, EnterRefusal::Superseded(youngest.key));
+        }
         if let Some(waiting) = self.players.leaving.get_mut(&player) {
             debug!("waits for the last save");
             let older = waiting.replace(entering);
-            self.give_up(older.filter(|older| older.session != session));
+            self.give_up(older, session);
         } else if self.players.bound.contains_key(&player) {
             match ticket {
                 Some(ticket) => self.saves.use_ticket(player, session, ticket),
                 None => self.attach(player, session),
             }
         } else if let Some(newest) = self.players.claiming.get_mut(&player) {
-            *newest = Some(entering);
-        } else if self.players.bound.len() >= self.config.max_players {
+            let older = newest.replace(entering);
+            self.give_up(older, session);
+        } else if self.is_full() {
             self.refuse_entry(session, EnterRefusal::Full);
         } else {
             self.players.claiming.insert(player, Some(entering));
             self.saves.claim(player, self.server, entering);
         }
+    }
+
+    /// Whether nobody more can be taken in: who stands here, and who is on the way in from the store
+    /// or another server, have all the places. Who waits for a last save asks again after it.
+    pub(super) fn is_full(&self) -> bool {
+        let coming = self.players.claiming.len() + self.crossings.staged();
+        self.players.bound.len() + coming >= self.config.max_players
     }
 
     /// The store has answered a claim.
@@ -140,7 +164,7 @@ impl ZoneServer {
         self.confirm_entry(player, session);
     }
 
-    /// The session for which a player was claimed has given up. A newer one claims for itself, with
+    /// The session for which a player was claimed is over, and knows it. A newer one claims for itself, with
     /// a ticket of its own; if there is none, the player goes back.
     fn on_claimed_in_vain(
         &mut self,
@@ -149,7 +173,7 @@ impl ZoneServer {
         newest: Option<Entering>,
         result: Result<Claim, StoreError>,
     ) {
-        self.refuse_entry(session, EnterRefusal::Unavailable);
+        debug!(%player, session = session.key.0, "claimed in vain");
         if let Some(newest) = newest {
             self.players.claiming.insert(player, Some(newest));
             self.saves.claim(player, self.server, newest);
@@ -158,9 +182,10 @@ impl ZoneServer {
         }
     }
 
-    fn give_up(&mut self, older: Option<Entering>) {
-        if let Some(older) = older {
-            self.refuse_entry(older.session, EnterRefusal::Unavailable);
+    /// A request to come in waits no longer: a younger session's does.
+    fn give_up(&mut self, older: Option<Entering>, younger: SessionRef) {
+        if let Some(older) = older.filter(|older| older.session != younger) {
+            self.refuse_entry(older.session, EnterRefusal::Superseded(younger.key));
         }
     }
 
@@ -183,15 +208,29 @@ impl ZoneServer {
     }
 
     fn attach(&mut self, player: PlayerId, session: SessionRef) {
-        if self.players.session(player) != Some(session) {
+        let before = self.players.session(player);
+        if before != Some(session) {
             info!(%player, "player goes on with another session");
             self.players.bind(player, session);
+            if let Some(before) = before {
+                self.send_off(before);
+            }
             // A new client counts its moves from the beginning.
             if let Some(state) = self.world.player(player) {
                 self.world.apply(Command::Enter { state: Box::new(state) });
             }
         }
         self.confirm_entry(player, session);
+    }
+
+    /// A session has lost its player to a younger one: its gateway need not keep it any longer.
+    fn send_off(&mut self, session: SessionRef) {
+        let kick = GatewayMsg::Kick {
+            session: session.key,
+            reason: DisconnectReason::DisconnectLoggedInElsewhere,
+            message: "you have logged in from elsewhere".to_owned(),
+        };
+        self.post.gateway(session, kick);
     }
 
     fn confirm_entry(&mut self, player: PlayerId, session: SessionRef) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use super::commits::{Call, Claimed, Completion, Desk, RELEASE_PAUSE};
+pub(crate) use super::desk::{Call, Claimed, Completion, Desk, RELEASE_PAUSE};
 use super::tenure::{self, Grant, origin};
 use super::{LastRounds, Peers, Start, ZoneConfig, ZoneServer, clock};
 use crate::ids::{Epoch, PlayerId, ServerId, SessionRef, ZoneId};
@@ -72,7 +72,7 @@ impl Rig {
             peers,
             desk,
             phase: Duration::ZERO,
-            population: Arc::default(),
+            signs: Arc::default(),
             packed: None,
             orders: mpsc::channel(1).1,
             reports: mpsc::channel(1).0,

@@ -2,6 +2,8 @@
 //! only listen: who comes, goes and crosses at an awkward moment is always in exactly one place.
 
 mod afar;
+mod coming;
+mod faults;
 mod fights;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use crate::ids::{Epoch, PlayerId, SessionKey, SessionRef, TicketUse};
 use crate::link::inbox;
 use crate::msg::gateway::EnterRefusal;
 use crate::names::Name;
-use crate::store::record::NewCharacter;
+use crate::store::record::{NewCharacter, TicketStanding};
 use crate::store::{Store, StoreConfig};
 use crate::world::command::Action;
 
@@ -136,6 +138,17 @@ impl Land {
         )
     }
 
+    /// Whether a session was told that another one has its player.
+    fn sent_off(&self, session: SessionRef) -> bool {
+        self.told.iter().any(|message| match message {
+            GatewayMsg::Kick { session: told, reason, .. } => {
+                *told == session.key
+                    && *reason == crate::proto::DisconnectReason::DisconnectLoggedInElsewhere
+            }
+            _ => false,
+        })
+    }
+
     fn refused(&self, session: SessionRef) -> Option<EnterRefusal> {
         self.told.iter().find_map(|told| match told {
             GatewayMsg::EnterRefused { session: key, reason } if *key == session.key => {
@@ -179,7 +192,7 @@ fn zone(
         peers: peers.clone(),
         desk: Desk::over(store.clone()),
         phase: Duration::ZERO,
-        population: Arc::default(),
+        signs: Arc::default(),
         packed: None,
         orders: mpsc::channel(1).1,
         reports: mpsc::channel(1).0,
@@ -224,7 +237,8 @@ async fn a_newer_session_claims_with_its_own_ticket() {
     land.enter(WEST, session(2), fresh);
     land.until("the second is in", |land| land.entered(session(2))).await;
     assert!(land.refused(session(1)).is_some() && !land.entered(session(1)));
-    assert!(land.store.ticket_is_used(fresh.unwrap()).await.unwrap(), "a ticket is used once");
+    let standing = land.store.ticket_standing(land.anna, fresh.unwrap(), 0).await.unwrap();
+    assert_eq!(standing, TicketStanding::Used, "a ticket is used once");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 mod drain;
 mod faults;
 mod lost_frames;
+mod resuming;
+mod rivals;
 mod roles;
 mod sessions;
 mod zones;
@@ -13,9 +15,10 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::entry::Newcomer;
 use super::outlet::ReliableLog;
 use super::sessions::{Entering, Stage};
-use super::talk::{How, Opening};
+use super::talk::{Asked, How, Opening};
 use super::*;
 use crate::geometry::{Pose, Rect};
 use crate::ids::{EntityId, Epoch, PlayerId, RequestId, ServerId};
@@ -89,6 +92,16 @@ impl Drop for Desk {
 
 fn conn(id: u64) -> ConnRef {
     ConnRef { shard: 0, conn: ConnId(id) }
+}
+
+/// A wish to go on with a session over that connection.
+fn asked(on: u64, token_hash: [u8; 32]) -> Asked {
+    Asked { conn: conn(on), sequence: on, token_hash, last_sequence: 0 }
+}
+
+fn kicked(session: SessionKey) -> GatewayMsg {
+    let reason = DisconnectReason::DisconnectLoggedInElsewhere;
+    GatewayMsg::Kick { session, reason, message: "elsewhere".to_owned() }
 }
 
 fn packet(number: u8) -> Outgoing {
@@ -192,9 +205,19 @@ impl Desk {
 
     /// A client whose ticket was good comes; its session asks the master.
     fn ask_to_enter(&mut self, from: ConnRef) -> SessionKey {
+        self.ask_to_enter_as(ANNA, from)
+    }
+
+    fn ask_to_enter_as(&mut self, player: PlayerId, from: ConnRef) -> SessionKey {
         let entering = Entering::new(from, 9, None, None);
-        let (name, id) = (Name::parse("Anna").unwrap(), uuid::Uuid::new_v4());
-        self.gateway.begin(ANNA, name, String::new(), id, entering);
+        let newcomer = Newcomer {
+            player,
+            name: Name::parse("Anna").unwrap(),
+            device: String::new(),
+            session_id: uuid::Uuid::new_v4(),
+            token_hash: None,
+        };
+        self.gateway.begin(newcomer, entering);
         self.gateway.sessions.keys().into_iter().max().unwrap_or(SessionKey(0))
     }
 

@@ -23,7 +23,7 @@ impl Desk {
         let name = Name::parse("Anna").unwrap();
         let store = &self.gateway.store;
         let anna = store.create_account(&name, "$argon2id$", character).await.unwrap();
-        store.put_resume([3; 32], record(anna)).await.unwrap();
+        store.put_resume([3; 32], None, record(anna)).await.unwrap();
         (anna, Asked { conn: conn(4), sequence: 2, token_hash: [3; 32], last_sequence: 17 })
     }
 }
@@ -43,7 +43,7 @@ async fn a_session_of_a_crashed_gateway_goes_on_with_all_that_its_player_has() {
     assert_eq!(opening.session_id, uuid::Uuid::from_u128(9), "it is the same session");
     let How::Resumed { log, last_sequence, state, .. } = opening.how else { panic!() };
     assert!(log.missed(last_sequence).1, "what it missed nobody knows");
-    assert_eq!((last_sequence, state.map(|state| state.health)), (17, Some(100)));
+    assert_eq!((last_sequence, state.map(|state| state.health)), (Some(17), Some(100)));
 }
 
 #[tokio::test]
@@ -54,12 +54,24 @@ async fn a_token_is_not_lost_because_the_master_is_away() {
     let (conn, token_hash) = (asked.conn, asked.token_hash);
     desk.gateway.on_resume(asked);
     desk.find().await;
-    desk.find().await;
     let (who, sequence, _, retry) = desk.put_off().await;
     assert_eq!((who, sequence), (conn.conn, 2));
     assert!(retry > 0, "it may try again");
-    let there = desk.gateway.store.take_resume(token_hash, unix_millis()).await.unwrap();
+    let there = desk.gateway.store.find_resume(token_hash, unix_millis()).await.unwrap();
     assert!(there.is_some(), "with the same token");
+}
+
+#[tokio::test]
+async fn who_resumes_hears_soon_that_the_master_does_not_answer() {
+    let mut desk = Desk::open(64).await;
+    let (_, asked) = desk.crashed_elsewhere().await;
+    desk.gateway.on_resume(asked);
+    desk.find().await;
+    desk.gateway.end_overdue(now() + Duration::from_millis(900));
+    assert_eq!(desk.gateway.sessions.len(), 1);
+    desk.gateway.end_overdue(now() + Duration::from_millis(1_100));
+    assert_eq!(desk.put_off().await.0, ConnId(4));
+    assert_eq!(desk.gateway.sessions.len(), 0);
 }
 
 #[tokio::test]
@@ -74,19 +86,6 @@ async fn a_token_that_nobody_knows_is_refused_for_good() {
     });
     let answer = crate::proto::ResumeResponse::decode(packet.await.payload).unwrap();
     assert_eq!(answer.error_code(), ErrorCode::ErrorResumeRefused);
-}
-
-#[tokio::test]
-async fn a_second_try_while_the_first_is_under_way_is_put_off() {
-    let mut desk = Desk::open(64).await;
-    let (_, token_hash) = desk.play().await;
-    for (number, sequence) in [(2, 1), (3, 7)] {
-        let conn = conn(number);
-        desk.gateway.on_resume(Asked { conn, sequence, token_hash, last_sequence: 0 });
-    }
-    let (who, sequence, _, retry) = desk.put_off().await;
-    assert_eq!((who, sequence), (ConnId(3), 7));
-    assert!(retry > 0);
 }
 
 #[tokio::test]

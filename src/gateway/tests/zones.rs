@@ -97,11 +97,8 @@ async fn a_server_that_wakes_after_its_zone_was_given_away_is_not_heard() {
 async fn a_zone_with_thousands_of_players_is_not_stormed() {
     let mut desk = Desk::open(8_192).await;
     for number in 1..=1_000 {
-        let entering = Entering::new(conn(number), 1, None, None);
-        let (name, id) = (Name::parse("Anna").unwrap(), uuid::Uuid::new_v4());
-        desk.gateway.begin(PlayerId(number), name, String::new(), id, entering);
-        let key = SessionKey(number);
-        desk.gateway.on_presence(RequestId(number), Some(WEST));
+        let key = desk.ask_to_enter_as(PlayerId(number), conn(number));
+        desk.gateway.on_presence(RequestId(key.0), Some(WEST));
         let session = desk.gateway.sessions.get_mut(key).unwrap();
         session.stage = Stage::Attached { conn: conn(number) };
         while desk.master.try_recv().is_some() {}

@@ -161,6 +161,7 @@ fn read_presence(presence: Presence) -> Result<ChatMsg, DecodeError> {
         | Presence::WhereIs(_)
         | Presence::Granted(_)
         | Presence::Found(_)
+        | Presence::Conduct(_)
         | Presence::Present(_) => Err(not_for("ChatMsg")),
     }
 }

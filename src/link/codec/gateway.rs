@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use super::reading::{self, At, present};
 use super::shared::{
-    self, NOTHING, put_key, put_names, put_packet, put_player, put_role, put_servers, servers,
+    self, NOTHING, put_conduct, put_key, put_names, put_packet, put_player, put_role, put_servers,
+    servers,
 };
 use super::{DecodeError, body_of, decisions, enveloped, frame, not_for};
 use crate::ids::{RequestId, SessionKey};
@@ -89,6 +90,10 @@ impl Wire for GatewayMsg {
             }
             GatewayMsg::RegisterDecided { request, decision } => {
                 exchange(*request, Exchange::RegisterDecided(decisions::put_registration(decision)))
+            }
+            GatewayMsg::Conduct { player, conduct } => {
+                let told = Presence::Conduct(put_conduct(*player, 0, conduct));
+                Body::Presence(wire::Presence { presence: Some(told) })
             }
             GatewayMsg::PresenceGranted { request, zone } => {
                 let granted = wire::PresenceGranted {
@@ -207,6 +212,7 @@ fn put_reason(reason: &EnterRefusal) -> Reason {
         EnterRefusal::Elsewhere(zone) => Reason::Elsewhere(zone.0.into()),
         EnterRefusal::Full => Reason::Full(NOTHING),
         EnterRefusal::Unavailable => Reason::Unavailable(NOTHING),
+        EnterRefusal::Superseded(by) => Reason::Superseded(by.0),
     }
 }
 
@@ -218,6 +224,7 @@ fn read_reason(reason: Reason) -> Result<EnterRefusal, DecodeError> {
         }
         Reason::Full(wire::Nothing {}) => EnterRefusal::Full,
         Reason::Unavailable(wire::Nothing {}) => EnterRefusal::Unavailable,
+        Reason::Superseded(by) => EnterRefusal::Superseded(SessionKey(by)),
     })
 }
 
@@ -244,6 +251,10 @@ fn read_presence(presence: Presence) -> Result<GatewayMsg, DecodeError> {
                 request: RequestId(request_id),
                 zone: zone.transpose()?,
             })
+        }
+        Presence::Conduct(told) => {
+            let (player, conduct) = shared::conduct(told)?;
+            Ok(GatewayMsg::Conduct { player, conduct })
         }
         Presence::Joined(_)
         | Presence::Left(_)

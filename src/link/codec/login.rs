@@ -79,6 +79,7 @@ impl Wire for LoginMsg {
                     | Presence::Released(_)
                     | Presence::WhereIs(_)
                     | Presence::Granted(_)
+                    | Presence::Conduct(_)
                     | Presence::Present(_) => Err(not_for("LoginMsg")),
                 }
             }

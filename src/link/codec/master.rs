@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::reading::{self, At, each, present};
-use super::shared::{put_key, put_role, put_session};
+use super::shared::{self, put_conduct, put_key, put_role, put_session};
 use super::{DecodeError, body_of, enveloped, not_for};
 use crate::ids::{Epoch, RequestId};
 use crate::link::{Delivery, Wire};
@@ -51,6 +51,9 @@ impl Wire for MasterMsg {
             MasterMsg::Lost { server, clean } => {
                 let lost = wire::ServerLost { server_id: server.0, clean: *clean };
                 Body::Node(wire::Node { node: Some(Node::Lost(lost)) })
+            }
+            MasterMsg::Conduct { player, gateway, conduct } => {
+                presence(Presence::Conduct(put_conduct(*player, gateway.0, conduct)))
             }
             MasterMsg::WhereIs { request, player } => {
                 presence(Presence::WhereIs(wire::PresenceQuestion {
@@ -145,6 +148,11 @@ fn read_presence(presence: Presence) -> Result<MasterMsg, DecodeError> {
         }
         Presence::Present(wire::PresentSessions { sessions }) => {
             Ok(MasterMsg::Present { sessions: each(sessions, read_present)? })
+        }
+        Presence::Conduct(told) => {
+            let gateway = reading::server(At("PlayerConduct", "gateway"), told.gateway)?;
+            let (player, conduct) = shared::conduct(told)?;
+            Ok(MasterMsg::Conduct { player, gateway, conduct })
         }
         Presence::Joined(_) | Presence::Left(_) | Presence::Granted(_) | Presence::Found(_) => {
             Err(not_for("MasterMsg"))

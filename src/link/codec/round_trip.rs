@@ -13,7 +13,7 @@ use crate::link::Wire;
 use crate::msg::chat::{Addressee, GuildAction, RoomAction};
 use crate::msg::gateway::EnterRefusal;
 use crate::msg::master::ServerStatus;
-use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
+use crate::msg::{ChatMsg, Conduct, GatewayMsg, HostMsg, LoginMsg, MasterMsg, NodeMsg, ZoneMsg};
 use crate::role::Role;
 use crate::world::command::{Action, Credit, Gift, Refusal, Strike};
 
@@ -154,6 +154,7 @@ fn gateway_msg() -> impl Strategy<Value = GatewayMsg> {
         zone_id().prop_map(EnterRefusal::Elsewhere),
         Just(EnterRefusal::Full),
         Just(EnterRefusal::Unavailable),
+        any::<u64>().prop_map(|key| EnterRefusal::Superseded(crate::ids::SessionKey(key))),
     ];
     prop_oneof![
         frame_delta().prop_map(|delta| GatewayMsg::FrameDelta(Box::new(delta))),
@@ -189,6 +190,8 @@ fn gateway_msg() -> impl Strategy<Value = GatewayMsg> {
             .prop_map(|(request, decision)| GatewayMsg::RegisterDecided { request, decision }),
         (request_id(), option::of(zone_id()))
             .prop_map(|(request, zone)| GatewayMsg::PresenceGranted { request, zone }),
+        (player_id(), conduct())
+            .prop_map(|(player, conduct)| GatewayMsg::Conduct { player, conduct }),
     ]
 }
 
@@ -307,6 +310,14 @@ fn status() -> impl Strategy<Value = ServerStatus> {
     )
 }
 
+fn conduct() -> impl Strategy<Value = Conduct> {
+    let times = || vec(any::<u32>(), 0..4);
+    (any::<[u32; 4]>(), times(), times(), times()).prop_map(|(until, tried, spoken, strikes)| {
+        let [packets, moves, abilities, muted] = until;
+        Conduct { packets, moves, abilities, muted, tried, spoken, strikes }
+    })
+}
+
 fn master_msg() -> impl Strategy<Value = MasterMsg> {
     prop_oneof![
         status().prop_map(|status| MasterMsg::Status(Box::new(status))),
@@ -328,6 +339,9 @@ fn master_msg() -> impl Strategy<Value = MasterMsg> {
         (server_id(), any::<bool>()).prop_map(|(server, clean)| MasterMsg::Lost { server, clean }),
         (request_id(), player_id())
             .prop_map(|(request, player)| MasterMsg::WhereIs { request, player }),
+        (player_id(), server_id(), conduct()).prop_map(|(player, gateway, conduct)| {
+            MasterMsg::Conduct { player, gateway, conduct }
+        }),
     ]
 }
 

@@ -4,8 +4,9 @@
 use super::DecodeError;
 use super::reading::{self, At, each, present};
 use crate::geometry::{Point, Pose};
-use crate::ids::{Epoch, GuildRank, ItemId, Key, OperationId, SessionRef, TicketUse};
+use crate::ids::{Epoch, GuildRank, ItemId, Key, OperationId, PlayerId, SessionRef, TicketUse};
 use crate::msg::Outgoing;
+use crate::msg::conduct::{Conduct, TIMES_MAX};
 use crate::msg::login::GameServer;
 use crate::names::Name;
 use crate::proto;
@@ -221,4 +222,35 @@ pub(super) fn put_servers(servers: &[GameServer]) -> Vec<wire::GameServer> {
 
 pub(super) fn servers(list: Vec<wire::GameServer>) -> Result<Vec<GameServer>, DecodeError> {
     each(list, server)
+}
+
+/// What a player has used up of its limits.
+pub(super) fn put_conduct(
+    player: PlayerId,
+    gateway: u64,
+    conduct: &Conduct,
+) -> wire::PlayerConduct {
+    let Conduct { packets, moves, abilities, muted, tried, spoken, strikes } = conduct;
+    wire::PlayerConduct {
+        player_id: player.0,
+        gateway,
+        packets: *packets,
+        moves: *moves,
+        abilities: *abilities,
+        muted: *muted,
+        tried: tried.clone(),
+        spoken: spoken.clone(),
+        strikes: strikes.clone(),
+    }
+}
+
+/// See [`put_conduct`]; without who says so.
+pub(super) fn conduct(told: wire::PlayerConduct) -> Result<(PlayerId, Conduct), DecodeError> {
+    let wire::PlayerConduct { player_id, packets, moves, abilities, muted, .. } = told;
+    let wire::PlayerConduct { mut tried, mut spoken, mut strikes, .. } = told;
+    for times in [&mut tried, &mut spoken, &mut strikes] {
+        times.truncate(TIMES_MAX);
+    }
+    let player = reading::player(At("PlayerConduct", "player_id"), player_id)?;
+    Ok((player, Conduct { packets, moves, abilities, muted, tried, spoken, strikes }))
 }

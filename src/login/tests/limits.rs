@@ -21,6 +21,32 @@ async fn the_sixth_try_is_refused_even_with_the_right_secret() {
 }
 
 #[tokio::test]
+async fn nobody_shuts_an_owner_out_who_comes_from_where_it_has_been() {
+    let mut role = Role::start(tiny()).await;
+    role.register("Anna_1", "right").await;
+    let accepted = |decision| matches!(decision, LoginDecision::Accepted { .. });
+    assert!(accepted(role.log_in("Anna_1", "right").await));
+    let name = Name::parse("Anna_1").unwrap();
+    let kept = async |role: &Role| role.store.login_record(&name).await.unwrap().unwrap().places;
+    soon(async { while kept(&role).await.len() < 2 {} }).await;
+    // Another login role knows it from the store.
+    let mut role = role.again(tiny()).await;
+    let mut throttled = 0;
+    for from in 10..20 {
+        for _ in 0..7 {
+            role.send_login("Anna_1", "wrong", "stranger", [198, 51, 100, from]);
+            let refused = refusal(role.decided().await.1);
+            throttled += u32::from(refused.code == ErrorCode::ErrorLoginThrottled);
+        }
+    }
+    assert!(throttled >= 20, "{throttled}");
+    for (device, from) in [("phone", [203, 0, 113, 9]), ("new", [192, 0, 2, 1])] {
+        role.send_login("Anna_1", "right", device, from);
+        assert!(accepted(role.decided().await.1), "{device}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_has_its_own_limit_over_all_names() {
     let mut role = Role::start(LoginConfig { failures_per_address: 3, ..tiny() }).await;
     for n in 0..3 {

@@ -40,7 +40,7 @@ struct Role {
     answers: mpsc::Receiver<(usize, PortMsg)>,
     stop: CancellationToken,
     next: u64,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn tiny() -> LoginConfig {
@@ -95,7 +95,17 @@ fn credentials(name: &str, secret: &str) -> Credentials {
 
 impl Role {
     async fn start(config: LoginConfig) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(config, tempfile::tempdir().unwrap()).await
+    }
+
+    /// Another process plays the role from now on.
+    async fn again(mut self, config: LoginConfig) -> Self {
+        self.stop.cancel();
+        let elsewhere = tempfile::tempdir().unwrap();
+        Self::start_in(config, std::mem::replace(&mut self.folder, elsewhere)).await
+    }
+
+    async fn start_in(config: LoginConfig, folder: tempfile::TempDir) -> Self {
         let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
         let signer = TicketSigner::load_or_create(&folder.path().join("login.key")).unwrap();
         let (outbox, messages) = inbox(64, false);
@@ -117,18 +127,7 @@ impl Role {
         let running = run(config, messages, peers, parts, stop.clone());
         tokio::spawn(async move { running.await.unwrap() });
         outbox.send(LoginMsg::Servers(vec![game_server()])).unwrap();
-        Self {
-            outbox,
-            gateway,
-            master,
-            store,
-            verifier,
-            requests,
-            answers,
-            stop,
-            next: 0,
-            _folder: folder,
-        }
+        Self { outbox, gateway, master, store, verifier, requests, answers, stop, next: 0, folder }
     }
 
     fn send_login(&mut self, name: &str, secret: &str, device: &str, from: [u8; 4]) -> RequestId {

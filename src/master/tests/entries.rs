@@ -1,6 +1,7 @@
 //! One session per player, whatever happens to gateways and masters.
 
 use super::*;
+use crate::msg::Conduct;
 use crate::msg::master::PresentSession;
 use crate::role::Role;
 
@@ -151,4 +152,44 @@ async fn a_gateway_that_wakes_has_lost_what_was_claimed_meanwhile_and_keeps_the_
     assert_eq!(heard(&mut bench.gateways[0]), (vec![], vec![7]));
     bench.second_at(200_000);
     assert_eq!(bench.master.presence.len(), 2, "nobody is forgotten as an orphan");
+}
+
+#[tokio::test]
+async fn a_claim_with_a_lower_key_than_the_player_has_is_to_be_made_again() {
+    let mut bench = Bench::new().await;
+    bench.claim(1, 7, session(1, 50));
+    bench.claim(2, 7, session(2, 40));
+    let refused = all(&mut bench.gateways[1]).into_iter().find_map(|message| match message {
+        GatewayMsg::EnterRefused { session, reason } => Some((session, reason)),
+        _ => None,
+    });
+    let above = crate::msg::gateway::EnterRefusal::Superseded(SessionKey(50));
+    assert_eq!(refused, Some((SessionKey(40), above)));
+    bench.claim(3, 7, session(2, 51));
+    let (_, kicked) = heard(&mut bench.gateways[0]);
+    assert_eq!(kicked, [50]);
+    let (granted, _) = heard(&mut bench.gateways[1]);
+    assert_eq!(granted, [(3, None)]);
+}
+
+#[tokio::test]
+async fn what_a_player_has_used_up_goes_along_to_its_next_gateway() {
+    let mut bench = Bench::new().await;
+    let muted = || Conduct { muted: 9_000, ..Conduct::default() };
+    let told = |inbox: &mut Inbox<GatewayMsg>| {
+        let conducts = all(inbox).into_iter().filter_map(|message| match message {
+            GatewayMsg::Conduct { player, conduct } => Some((player, conduct.muted > 8_000)),
+            _ => None,
+        });
+        conducts.collect::<Vec<_>>()
+    };
+    bench.claim(1, 7, session(1, 5));
+    let tells = |gateway| MasterMsg::Conduct { player: PlayerId(7), gateway, conduct: muted() };
+    bench.hear(tells(ServerId(1)));
+    assert_eq!(told(&mut bench.gateways[0]), [], "it knows");
+    bench.claim(2, 7, session(2, 6));
+    assert_eq!(told(&mut bench.gateways[1]), [(PlayerId(7), true)]);
+    // What comes late is passed on.
+    bench.hear(tells(ServerId(1)));
+    assert_eq!(told(&mut bench.gateways[1]), [(PlayerId(7), true)]);
 }

@@ -59,8 +59,8 @@ async fn odd_texts_come_back_as_they_went_in(database: Database) {
             device: (*text).into(),
             expires_at: 9,
         };
-        store.put_resume([number as u8; 32], record.clone()).await.unwrap();
-        assert_eq!(store.take_resume([number as u8; 32], 0).await.unwrap(), Some(record));
+        store.put_resume([number as u8; 32], None, record.clone()).await.unwrap();
+        assert_eq!(store.find_resume([number as u8; 32], 0).await.unwrap(), Some(record));
         assert_eq!(store.lease(text, ServerId(1), 0, 9).await, Ok(Epoch(1)));
 
         let texts: &'static str = text;

@@ -103,10 +103,12 @@ impl Taking {
 }
 
 impl Host {
-    /// Once a second: renews the leases of all that runs, unless that is under way.
+    /// Once a second: renews the leases of all that runs and goes on, unless that is under way.
     pub(super) fn renew(&mut self) {
         let running = self.zones.iter().filter_map(|(zone, stage)| match stage {
-            Stage::Running(running) if !running.is_gone() => Some((*zone, running.lease)),
+            Stage::Running(running) if !running.is_gone() && running.pulse.goes() => {
+                Some((*zone, running.lease))
+            }
             _ => None,
         });
         let leases: Vec<(ZoneId, Epoch)> = running.collect();

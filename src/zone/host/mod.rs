@@ -1,5 +1,6 @@
 //! The zone host: one task for each process that plays zones. It runs what the master tells it to,
-//! holds the leases of what it runs, starts again what has panicked, and ends what it has lost.
+//! holds the leases of what it runs, starts again what has panicked or hangs, and ends what it has
+//! lost.
 //!
 //! It knows no topology: the composition gives it the others' directories and [`Doors`] through
 //! which it says where a zone can be reached, and reads from a watch what runs here. It never does
@@ -9,6 +10,7 @@ mod adoption;
 mod leases;
 mod moves;
 mod running;
+mod stalls;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +73,8 @@ pub struct Parts {
     pub hosts: Directory<ServerId, HostMsg>,
     /// Where its zones are reached.
     pub doors: Doors,
+    /// Where it says, once a second, which of its zones' threads do not go on.
+    pub stalled: Box<dyn Fn(&[ZoneId]) + Send + Sync>,
     /// Where it says what runs here, whenever that changes and once a second.
     pub hosted: watch::Sender<Hosted>,
     /// Its process is to end: its zones are given to the other hosts, as far as they take them.
@@ -177,6 +181,7 @@ impl Host {
     /// Once a second.
     fn each_second(&mut self) {
         self.publish();
+        self.look_for_stalls();
         self.renew();
         self.tend_adoptions();
         if self.parts.drain.is_cancelled() && !self.parts.stop.is_cancelled() {
@@ -271,6 +276,9 @@ impl Host {
     fn on_ended(&mut self, hosted: HostedZone, ending: Option<Ending>) {
         let zone = hosted.zone;
         let Some(Stage::Running(running)) = self.zones.get(&zone) else { return };
+        if running.origin != hosted.origin {
+            return info!(%zone, ?ending, "a thread that hung has ended; the zone runs anew");
+        }
         let lease = running.lease;
         (self.parts.doors.close)(hosted);
         match ending {

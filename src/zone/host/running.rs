@@ -3,21 +3,22 @@
 //! Made by the host when it has the zone's lease; the thread's end is reported to the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::leases::Leased;
 use super::moves::Move;
+use super::stalls::Pulse;
 use super::{Parts, Report};
 use crate::ids::{Epoch, ZoneId};
 use crate::limits;
 use crate::link::{Outbox, inbox};
 use crate::msg::ZoneMsg;
-use crate::tick::TICK;
-use crate::zone::commits::Desk;
+use crate::tick::{TICK, now};
+use crate::zone::desk::Desk;
 use crate::zone::moving::{self, Order, Packed};
+use crate::zone::signs::Signs;
 use crate::zone::tenure::{self, Grant};
 use crate::zone::{Ending, Start, spawn};
 
@@ -37,13 +38,20 @@ pub(super) struct Running {
     pub grant: Grant,
     /// Ends it.
     pub stop: CancellationToken,
-    population: Arc<AtomicU32>,
+    /// Whether its thread goes on.
+    pub pulse: Pulse,
+    signs: Arc<Signs>,
 }
 
 impl Running {
     /// How many players stand in it.
     pub(super) fn players(&self) -> u32 {
-        self.population.load(Ordering::Relaxed)
+        self.signs.players()
+    }
+
+    /// Rounds that its thread has begun.
+    pub(super) fn rounds(&self) -> u64 {
+        self.signs.rounds()
     }
 }
 
@@ -59,7 +67,7 @@ pub(super) fn start(
     let (outbox, inbox) = inbox(limits::ZONE_INBOX, parts.loopback);
     let (grant, tenure) = tenure::begin(leased.lease, leased.asked);
     let (orders, orders_in) = mpsc::channel(moving::ORDERS);
-    let (stop, population) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
+    let (stop, signs) = (CancellationToken::new(), Arc::<Signs>::default());
     // Each zone's ticks begin a part of a tick after those of the one before.
     let zones = &parts.content.zones;
     let place = zones.iter().position(|kind| kind.id == zone).unwrap_or(0);
@@ -74,7 +82,7 @@ pub(super) fn start(
         peers: parts.peers.clone(),
         desk: Desk::over(parts.store.clone()),
         phase,
-        population: population.clone(),
+        signs: signs.clone(),
         packed,
         orders: orders_in,
         reports,
@@ -82,7 +90,8 @@ pub(super) fn start(
     });
     let origin = tenure::origin(zone, leased.lease);
     let lease = leased.lease;
-    let running =
-        Running { lease, origin, orders, moving: None, reached: false, grant, stop, population };
+    let pulse = Pulse::new(now());
+    let (moving, reached) = (None, false);
+    let running = Running { lease, origin, orders, moving, reached, grant, stop, pulse, signs };
     (running, outbox, thread)
 }

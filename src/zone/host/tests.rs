@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ids::Epoch;
-use crate::link::inbox;
+use crate::link::{Address, Delivery, NotCarried, inbox};
 use crate::msg::{ChatMsg, GatewayMsg, MasterMsg};
 use crate::store::StoreConfig;
 
@@ -83,6 +83,7 @@ impl Process {
                     }
                 }),
             },
+            stalled: Box::new(|_| {}),
             hosted: publish,
             drain: drain.clone(),
             stop: stop.clone(),
@@ -189,4 +190,60 @@ async fn a_held_zone_is_not_run_and_the_next_order_tries_again() {
     one.order(WEST);
     one.runs(&[WEST, EAST]).await;
     one.end().await;
+}
+
+/// A way to another process on which whoever sends hangs until it is let go.
+#[derive(Debug, Default)]
+struct Snare {
+    closed: Mutex<bool>,
+    opened: std::sync::Condvar,
+}
+
+impl crate::link::Carrier for Snare {
+    fn carry(
+        &self,
+        _to: Address,
+        _delivery: Delivery,
+        _encode: &dyn Fn() -> bytes::Bytes,
+    ) -> Result<(), NotCarried> {
+        let closed = self.closed.lock().unwrap();
+        drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
+        Ok(())
+    }
+
+    fn server(&self) -> ServerId {
+        ServerId(77)
+    }
+
+    fn waiting(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_zone_whose_thread_hangs_starts_anew_and_the_thread_gives_up_when_it_wakes() {
+    let (store, _folder) = store().await;
+    for alone in [true, false] {
+        let mut one = Process::start(1, &store, alone);
+        one.order(WEST);
+        one.order(EAST);
+        let before = one.runs(&[WEST, EAST]).await;
+        let snare = Arc::new(Snare { closed: Mutex::new(true), ..Snare::default() });
+        let way = Outbox::linked(snare.clone(), Address::Gateway);
+        one.gateways.insert(ServerId(77), way);
+        let watch = ZoneMsg::Watch { gateway: ServerId(77) };
+        one.zones.get(WEST).unwrap().send(watch).unwrap();
+        let anew = |hosted: &Hosted| {
+            let west = hosted.iter().find(|(hosted, _)| hosted.zone == WEST);
+            west.is_some_and(|(hosted, _)| hosted.origin > before[0])
+        };
+        let wait = tokio::time::timeout(Duration::from_secs(60), one.hosted.wait_for(anew));
+        wait.await.expect("in time").unwrap();
+        *snare.closed.lock().unwrap() = false;
+        snare.opened.notify_all();
+        // Nothing more is held up by it: both zones end, and with them the host.
+        let after = one.runs(&[WEST, EAST]).await;
+        assert!(after[0] > before[0] && after[1] == before[1], "{before:?}, {after:?}");
+        one.end().await;
+    }
 }
