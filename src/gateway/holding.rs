@@ -138,8 +138,6 @@ impl GatewayService {
         let session = playing.session;
         self.report(FromShard::Proven { session, conn: from });
     }
-        }
-    }
 
     pub(super) fn on_zone_moved(&mut self, session: SessionKey, zone: ZoneId) {
         let Some(&place) = self.by_session.get(&session) else { return };
