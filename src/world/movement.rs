@@ -270,7 +270,7 @@ impl World {
             Fault::TooFast => (stream.may_tell(now), stream.is_suspect(&pace)),
             Fault::Unseen => (stream.may_repeat(now), stream.ignores(&pace)),
         };
-        let kick = impossible && stream.count(most, now);
+        let kick = impossible && stream.count(most, fault != Fault::Nonsense, now);
         if tells {
             stream.tell(now);
             if fault == Fault::TooFast {

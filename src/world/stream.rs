@@ -189,10 +189,10 @@ impl Stream {
         self.unseen_since = Some(real_ms);
     }
 
-    /// Counts an impossible move: once a tick, so that a burst is one, and for the ticks since the
-    /// one before, so that it does not matter how many updates a client sends. True: it is one too
-    /// many.
-    pub fn count(&mut self, most: u32, real_ms: u64) -> bool {
+    /// Counts an impossible move: once a tick, so that a burst is one; if it is part of something
+    /// that `lasts`, for the ticks since the one before, so that it does not matter how many updates
+    /// a client sends. True: it is one too many.
+    pub fn count(&mut self, most: u32, lasts: bool, real_ms: u64) -> bool {
         if real_ms.saturating_sub(self.window_ms) >= WINDOW_MS {
             self.impossible = 0;
             self.window_ms = real_ms;
@@ -202,7 +202,8 @@ impl Stream {
             return false;
         }
         self.counted_ms = real_ms;
-        self.impossible = self.impossible.saturating_add(ticks.clamp(1, TICKS_MAX) as u32);
+        let ticks = if lasts { ticks.clamp(1, TICKS_MAX) as u32 } else { 1 };
+        self.impossible = self.impossible.saturating_add(ticks);
         let too_many = self.impossible >= most;
         if too_many {
             self.impossible = 0;
@@ -245,11 +246,13 @@ mod tests {
     #[test]
     fn impossible_moves_are_counted_by_windows_and_once_a_tick() {
         let mut stream = Stream::begin(0);
-        assert!(!(0..50).any(|_| stream.count(3, 50)), "a burst is one");
-        assert!(!stream.count(3, 100) && stream.count(3, 150));
-        assert!(!stream.count(20, 5_000) && !stream.count(20, 7_000));
+        assert!(!(0..50).any(|_| stream.count(3, true, 50)), "a burst is one");
+        assert!(!stream.count(3, true, 100) && stream.count(3, true, 150));
+        assert!(!stream.count(20, true, 5_000) && !stream.count(20, true, 7_000));
         assert_eq!(stream.impossible, 16, "for the time since the one before, within bounds");
-        assert!(!stream.count(20, 12_000), "a new window");
+        assert!(!stream.count(20, true, 12_000), "a new window");
+        stream.impossible = 0;
+        assert!(!stream.count(3, false, 13_000) && !stream.count(3, false, 14_000), "one each");
     }
 
     #[test]
