@@ -14,30 +14,12 @@ mod own {
     super::scenarios_of_one_process!(
         a_run_may_bring_its_own_server_and_a_bare_loop,
         a_run_may_bring_several_processes_and_their_database,
-        bots_fight_and_hear_of_every_blow_of_their_own,
     );
     use super::{
         a_run_may_bring_its_own_server_and_a_bare_loop,
         a_run_may_bring_several_processes_and_their_database,
-        bots_fight_and_hear_of_every_blow_of_their_own,
     };
 }
-
-/// One zone in which everybody may strike everybody.
-const ARENA: &str = r#"
-[world]
-quests = {}
-[world.rules]
-attack_reach = 50
-base_health = 1000000
-pvp_level_min = 1
-[[world.zones]]
-id = 1
-name = "Arena"
-bounds = { min_x = -200, min_y = -200, max_x = 200, max_y = 200 }
-spawn = { x = 0, y = 0 }
-pvp = true
-"#;
 
 async fn bots(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let port = server.address("gateway").port().to_string();
@@ -105,24 +87,6 @@ async fn a_run_may_bring_its_own_server_and_a_bare_loop(topology: Topology) {
     assert!(report["syncs"].as_u64().unwrap() > 0, "{said}");
     assert!(report["bare"]["delivered"].as_f64().unwrap() > 0.0, "{said}");
     assert_eq!(report["server_said"].as_array().unwrap().len(), 0, "{said}");
-}
-
-async fn bots_fight_and_hear_of_every_blow_of_their_own(topology: Topology) {
-    let server = Server::start(topology);
-    let arena = server.data().join("arena.toml");
-    std::fs::write(&arena, ARENA).expect("a file");
-    let arena = arena.display().to_string();
-    // So few bytes that most blows of others find no room.
-    let run = ["--config", &arena, "--set", "gateway.bandwidth=2000"];
-    let run = [&run[..], &["--set", "gateway.bandwidth_peak=2000"]].concat();
-    let more = ["loadtest", "--start", "--scenario", "fight", "--clients", "12", "--json"];
-    let last = ["--duration", "3s", "--warm-up", "5s", "--assert", "errors=0,own=100%"];
-    let (code, said) = server.command(&[&run[..], &more, &last].concat(), "").await;
-    assert_eq!(code, Some(0), "{said}");
-    let report: serde_json::Value = serde_json::from_str(said.trim()).expect("a JSON report");
-    assert!(report["fight"]["own_due"].as_u64().unwrap() > 50, "{said}");
-    assert!(report["shed"]["events"].as_u64().unwrap() > 0, "{said}");
-    assert!(report["updates_per_second"].as_f64().unwrap() > 0.0, "{said}");
 }
 
 async fn a_run_may_bring_several_processes_and_their_database(topology: Topology) {
