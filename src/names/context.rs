@@ -98,7 +98,7 @@ pub(super) fn fits_in_name(text: &[char], at: usize) -> bool {
         return virama(after(text, at)) && before(text, at).is_some_and(|c| c.is_alphabetic());
     }
     let (left, right) = (neighbour_before(text, at), neighbour_after(text, at));
-    left.is_some_and(|c| joins_left(c)) && right.is_some_and(|c| joins_right(c))
+    left.is_some_and(joins_left) && right.is_some_and(joins_right)
 }
 
 /// Joins the letter after it.
