@@ -27,6 +27,7 @@ mod postgres;
 mod process;
 mod resume;
 mod server;
+mod sessions;
 mod storm;
 mod text;
 mod text_commands;
