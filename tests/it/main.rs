@@ -30,6 +30,7 @@ mod postgres;
 mod process;
 mod resume;
 mod server;
+mod sessions;
 mod storm;
 mod strangers;
 mod text;

@@ -252,11 +252,12 @@ fn read_presence(presence: Presence) -> Result<GatewayMsg, DecodeError> {
                 zone: zone.transpose()?,
             })
         }
-        Presence::Conduct(told) => {
+        Presence::Conduct(told) if told.gateway == 0 => {
             let (player, conduct) = shared::conduct(told)?;
             Ok(GatewayMsg::Conduct { player, conduct })
         }
-        Presence::Joined(_)
+        Presence::Conduct(_)
+        | Presence::Joined(_)
         | Presence::Left(_)
         | Presence::Claim(_)
         | Presence::Released(_)

@@ -50,7 +50,8 @@ async fn odd_texts_come_back_as_they_went_in(database: Database) {
         assert!(saved.quests.contains(&state.quests[0]), "{text:?}");
         assert!(saved.inventory.contains(&receipt.stacks[0]), "{text:?}");
 
-        let session = SessionRef { gateway: ServerId(1), key: SessionKey(number as u64) };
+        let session =
+            SessionRef { gateway: ServerId(1), key: SessionKey(u64::MAX - number as u64) };
         let record = ResumeRecord {
             player: state.id,
             name: name("Ann"),
