@@ -7,6 +7,7 @@ mod fighting;
 mod giving;
 mod moving;
 mod npcs;
+mod owing;
 mod quests;
 mod same;
 mod things;
