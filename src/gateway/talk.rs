@@ -175,6 +175,7 @@ impl ToShard {
             ToShard::Open(opening) => Subject::Conn(opening.conn),
             ToShard::Packet { session, .. }
             | ToShard::Moved { session, .. }
+            | ToShard::Conduct { session, .. }
             | ToShard::End { session, .. } => Subject::Session(*session),
             ToShard::Frame { .. }
             | ToShard::Packets { .. }

@@ -532,8 +532,8 @@ mod tests {
         while old.send(Class::Ability, 1, 0).is_ok() {}
         let mut new = RateGate::new(old.start);
         new.take_on(&old.gate.conduct(old.start), old.start);
-        assert!(new.check(&old.limits, Class::Ability, 1, old.start).is_err());
+        assert!(new.check(&old.limits, Class::Ability, old.start).is_err());
         let later = old.start + Duration::from_secs(1);
-        assert!(new.check(&old.limits, Class::Ability, 1, later).is_ok());
+        assert!(new.check(&old.limits, Class::Ability, later).is_ok());
     }
 }

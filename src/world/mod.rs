@@ -22,6 +22,7 @@ pub mod interest;
 pub mod item;
 pub mod movement;
 mod nearby;
+pub mod notice;
 mod npc;
 pub mod operation;
 mod player;

@@ -91,7 +91,7 @@ impl Hall {
         wire::append(&mut bytes, PacketType::ResumeRequest, 1, unix_millis(), &[&payload]);
         stream.write_all(&bytes).await.unwrap();
         match self.report().await {
-            FromShard::Resume { conn, .. } => (stream, conn.conn),
+            FromShard::Resume(asked) => (stream, asked.conn.conn),
             _ => panic!("no resume was asked for"),
         }
     }
@@ -114,6 +114,7 @@ fn opening(session: u64, conn: ConnId, guild: &str) -> Opening {
         player: PlayerId(session),
         zone: WEST,
         how: How::Entered { state: state(), guild: guild.into() },
+        conduct: None,
     }
 }
 

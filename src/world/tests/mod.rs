@@ -12,6 +12,7 @@ mod honest;
 mod leaving;
 mod moving;
 mod npcs;
+mod owing;
 mod quests;
 mod same;
 mod sharing;

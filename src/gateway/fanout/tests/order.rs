@@ -88,7 +88,7 @@ fn only_what_concerns_oneself_and_talk_is_kept_for_a_resume() {
     stage.strike(2, 1, 5);
     stage.step();
     let log = stage.conn(conn).outlet.log.take().unwrap();
-    let (kept, lost) = log.missed(0);
+    let (kept, lost) = log.missed(Some(0));
     let kinds: Vec<PacketType> = kept.iter().map(|Outgoing { kind, .. }| *kind).collect();
     assert!(!lost);
     let events = kinds.iter().filter(|kind| **kind == PacketType::GameEvent).count();

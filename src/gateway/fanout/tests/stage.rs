@@ -55,6 +55,8 @@ impl Stage {
             told: None,
             reset: true,
             absent: 0,
+            unproven: None,
+            muted: false,
         };
         let now = self.wires.now;
         self.conns.push(Some(Box::new(Conn {
