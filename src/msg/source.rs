@@ -173,8 +173,8 @@ impl Sourced for GatewayMsg {
             GatewayMsg::Frame(_)
             | GatewayMsg::FrameDelta(_)
             | GatewayMsg::Entered { .. }
-            | GatewayMsg::EnterRefused { .. }
             | GatewayMsg::Moved { .. } => source.plays(&[Role::Zone]),
+            GatewayMsg::EnterRefused { .. } => source.plays(&[Role::Zone, Role::Master]),
             GatewayMsg::Deliver { .. } => source.plays(&[Role::Zone, Role::Chat]),
             GatewayMsg::DeliverMany { .. } | GatewayMsg::Rooms { .. } => {
                 source.plays(&[Role::Chat])

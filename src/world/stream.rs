@@ -17,6 +17,9 @@ const AGAIN_MS: u64 = 1_000;
 const UNSEEN_MS: u64 = 5_000;
 /// The same for a client that is suspected.
 const UNSEEN_SUSPECT_MS: u64 = 2_500;
+/// Of a silence between two updates so much counts into that, ms: what a line that stands still
+/// takes away, it takes from the correction as well.
+const SILENCE_COUNTS_MS: u64 = 1_000;
 /// The window of `rules.corrections_before_kick`, ms.
 const WINDOW_MS: u64 = 10_000;
 /// One impossible move stands for so many ticks at most.
@@ -27,9 +30,9 @@ const TIMER_TOLERANCE: f32 = 1.05;
 /// Silence of a line that explains as much travel afterwards, s.
 const SILENCE_SECONDS: f32 = 3.0;
 /// Travel beyond what time explains, s of it, from which on a client is suspected.
-const SUSPECT_SECONDS: f32 = 1.0;
+const SUSPECT_SECONDS: f32 = 2.0;
 /// Suspicion at most, s of travel.
-const SUSPICION_SECONDS: f32 = 5.0;
+const SUSPICION_SECONDS: f32 = 6.0;
 
 /// One client's stream.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -128,7 +131,11 @@ impl Stream {
     /// is counted from where it last said it was or from where the server has it, whichever is
     /// nearer; from the latter alone if this answers a correction (`near`: it may).
     pub fn says(&mut self, to: Point, stands: Point, near: bool, pace: &Pace) {
-        let seconds = pace.real_ms.saturating_sub(self.said_ms) as f32 / 1000.0;
+        let silence = pace.real_ms.saturating_sub(self.said_ms);
+        if let Some(since) = &mut self.unseen_since {
+            *since += silence.saturating_sub(SILENCE_COUNTS_MS).min(pace.real_ms.saturating_sub(*since));
+        }
+        let seconds = silence as f32 / 1000.0;
         let explained = pace.speed * TIMER_TOLERANCE * seconds;
         let least = -pace.speed * SILENCE_SECONDS;
         let from_there = stands.distance(to);

@@ -271,6 +271,9 @@ fn what_is_asked_of_the_store_counts_at_once_and_what_was_not_used_does_not() {
     stage.bank.mood = Mood::Away;
     assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(2))), Some(Refusal::Unavailable));
     stage.bank.mood = Mood::Willing;
+    stage.steps(20);
+    let before = stage.state(ANNA).health;
+    assert!(before < 50, "it was looked up, and not done");
     assert_eq!(stage.refused(ANNA, Action::UseItem(ItemId(2))), None);
-    assert_eq!(stage.state(ANNA).health, 50);
+    assert_eq!(stage.state(ANNA).health, before + 40);
 }
