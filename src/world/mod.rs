@@ -26,6 +26,7 @@ pub mod notice;
 mod npc;
 pub mod operation;
 mod player;
+mod queries;
 pub mod quest;
 pub mod rules;
 pub mod share;
@@ -47,10 +48,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::geometry::Point;
-use crate::ids::{EntityId, Epoch, EventId, GuildId, OperationId, PlayerId, ZoneId};
+use crate::ids::{EntityId, EventId, GuildId, OperationId, PlayerId, ZoneId};
 use crate::tick::{TICK_MS, Tick};
 use budget::LostTime;
-use command::{Action, Command, Credit, Effect, GuildTag, Notice, PlayerState, Refusal};
+use command::{Action, Command, Credit, Effect, GuildTag, Notice, Refusal};
 use content::{Content, ZoneKind};
 use doubt::LeftBehind;
 use entity::{AppearanceChange, Body, Entities, Entity, Handle};
@@ -59,6 +60,7 @@ use frame::FrameUpdate;
 use item::Unlaid;
 use nearby::Nearby;
 use player::Told;
+pub use queries::Population;
 
 /// One zone's entities and rules.
 #[derive(Debug)]
@@ -111,17 +113,6 @@ struct Muster {
     npcs: Vec<Handle>,
     things: Vec<Handle>,
     ghosts: Vec<Handle>,
-}
-
-/// How much is in a zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Population {
-    /// Players, ghosts left out.
-    pub players: usize,
-    /// Living NPCs.
-    pub npcs: usize,
-    /// Things on the ground.
-    pub items: usize,
 }
 
 impl World {
@@ -242,67 +233,6 @@ impl World {
         update.frame.dilation_percent = self.dilation_percent;
         update.frame.set_out = set_out;
         update
-    }
-
-    /// Steps made so far.
-    pub fn tick(&self) -> Tick {
-        self.tick
-    }
-
-    /// What is saved of a player that is here now.
-    pub fn player(&self, player: PlayerId) -> Option<PlayerState> {
-        let entity = self.entities.get(self.player_handle(player)?)?;
-        Some(self.state_of(entity))
-    }
-
-    /// Who is here, and under which ownership.
-    pub fn players(&self) -> impl Iterator<Item = (PlayerId, Epoch)> {
-        let players = self.entities.iter();
-        players.filter_map(|(_, entity)| Some((entity.player_id()?, entity.player()?.epoch)))
-    }
-
-    /// The ownership under which a player is here.
-    pub fn epoch(&self, player: PlayerId) -> Option<Epoch> {
-        let entity = self.entities.get(self.player_handle(player)?)?;
-        entity.player().map(|player| player.epoch)
-    }
-
-    /// The guild of a player that is here.
-    pub fn guild(&self, player: PlayerId) -> Option<GuildTag> {
-        self.entities.get(self.player_handle(player)?)?.appearance.guild.clone()
-    }
-
-    /// The level of a player that is here; 1 for others.
-    pub fn level(&self, player: PlayerId) -> u32 {
-        let entity = self.player_handle(player).and_then(|handle| self.entities.get(handle));
-        entity.map_or(1, |entity| entity.appearance.level)
-    }
-
-    /// The states of all players that have changed since the last call, or of `everybody`.
-    pub fn take_unsaved(&mut self, everybody: bool) -> Vec<PlayerState> {
-        let mut changed = Vec::new();
-        for (handle, entity) in self.entities.iter_mut() {
-            if let Some(player) = entity.player_mut()
-                && (std::mem::take(&mut player.unsaved) || everybody)
-            {
-                changed.push(handle);
-            }
-        }
-        changed.into_iter().filter_map(|h| Some(self.state_of(self.entities.get(h)?))).collect()
-    }
-
-    /// How much is here.
-    pub fn population(&self) -> Population {
-        let mut population = Population::default();
-        for (_, entity) in self.entities.iter() {
-            match &entity.body {
-                Body::Player(_) => population.players += 1,
-                Body::Npc(_) => population.npcs += usize::from(entity.is_alive()),
-                Body::Item(_) => population.items += 1,
-                Body::Ghost(_) => {}
-            }
-        }
-        population
     }
 
     fn on_act(&mut self, player: PlayerId, request: u64, action: Action) {

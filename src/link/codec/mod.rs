@@ -28,6 +28,8 @@ mod round_trip;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
+mod samples_actions;
+#[cfg(test)]
 mod samples_nodes;
 
 use bytes::Bytes;
