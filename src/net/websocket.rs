@@ -282,7 +282,7 @@ async fn close(mut socket: WebSocket, code: CloseCode, reason: &'static str) {
         while let Some(Ok(_)) = socket.next().await {}
         if socket.get_mut().is_flooded() {
             // The library reads no further; one that pours is heard out, to a bound.
-            socket.get_mut().read(&mut [0]).await?;
+            let _ = socket.get_mut().read(&mut [0]).await?;
         }
         Ok::<(), tungstenite::Error>(())
     };

@@ -320,7 +320,7 @@ impl Store {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, StoreError> {
         let since = tick::now();
-        let outcome = match tokio::time::timeout(self.inner.timeout, caught(work)).await {
+        let outcome = match tokio::time::timeout(self.inner.timeout, caught(Box::pin(work))).await {
             Ok(Some(outcome)) => outcome.map_err(Failure::into_store_error),
             Ok(None) => Err(broken_off()),
             Err(_) => Err(too_late()),

@@ -191,6 +191,24 @@ pub(super) fn goals_text(done: &[u32]) -> String {
     numbers.join(",")
 }
 
+struct LookAtTicket {
+    player: PlayerId,
+    ticket: TicketUse,
+    given_at: u64,
+}
+
+impl Write for LookAtTicket {
+    type Answer = TicketStanding;
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<TicketStanding, Failure> {
+        if db.row(TICKET, values![self.ticket.id]).await?.is_some() {
+            return Ok(TicketStanding::Used);
+        }
+        let void = db.row(VOID, values![self.player, self.given_at]).await?.is_some();
+        Ok(if void { TicketStanding::Void } else { TicketStanding::Good })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,23 +237,5 @@ mod tests {
             assert_eq!(goals(&goals_text(&done)).unwrap(), done);
         }
         assert!(goals("1,x").is_err());
-    }
-}
-
-struct LookAtTicket {
-    player: PlayerId,
-    ticket: TicketUse,
-    given_at: u64,
-}
-
-impl Write for LookAtTicket {
-    type Answer = TicketStanding;
-
-    async fn apply(&self, db: &mut Connection<'_>) -> Result<TicketStanding, Failure> {
-        if db.row(TICKET, values![self.ticket.id]).await?.is_some() {
-            return Ok(TicketStanding::Used);
-        }
-        let void = db.row(VOID, values![self.player, self.given_at]).await?.is_some();
-        Ok(if void { TicketStanding::Void } else { TicketStanding::Good })
     }
 }

@@ -65,7 +65,7 @@ impl ZoneServer {
         counter!("throng_handovers_total", "result" => "refused").increment(1);
         let player = transfer.state.id;
         self.players.bind(player, session);
-        self.world.advance_to(self.clock.into_tick_ms());
+        self.world.advance_to(self.clock.since_tick_ms());
         self.world.apply(Command::Return { transfer: transfer.clone() });
         if self.world.player(player).is_none() {
             self.turn_out(*transfer, session);
@@ -137,7 +137,7 @@ impl ZoneServer {
     ) -> Option<Box<Transfer>> {
         let (player, epoch) = (transfer.state.id, transfer.state.epoch);
         self.players.bind(player, session);
-        self.world.advance_to(self.clock.into_tick_ms());
+        self.world.advance_to(self.clock.since_tick_ms());
         self.world.apply(Command::Arrive { transfer: transfer.clone(), from });
         if self.world.player(player).is_none() {
             self.players.unbind(player);

@@ -164,7 +164,7 @@ impl Clock {
     }
 
     /// How far the current tick is over, ms.
-    pub(super) fn into_tick_ms(&self) -> u64 {
+    pub(super) fn since_tick_ms(&self) -> u64 {
         let length = self.pace.tick();
         // Once its last round has begun, the next tick's due time stands there.
         let began =

@@ -53,6 +53,9 @@ pub struct Doors {
     pub close: Box<dyn Fn(HostedZone) + Send + Sync>,
 }
 
+/// Is told which zones' threads do not go on.
+pub type Stalled = Box<dyn Fn(&[ZoneId]) + Send + Sync>;
+
 /// What a host is made of.
 pub struct Parts {
     /// The process it runs in.
@@ -74,7 +77,7 @@ pub struct Parts {
     /// Where its zones are reached.
     pub doors: Doors,
     /// Where it says, once a second, which of its zones' threads do not go on.
-    pub stalled: Box<dyn Fn(&[ZoneId]) + Send + Sync>,
+    pub stalled: Stalled,
     /// Where it says what runs here, whenever that changes and once a second.
     pub hosted: watch::Sender<Hosted>,
     /// Its process is to end: its zones are given to the other hosts, as far as they take them.
