@@ -60,7 +60,7 @@ use introduce::Certainty;
 use newest::Newest;
 use post::Post;
 use questions::Question;
-use sessions::{Delivery, Sessions};
+use sessions::{Delivery, Session, Sessions};
 use talk::ConnRef;
 use watch::Watching;
 
@@ -229,7 +229,9 @@ impl Gateway {
         match message {
             GatewayMsg::Frame(frame) => self.on_frame(frame),
             GatewayMsg::FrameDelta(delta) => self.on_frame_delta(*delta),
-            GatewayMsg::Deliver { session, packet } => self.deliver(session, packet),
+            GatewayMsg::Deliver { session, packet } => {
+                self.deliver(session, packet, Session::deliver);
+            }
             GatewayMsg::DeliverMany { sessions, packet } => self.on_deliver_many(sessions, packet),
             GatewayMsg::Broadcast { packet } => {
                 self.post.all_shards(|| ToShard::Broadcast(packet.clone()));
@@ -285,7 +287,9 @@ impl Gateway {
             FromShard::Lost { session, conn, log, received } => {
                 self.on_lost(session, conn, log, received);
             }
-            FromShard::Undelivered { session, packet } => self.deliver(session, packet),
+            FromShard::Undelivered { session, packet } => {
+                self.deliver(session, packet, Session::deliver_late);
+            }
             FromShard::Missing { session } => self.on_missing(session),
             FromShard::Conduct { player, conn, conduct } => {
                 self.on_conduct_here(player, conn, conduct);
@@ -308,10 +312,15 @@ impl Gateway {
     }
 
     /// A private packet: to the shard, or kept for the resume.
-    fn deliver(&mut self, key: SessionKey, packet: Outgoing) {
+    fn deliver(
+        &mut self,
+        key: SessionKey,
+        packet: Outgoing,
+        how: fn(&mut Session, Outgoing, usize) -> Delivery,
+    ) {
         let keep = self.shared.config.resume_packets;
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if let Delivery::ToShard(shard, packet) = session.deliver(packet, keep) {
+        if let Delivery::ToShard(shard, packet) = how(session, packet, keep) {
             self.post.packets(shard, ToShard::Packet { session: key, packet });
         }
     }

@@ -31,6 +31,8 @@ pub struct ReliableLog {
     /// Whether something was lost before the connection began: whoever has read nothing of it has
     /// not been told.
     lost_before: bool,
+    /// How many at the end came after the connection was lost.
+    later: usize,
 }
 
 impl ReliableLog {
@@ -54,6 +56,22 @@ impl ReliableLog {
                 Some((None, _)) => self.dropped_unsent = true,
                 None => return,
             }
+        }
+    }
+
+    /// Remembers a packet that came after the connection was lost.
+    pub(super) fn push_later(&mut self, packet: Outgoing, most: usize) {
+        self.push(None, packet, most);
+        self.later = (self.later + 1).min(self.packets.len());
+    }
+
+    /// Remembers one that was on its way to the connection when it was lost: it is older than
+    /// whatever has come since.
+    pub(super) fn push_undelivered(&mut self, packet: Outgoing, most: usize) {
+        self.push(None, packet, most);
+        self.later = self.later.min(self.packets.len().saturating_sub(1));
+        if let Some(packet) = self.packets.pop_back() {
+            self.packets.insert(self.packets.len() - self.later, packet);
         }
     }
 

@@ -163,7 +163,7 @@ impl Session {
     pub(super) fn deliver(&mut self, packet: Outgoing, keep: usize) -> Delivery {
         match &mut self.stage {
             Stage::Attached { conn } => return Delivery::ToShard(conn.shard, packet),
-            Stage::Detached { log, .. } => log.push(None, packet, keep),
+            Stage::Detached { log, .. } => log.push_later(packet, keep),
             Stage::Reattaching { missed, .. } if missed.len() < keep => missed.push(packet),
             Stage::Entering(_) | Stage::Reattaching { .. } | Stage::Displaced { .. } => {
                 debug!(player = %self.player, "a packet for a session without a client");
@@ -171,6 +171,15 @@ impl Session {
             }
         }
         Delivery::Kept
+    }
+
+    /// The same for a packet that was sent to a connection which was lost meanwhile.
+    pub(super) fn deliver_late(&mut self, packet: Outgoing, keep: usize) -> Delivery {
+        if let Stage::Detached { log, .. } = &mut self.stage {
+            log.push_undelivered(packet, keep);
+            return Delivery::Kept;
+        }
+        self.deliver(packet, keep)
     }
 }
 

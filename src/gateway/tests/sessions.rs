@@ -31,11 +31,15 @@ async fn a_packet_that_missed_its_connection_waits_for_the_resume() {
     let mut desk = Desk::open(64).await;
     let (key, token) = desk.play().await;
     desk.lost(key, conn(1));
+    desk.gateway.on_message(GatewayMsg::Deliver { session: key, packet: packet(3) });
     desk.gateway.on_report(FromShard::Undelivered { session: key, packet: packet(1) });
+    desk.gateway.on_message(GatewayMsg::DeliverMany { sessions: vec![key], packet: packet(4) });
+    desk.gateway.on_report(FromShard::Undelivered { session: key, packet: packet(2) });
     let late = Asked { last_sequence: 9, ..asked(2, token) };
     desk.gateway.on_report(FromShard::Resume(late));
     let How::Resumed { log, last_sequence, .. } = desk.opened().await.how else { panic!() };
-    assert_eq!(log.missed(last_sequence), (vec![packet(1)], false));
+    let in_order = [1, 2, 3, 4].map(packet).to_vec();
+    assert_eq!(log.missed(last_sequence), (in_order, false), "older ones first");
 }
 
 #[tokio::test]
