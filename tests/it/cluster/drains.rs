@@ -19,7 +19,7 @@ async fn a_zone_server_hands_its_zones_over() {
     bob.go(4.0, 30.0).await;
     until_saved(&database, &ann, Point { x: -4.0, y: 30.0 }).await;
     let (session, before) =
-        (ann.session().unwrap().session_id.clone(), ann.inventory().await.unwrap());
+        (ann.session().unwrap().session_id.clone(), ann.inventory().await.unwrap().items);
     let leaves = world.home(1).await;
 
     let asked = tick::now();
@@ -34,7 +34,7 @@ async fn a_zone_server_hands_its_zones_over() {
     tell(&format!("  and it has ended after {}", since(asked)));
 
     assert_eq!(ann.session().unwrap().session_id, session, "no log-in, no new session");
-    assert_eq!(ann.inventory().await.unwrap(), before);
+    assert_eq!(ann.inventory().await.unwrap().items, before);
     ann.sees_at(ann.id, -4.0, 30.0).await;
     bob.sees_at(ann.id, -4.0, 30.0).await;
     plays_on(&mut bob).await;
