@@ -272,7 +272,7 @@ impl World {
         };
         let kick = impossible && stream.count(most, fault != Fault::Nonsense, now);
         if tells {
-            stream.tell(now);
+            stream.tell(pose.at, now);
             if fault == Fault::TooFast {
                 stream.wait(now);
             }
@@ -291,7 +291,7 @@ impl World {
         let Some(entity) = self.entities.get_mut(handle) else { return };
         let (pose, Some(id)) = (entity.pose, entity.player_id()) else { return };
         let Some(player) = entity.player_mut() else { return };
-        player.stream.put(now);
+        player.stream.put(pose.at, now);
         let sequence = player.stream.sequence.unwrap_or(0);
         self.notify(id, Notice::Correction { pose, sequence, reason });
     }

@@ -6,6 +6,8 @@
 //! what no delay can cause counts: a line that stands still for seconds and then brings everything
 //! at once makes nobody a cheat.
 
+use std::collections::VecDeque;
+
 use crate::geometry::Point;
 use crate::tick::TICK_MS;
 use crate::world::budget::Pace;
@@ -31,6 +33,8 @@ const TIMER_TOLERANCE: f32 = 1.05;
 const SILENCE_SECONDS: f32 = 3.0;
 /// Travel beyond what time explains, s of it, from which on a client is suspected.
 const SUSPECT_SECONDS: f32 = 2.0;
+/// So many told places are remembered: what a line that shakes and stalls can have under way.
+const TOLD_MAX: usize = 8;
 /// Suspicion at most, s of travel.
 const SUSPICION_SECONDS: f32 = 6.0;
 
@@ -45,7 +49,10 @@ pub(super) struct Stream {
     pub trail: Option<Point>,
     /// Where the client last said it was.
     said: Option<Point>,
-    /// When that was, or the stream began, real ms.
+    /// Where it was told to be, oldest first, and has not been seen to go: a correction may come
+    /// seconds after it was told, and with others that have been told since.
+    told: VecDeque<Told>,
+    /// When it last said where it was, or the stream began, real ms.
     said_ms: u64,
     /// Metres that it says it has travelled beyond what real time explains. Less than 0: it may
     /// have been held up by its line and will catch up.
@@ -60,6 +67,14 @@ pub(super) struct Stream {
     window_ms: u64,
     /// When the last impossible move was counted, real ms.
     counted_ms: u64,
+}
+
+/// A place that a client was told to be at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Told {
+    at: Point,
+    /// Metres that were held against what seemed to come from there.
+    held: f32,
 }
 
 /// What is told of a stream to the zone a player goes to.
@@ -86,6 +101,7 @@ impl Stream {
         self.sequence = None;
         self.old = None;
         self.trail = None;
+        self.told.clear();
         self.unseen_since = None;
     }
 
@@ -129,7 +145,7 @@ impl Stream {
 
     /// Learns where a client says it is, while the player stands at `stands`. What it has travelled
     /// is counted from where it last said it was or from where the server has it, whichever is
-    /// nearer; from the latter alone if this answers a correction (`near`: it may).
+    /// nearer; `near`: this may answer a correction.
     pub fn says(&mut self, to: Point, stands: Point, near: bool, pace: &Pace) {
         let silence = pace.real_ms.saturating_sub(self.said_ms);
         if let Some(since) = &mut self.unseen_since {
@@ -139,13 +155,42 @@ impl Stream {
         let seconds = silence as f32 / 1000.0;
         let explained = pace.speed * TIMER_TOLERANCE * seconds;
         let least = -pace.speed * SILENCE_SECONDS;
-        let from_there = stands.distance(to);
-        let said = self.said.filter(|_| !(near && self.is_unseen()));
-        let travelled = said.map_or(from_there, |said| said.distance(to).min(from_there));
+        let from_stands = stands.distance(to);
+        let least_way = self.said.map_or(from_stands, |said| said.distance(to).min(from_stands));
+        let travelled = if let Some(way) = self.put_back(to, least_way, pace) {
+            way
+        } else if near && self.is_unseen() {
+            least_way + self.hold(from_stands - least_way, pace)
+        } else {
+            least_way
+        };
         self.suspicion = (self.suspicion - explained).max(least) + travelled;
         self.suspicion = self.suspicion.min(pace.speed * SUSPICION_SECONDS);
         self.said = Some(to);
         self.said_ms = self.said_ms.max(pace.real_ms);
+    }
+
+    /// Whether the client has jumped to a place that it was told to be at, and how far it has gone
+    /// from there: the way to where a correction puts it is no travel, however late it comes and
+    /// whatever seemed to answer it before. Each explains one jump.
+    fn put_back(&mut self, to: Point, otherwise: f32, pace: &Pace) -> Option<f32> {
+        let ways = self.told.iter().map(|told| told.at.distance(to)).enumerate();
+        let (index, way) = ways.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        if otherwise - way <= pace.lag() {
+            return None;
+        }
+        let told = self.told.remove(index)?;
+        Some(way - told.held)
+    }
+
+    /// Holds it against a client that it may have come from where it was told to be and not from
+    /// where it last was, until it is seen to go there only later.
+    fn hold(&mut self, metres: f32, pace: &Pace) -> f32 {
+        let held = metres.min(pace.lag());
+        if let Some(told) = self.told.back_mut() {
+            told.held += held;
+        }
+        held
     }
 
     /// Whether the client says that it goes faster than any delay explains.
@@ -180,8 +225,12 @@ impl Stream {
         self.told_ms.is_none_or(|told| real_ms.saturating_sub(told) >= AGAIN_MS)
     }
 
-    /// A correction goes out.
-    pub fn tell(&mut self, real_ms: u64) {
+    /// A correction goes out: the client is to be `at`.
+    pub fn tell(&mut self, at: Point, real_ms: u64) {
+        if self.told.len() == TOLD_MAX {
+            self.told.pop_front();
+        }
+        self.told.push_back(Told { at, held: 0.0 });
         self.trail = None;
         self.told_ms = Some(real_ms);
     }
@@ -192,8 +241,8 @@ impl Stream {
     }
 
     /// The player was put elsewhere, and the client is told.
-    pub fn put(&mut self, real_ms: u64) {
-        self.tell(real_ms);
+    pub fn put(&mut self, at: Point, real_ms: u64) {
+        self.tell(at, real_ms);
         self.unseen_since = Some(real_ms);
     }
 
@@ -264,13 +313,35 @@ mod tests {
     }
 
     #[test]
+    fn where_a_correction_puts_a_client_it_has_not_travelled() {
+        let at = |x| Point { x, y: 0.0 };
+        let pace = Pace::new(5.0, 200, 0, 0);
+        let mut stream = Stream::begin(0);
+        // It was sent before the correction came, lies near by chance, and is held against it.
+        stream.says(at(10.0), at(10.0), true, &pace);
+        stream.tell(at(8.0), 0);
+        stream.wait(0);
+        stream.says(at(10.5), at(8.0), true, &pace);
+        assert_eq!(stream.suspicion, 2.0);
+        stream.answered();
+        // Then it is seen to go there, and what was held is let go; but only once.
+        stream.says(at(12.0), at(12.0), true, &pace);
+        let before = stream.suspicion;
+        stream.says(at(8.5), at(12.0), true, &pace);
+        assert_eq!(stream.suspicion, before - 1.5 + 0.5);
+        stream.says(at(12.0), at(12.0), true, &pace);
+        stream.says(at(8.5), at(12.0), true, &pace);
+        assert_eq!(stream.suspicion, before - 1.0 + 3.5);
+    }
+
+    #[test]
     fn an_unanswered_correction_is_told_again_after_a_second() {
         let mut stream = Stream::begin(0);
         assert!(stream.may_tell(0) && stream.may_repeat(0));
-        stream.tell(0);
+        stream.tell(Point::default(), 0);
         stream.wait(0);
         assert!(!stream.may_tell(0) && !stream.may_repeat(950) && stream.may_repeat(1_000));
-        stream.tell(1_000);
+        stream.tell(Point::default(), 1_000);
         stream.wait(1_000);
         let at = |real_ms| Pace::new(5.0, 200, real_ms, real_ms);
         assert!(!stream.may_repeat(1_950));

@@ -242,6 +242,26 @@ fn one_stall_is_one_correction_and_a_second_later_all_agree() {
     }
 }
 
+/// Where the client turns round, what it sent before a correction seems to answer it, and the next
+/// one is told while the first is on its way: it is put back by each in turn.
+#[test]
+fn corrections_that_come_late_are_held_against_nobody() {
+    use What::{Line, Server};
+    let stalls = vec![
+        (Line, 2_850, 5_250),
+        (Server, 6_700, 8_560),
+        (Line, 9_440, 10_690),
+        (Line, 12_040, 14_620),
+        (Line, 15_430, 16_520),
+        (Line, 17_860, 18_860),
+    ];
+    let mut play = Play::new(270, 60, stalls);
+    play.most_at_once = 40;
+    play.pass(20_000);
+    assert!(!play.kicked);
+    assert!(play.corrections > 6, "a correction was told before the one before had come");
+}
+
 #[test]
 fn a_client_that_takes_no_correction_is_sent_away() {
     let mut stage = Stage::new(WEST);
