@@ -35,7 +35,8 @@ pub(super) fn run(mut options: Options, settings: Settings) -> Result<(), Fault>
     };
     if options.scenario == loadtest::Scenario::Hostile {
         let table = loadtest::hostile(&options).map_err(Fault::NoTest)?;
-        let text = if json { table.json().map_err(anyhow::Error::from)? } else { table.to_string() };
+        let text =
+            if json { table.json().map_err(anyhow::Error::from)? } else { table.to_string() };
         say(text.trim_end());
         let raised = || anyhow::anyhow!("a flood has raised the bots' p99 by more than a tenth");
         return if table.passed() { Ok(()) } else { Err(Fault::Failed(raised())) };

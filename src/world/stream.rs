@@ -133,7 +133,8 @@ impl Stream {
     pub fn says(&mut self, to: Point, stands: Point, near: bool, pace: &Pace) {
         let silence = pace.real_ms.saturating_sub(self.said_ms);
         if let Some(since) = &mut self.unseen_since {
-            *since += silence.saturating_sub(SILENCE_COUNTS_MS).min(pace.real_ms.saturating_sub(*since));
+            *since +=
+                silence.saturating_sub(SILENCE_COUNTS_MS).min(pace.real_ms.saturating_sub(*since));
         }
         let seconds = silence as f32 / 1000.0;
         let explained = pace.speed * TIMER_TOLERANCE * seconds;

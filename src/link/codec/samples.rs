@@ -245,16 +245,7 @@ pub(super) fn transfer() -> impl Strategy<Value = Transfer> {
     (player_state(), option::of(guild_tag()), option::of(point()), more, movement).prop_map(
         |(state, guild, destination, (haste, leaves), movement)| {
             let (travel_ahead, stream, owed) = movement;
-            Transfer {
-                state,
-                guild,
-                destination,
-                haste,
-                leaves,
-                travel_ahead,
-                stream,
-                owed,
-            }
+            Transfer { state, guild, destination, haste, leaves, travel_ahead, stream, owed }
         },
     )
 }

@@ -13,16 +13,8 @@ use wire::doubt::Purpose as WirePurpose;
 /// What is the same for one player over a border and for all players of a zone that moves: where
 /// it comes from and in which hand-over is the caller's to set.
 pub(super) fn put(transfer: &Transfer, session: &SessionRef) -> wire::PlayerTransfer {
-    let Transfer {
-        state,
-        guild,
-        destination,
-        haste,
-        leaves,
-        travel_ahead,
-        stream,
-        owed,
-    } = transfer;
+    let Transfer { state, guild, destination, haste, leaves, travel_ahead, stream, owed } =
+        transfer;
     let StreamState { sequence, suspicion, impossible, unseen_ms } = *stream;
     wire::PlayerTransfer {
         state: Some(put_player(state)),

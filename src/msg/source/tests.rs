@@ -207,17 +207,8 @@ fn zones_speak_of_sessions_at_any_gateway() {
     let taken = HostMsg::Taken { handover: HANDOVER, zone: ZONE };
     let (certain, reason) = (true, String::new());
     let not_taken = HostMsg::NotTaken { handover: HANDOVER, zone: ZONE, certain, reason };
-    let messages: [&dyn Sourced; 9] = [
-        &located,
-        &moved,
-        &kill,
-        &arrived,
-        &not_arrived,
-        &credit,
-        &missed,
-        &taken,
-        &not_taken,
-    ];
+    let messages: [&dyn Sourced; 9] =
+        [&located, &moved, &kill, &arrived, &not_arrived, &credit, &missed, &taken, &not_taken];
     only(&[Role::Zone], &messages);
     only(&[Role::Zone, Role::Master], &[&refused]);
 }
