@@ -87,6 +87,10 @@ pub struct ZoneTakeOver {
 impl Write for ZoneTakeOver {
     type Answer = (Epoch, BTreeSet<PlayerId>);
 
+    fn partners(&self) -> Vec<PlayerId> {
+        self.players.iter().map(|state| state.id).collect()
+    }
+
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Self::Answer, Failure> {
         let Self { lease, from: (from, epoch), to, until, handover, players } = self;
         let change =

@@ -28,9 +28,9 @@ pub(super) trait Write: Send + 'static {
         None
     }
 
-    /// Another player whose row it changes.
-    fn partner(&self) -> Option<PlayerId> {
-        None
+    /// Other players whose rows it changes.
+    fn partners(&self) -> Vec<PlayerId> {
+        Vec::new()
     }
 
     /// How many players' saves it carries, for the queue's depth.
@@ -109,8 +109,8 @@ impl Drop for Depth {
 pub(super) trait Job: Send {
     /// See [`Write::player`].
     fn player(&self) -> Option<PlayerId>;
-    /// See [`Write::partner`].
-    fn partner(&self) -> Option<PlayerId>;
+    /// See [`Write::partners`].
+    fn partners(&self) -> Vec<PlayerId>;
     /// When it was queued.
     fn since(&self) -> Instant;
     /// When its caller gives up.
@@ -140,8 +140,8 @@ impl<W: Write> Job for Waiting<W> {
         self.write.player()
     }
 
-    fn partner(&self) -> Option<PlayerId> {
-        self.write.partner()
+    fn partners(&self) -> Vec<PlayerId> {
+        self.write.partners()
     }
 
     fn since(&self) -> Instant {

@@ -90,10 +90,10 @@ impl Write for Commit {
         Some(self.0.player)
     }
 
-    fn partner(&self) -> Option<PlayerId> {
+    fn partners(&self) -> Vec<PlayerId> {
         match self.0.change {
-            Change::Give { to, .. } => Some(to),
-            Change::Grant { .. } | Change::Consume { .. } | Change::Abandon { .. } => None,
+            Change::Give { to, .. } => vec![to],
+            Change::Grant { .. } | Change::Consume { .. } | Change::Abandon { .. } => Vec::new(),
         }
     }
 

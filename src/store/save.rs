@@ -93,6 +93,10 @@ impl Write for Save {
         self.states.first().map(|state| state.id)
     }
 
+    fn partners(&self) -> Vec<PlayerId> {
+        self.states.iter().skip(1).map(|state| state.id).collect()
+    }
+
     fn saves(&self) -> usize {
         self.states.len()
     }

@@ -281,8 +281,9 @@ impl Lane {
     }
 }
 
-/// With a job that changes two players' rows, the order of the jobs is not that of the ids any more:
-/// then all rows are locked first, in that order. SQLite has one writer and needs none of it.
+/// With a job that changes several players' rows, the order of the jobs is not that of the ids any
+/// more: then all rows are locked first, in that order. A save is one too: its rows are its lane's
+/// own, but gifts of other lanes reach into them. SQLite has one writer and needs none of it.
 async fn lock_in_order(db: &mut Connection<'_>, players: Vec<i64>) -> Result<(), Failure> {
     if matches!(db, Connection::Postgres(_)) && !players.is_empty() {
         db.rows(LOCK_ALL, values![players]).await?;
@@ -290,13 +291,13 @@ async fn lock_in_order(db: &mut Connection<'_>, players: Vec<i64>) -> Result<(),
     Ok(())
 }
 
-/// The players whose rows the jobs change, if one of them changes two.
+/// The players whose rows the jobs change, if one of them changes several.
 fn with_partners(jobs: &[Box<dyn Job>]) -> Vec<i64> {
-    if jobs.iter().all(|job| job.partner().is_none()) {
-        return Vec::new();
+    let mut players: Vec<PlayerId> = jobs.iter().flat_map(|job| job.partners()).collect();
+    if !players.is_empty() {
+        players.extend(jobs.iter().filter_map(|job| job.player()));
     }
-    let players = jobs.iter().flat_map(|job| job.player().into_iter().chain(job.partner()));
-    players.map(|player| player.0.cast_signed()).collect()
+    players.iter().map(|player| player.0.cast_signed()).collect()
 }
 
 const LOCK_ALL: &str = "SELECT id FROM players WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";

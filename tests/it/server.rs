@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use throng::client::{Client, Endpoint};
+use throng::store::{Store, StoreConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -175,6 +176,14 @@ impl Server {
     /// A connected client that is nobody yet.
     pub async fn connect(&self) -> Client {
         Client::connect(self.endpoint()).await.expect("a connection to the gateway")
+    }
+
+    /// The database, as another process opens it.
+    pub async fn store(&self) -> Store {
+        let url = self.settings.iter().find(|(key, _)| key == "store.url");
+        let url = url.map_or_else(|| StoreConfig::default().url, |(_, address)| address.clone());
+        let config = StoreConfig { url, ..StoreConfig::default() };
+        Store::open(&config, &self.data()).await.expect("the server's database")
     }
 
     /// The operators' command line over the same data, given a line to read: its exit code and

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod away;
+mod doubts;
+mod gifts;
 mod guilds;
 mod handover;
 mod leases;
@@ -44,6 +46,10 @@ impl Database {
         // A busy machine must not fail a test that is not about time.
         let config = StoreConfig { url, timeout_ms: 60_000, ..StoreConfig::default() };
         Self { config, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn is_postgres(&self) -> bool {
+        crate::store::postgres::is_address(&self.config.url)
     }
 
     async fn open(&self) -> Store {

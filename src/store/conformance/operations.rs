@@ -9,7 +9,9 @@ use crate::store::failure::Failure;
 use crate::store::job::Write;
 use crate::store::prune::{KEEP_OPERATIONS, Prune};
 use crate::tick::unix_millis;
-use crate::world::command::{Change, CommitRefusal, Operation, PlayerState, Receipt};
+use crate::world::command::{
+    Change, CommitRefusal, Operation, PlayerState, QuestProgress, Receipt,
+};
 
 on_both!(
     a_repeated_grant_gets_the_first_receipt,
@@ -19,6 +21,7 @@ on_both!(
     items_can_only_be_taken_from_their_owner,
     a_quest_is_rewarded_once_whatever_the_operation,
     a_reward_that_does_not_fit_leaves_the_quest_open,
+    a_quest_given_up_may_be_begun_anew,
     gold_does_not_overflow,
     an_operation_finds_its_outcome_after_a_change_of_owner,
     old_outcomes_are_forgotten_and_rewards_are_not,
@@ -26,20 +29,20 @@ on_both!(
     counting_at_once_loses_nothing,
 );
 
-fn items(kind: &str, quantity: u32) -> Vec<(Key, u32, bool)> {
+pub(super) fn items(kind: &str, quantity: u32) -> Vec<(Key, u32, bool)> {
     vec![(kind.into(), quantity, true)]
 }
 
-fn grant(items: Vec<(Key, u32, bool)>, gold: u64) -> Change {
+pub(super) fn grant(items: Vec<(Key, u32, bool)>, gold: u64) -> Change {
     Change::Grant { items, gold, quest: None }
 }
 
-fn of(state: &PlayerState, change: Change) -> Operation {
+pub(super) fn of(state: &PlayerState, change: Change) -> Operation {
     Operation { id: operation(), player: state.id, epoch: state.epoch, change }
 }
 
 /// Kind and quantity of each stack.
-async fn held(store: &Store, player: PlayerId) -> Vec<(String, u32)> {
+pub(super) async fn held(store: &Store, player: PlayerId) -> Vec<(String, u32)> {
     let state = store.player(player).await.unwrap().unwrap();
     state.inventory.iter().map(|stack| (stack.kind.to_string(), stack.quantity)).collect()
 }
@@ -166,6 +169,46 @@ async fn a_reward_that_does_not_fit_leaves_the_quest_open(database: Database) {
     let drop = Change::Consume { item: swords.stacks[0].id, quantity: 1 };
     store.commit(of(&ann, drop)).await.unwrap();
     assert_eq!(store.commit(asked).await.unwrap().gold, 10);
+}
+
+async fn a_quest_given_up_may_be_begun_anew(database: Database) {
+    let store = database.open().await;
+    let mut ann = claimed(&store, "Ann").await.state;
+    let bob = claimed(&store, "Bob").await.state;
+    store.commit(of(&ann, grant(items("pelt", 1), 7))).await.unwrap();
+    let active =
+        |quest: &str| QuestProgress { quest: quest.into(), done: vec![2], completed: false };
+    ann.quests = vec![active("herbs"), active("tour")];
+    store.save(vec![ann.clone()]).await.unwrap();
+    store.save(vec![PlayerState { quests: ann.quests.clone(), ..bob.clone() }]).await.unwrap();
+    store.commit(reward(&ann, vec![])).await.unwrap();
+    let quests = async |player| -> Vec<String> {
+        let quests = store.player(player).await.unwrap().unwrap().quests;
+        quests.iter().map(|progress| progress.quest.to_string()).collect()
+    };
+    let abandon = |quest: &str| Change::Abandon { quest: quest.into() };
+    let receipt = Receipt { gold: 17, ..Receipt::default() };
+
+    let first = of(&ann, abandon("herbs"));
+    assert_eq!(store.commit(first.clone()).await.unwrap(), receipt);
+    assert_eq!(quests(ann.id).await, ["tour", "wolves"]);
+    assert_eq!(quests(bob.id).await, ["herbs", "tour"], "it is each one's own");
+    assert_eq!(store.look_up(first.id, ann.id, ann.id).await.unwrap(), receipt);
+    // Twice, one that nobody knows, and one that is completed: nothing more goes.
+    for quest in ["herbs", "dragons", "wolves"] {
+        assert_eq!(store.commit(of(&ann, abandon(quest))).await.unwrap(), receipt, "{quest}");
+        assert_eq!(quests(ann.id).await, ["tour", "wolves"]);
+    }
+    let stale = PlayerState { epoch: Epoch(ann.epoch.0 - 1), ..ann.clone() };
+    let refused = store.commit(of(&stale, abandon("tour"))).await;
+    assert_eq!(refused, Err(CommitRefusal::StaleEpoch));
+
+    // Begun anew, it is not given up by a repetition of the first.
+    store.save(vec![ann.clone()]).await.unwrap();
+    assert_eq!(quests(ann.id).await, ["herbs", "tour", "wolves"]);
+    assert_eq!(store.commit(first).await.unwrap(), receipt);
+    assert_eq!(quests(ann.id).await, ["herbs", "tour", "wolves"]);
+    assert_eq!(held(&store, ann.id).await, [("pelt".to_owned(), 1)]);
 }
 
 async fn gold_does_not_overflow(database: Database) {
