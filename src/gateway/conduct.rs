@@ -62,15 +62,18 @@ impl GatewayService {
         }
     }
 
-    /// A message of a player was refused: if that has muted it, other connections must know.
-    pub(super) fn look_for_mute(&mut self, conn: ConnId) {
-        let Some(client) = find(&mut self.conns, conn) else { return };
+    /// A message of a player was refused: if that has muted it, other connections must know. Gives
+    /// whether it has.
+    pub(super) fn look_for_mute(&mut self, conn: ConnId) -> bool {
+        let Some(client) = find(&mut self.conns, conn) else { return false };
         let now = client.heard;
         let muted = client.rates.is_muted(now);
-        let Some(playing) = client.playing() else { return };
-        if muted && !std::mem::replace(&mut playing.muted, muted) {
+        let Some(playing) = client.playing() else { return false };
+        let begins = muted && !std::mem::replace(&mut playing.muted, muted);
+        if begins {
             self.tell_conduct(conn, now);
         }
+        begins
     }
 
     pub(super) fn on_conduct(

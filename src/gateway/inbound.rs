@@ -167,13 +167,20 @@ impl GatewayService {
         let paid = client.rates.price(limits, cost, now);
         paid.map_err(|wait| Refused::over(Class::General, wait))?;
         let checked = client.rates.check(limits, class, now);
-        if class == Class::Chat {
-            match &checked {
-                Ok(()) => client.playing().into_iter().for_each(|playing| playing.muted = false),
-                Err(_) => self.look_for_mute(conn),
-            }
+        if class != Class::Chat {
+            return checked.map_err(|wait| Refused::over(class, wait));
         }
-        checked.map_err(|wait| Refused::over(class, wait))
+        match checked {
+            Ok(()) => {
+                client.playing().into_iter().for_each(|playing| playing.muted = false);
+                Ok(())
+            }
+            // That a mute begins is told, whatever was told a moment ago.
+            Err(wait) if self.look_for_mute(conn) => {
+                Err(Refused { over: None, ..Refused::over(class, wait) })
+            }
+            Err(wait) => Err(Refused::over(class, wait)),
+        }
     }
 
     /// Does what a checked packet says.
