@@ -19,6 +19,7 @@ mod guilds;
 mod http;
 mod leaving;
 mod loadtest;
+mod lost_answers;
 mod malformed;
 mod operators;
 mod packets;
