@@ -36,7 +36,7 @@ mod tests;
 mod traffic;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -135,6 +135,8 @@ struct Gateway {
     certainty: Certainty,
     /// What players have used up who have just changed connections, or may do so soon.
     conducts: Conducts,
+    /// Whose resume token before the last is over, and still in the store.
+    proven: BTreeSet<SessionKey>,
     found: mpsc::Sender<Found>,
     /// Resume tokens that the store is asked for and has not answered for.
     tokens: usize,
@@ -202,6 +204,7 @@ impl Gateway {
             absent: VecDeque::new(),
             certainty: Certainty::new(now()),
             conducts: Conducts::default(),
+            proven: BTreeSet::new(),
             found,
             tokens: 0,
             servers: Arc::default(),
@@ -306,6 +309,7 @@ impl Gateway {
         self.tend_absent(now);
         self.tend_zones(now);
         self.conducts.sweep(now);
+        self.store_proven();
         for (state, count) in self.sessions.by_state() {
             gauge!("throng_sessions", "state" => state).set(count as f64);
         }

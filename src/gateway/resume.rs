@@ -179,13 +179,24 @@ impl Gateway {
         self.open(key, asked.conn, how, Some(former));
     }
 
-    /// A client has its new token: the one before is over, here and in the store.
+    /// A client has its new token: the one before is over, here at once and in the store within a
+    /// second. Many sessions have the next token by then, or have ended, and need no write of it.
     pub(super) fn on_proven(&mut self, key: SessionKey, conn: ConnRef) {
         let Some(session) = self.sessions.get(key) else { return };
         if matches!(session.stage, Stage::Attached { conn: with } if with == conn)
             && self.sessions.end_former(key)
         {
-            self.store_token(key);
+            self.proven.insert(key);
+        }
+    }
+
+    /// Has the store forget the tokens before those that clients have shown to have.
+    pub(super) fn store_proven(&mut self) {
+        for key in std::mem::take(&mut self.proven) {
+            let session = self.sessions.get(key);
+            if session.is_some_and(|session| session.former.is_none() && session.has_player()) {
+                self.store_token(key);
+            }
         }
     }
 

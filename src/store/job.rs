@@ -38,6 +38,11 @@ pub(super) trait Write: Send + 'static {
         0
     }
 
+    /// Whether it changes nothing: it comes this way to hear whether changes can be made at all.
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// Does it. Whatever it has changed is undone if it fails.
     fn apply(
         &self,
@@ -111,6 +116,8 @@ pub(super) trait Job: Send {
     fn player(&self) -> Option<PlayerId>;
     /// See [`Write::partners`].
     fn partners(&self) -> Vec<PlayerId>;
+    /// See [`Write::only_looks`].
+    fn only_looks(&self) -> bool;
     /// When it was queued.
     fn since(&self) -> Instant;
     /// When its caller gives up.
@@ -142,6 +149,10 @@ impl<W: Write> Job for Waiting<W> {
 
     fn partners(&self) -> Vec<PlayerId> {
         self.write.partners()
+    }
+
+    fn only_looks(&self) -> bool {
+        self.write.only_looks()
     }
 
     fn since(&self) -> Instant {

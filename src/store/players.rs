@@ -106,9 +106,15 @@ impl Write for ClaimPlayer {
 
 const USE_TICKET: &str =
     "INSERT INTO used_tickets (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
-const TICKET: &str = "SELECT id FROM used_tickets WHERE id = $1";
-const VOID: &str =
-    "SELECT id FROM accounts WHERE id = $1 AND (banned_at >= $2 OR secret_changed_at >= $2)";
+/// What [`STANDING`] says of a ticket.
+const USED: i64 = 2;
+/// See [`USED`].
+const VOID: i64 = 1;
+const STANDING: &str = "SELECT CAST(CASE \
+    WHEN EXISTS (SELECT 1 FROM used_tickets WHERE id = $1) THEN 2 \
+    WHEN EXISTS (SELECT 1 FROM accounts \
+    WHERE id = $2 AND (banned_at >= $3 OR secret_changed_at >= $3)) THEN 1 \
+    ELSE 0 END AS BIGINT)";
 const CLAIM: &str = "UPDATE players SET epoch = epoch + 1, owner = $2, handover = NULL, last_seen_at = $3 \
     WHERE id = $1";
 const PLAYER: &str = "SELECT a.name, p.epoch, p.zone, p.x, p.y, p.rotation, p.level, \
@@ -200,12 +206,17 @@ struct LookAtTicket {
 impl Write for LookAtTicket {
     type Answer = TicketStanding;
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     async fn apply(&self, db: &mut Connection<'_>) -> Result<TicketStanding, Failure> {
-        if db.row(TICKET, values![self.ticket.id]).await?.is_some() {
-            return Ok(TicketStanding::Used);
-        }
-        let void = db.row(VOID, values![self.player, self.given_at]).await?.is_some();
-        Ok(if void { TicketStanding::Void } else { TicketStanding::Good })
+        let row = db.row(STANDING, values![self.ticket.id, self.player, self.given_at]).await?;
+        Ok(match row.map(|row| row.number(0)).transpose()?.unwrap_or(0) {
+            USED => TicketStanding::Used,
+            VOID => TicketStanding::Void,
+            _ => TicketStanding::Good,
+        })
     }
 }
 

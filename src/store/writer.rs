@@ -303,6 +303,9 @@ fn with_partners(jobs: &[Box<dyn Job>]) -> Vec<i64> {
 const LOCK_ALL: &str = "SELECT id FROM players WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
 async fn in_savepoint(db: &mut Connection<'_>, job: &mut dyn Job) -> Result<(), Failure> {
+    if job.only_looks() {
+        return job.apply(db).await.map(drop);
+    }
     db.steer("SAVEPOINT job").await?;
     if !job.apply(db).await? {
         db.steer("ROLLBACK TO SAVEPOINT job").await?;

@@ -50,8 +50,10 @@ struct Sample {
 /// must push that too.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Rising by sequence and time.
+    /// A ring, rising by sequence and time from `first` on: taking a place touches the newest and
+    /// the oldest sample and moves none.
     samples: [Sample; CAPACITY],
+    first: usize,
     len: usize,
 }
 
@@ -69,11 +71,11 @@ impl History {
             }
         }
         let since = at_ms.saturating_sub(SPAN_MS);
-        let old = self.kept().partition_point(|sample| sample.at_ms < since);
-        let gone = old.max((self.len + 1).saturating_sub(CAPACITY));
-        self.samples.copy_within(gone..self.len, 0);
-        self.len -= gone;
-        self.samples[self.len] = Sample { sequence, at_ms, pose };
+        while self.len == CAPACITY || self.len > 0 && self.get(0).at_ms < since {
+            self.first = place(self.first + 1);
+            self.len -= 1;
+        }
+        self.samples[place(self.first + self.len)] = Sample { sequence, at_ms, pose };
         self.len += 1;
         Succession::Newer
     }
@@ -82,14 +84,14 @@ impl History {
     /// oldest at the oldest, after the newest on its way on for at most [`EXTRAPOLATION_MS`] and
     /// at no more than `speed` (m/s). None: nothing is known.
     pub fn at(&self, ms: u64, speed: f32) -> Option<Pose> {
-        let samples = self.kept();
-        let newest = samples.last()?;
-        let later = samples.partition_point(|sample| sample.at_ms <= ms);
-        if later == samples.len() {
+        let newest = self.newest()?;
+        let after = (0..self.len).rev().take_while(|index| self.get(*index).at_ms > ms).count();
+        if after == 0 {
             return Some(self.beyond(newest, ms - newest.at_ms, speed));
         }
-        let Some(earlier) = later.checked_sub(1) else { return Some(samples[0].pose) };
-        let (from, to) = (&samples[earlier], &samples[later]);
+        let later = self.len - after;
+        let Some(earlier) = later.checked_sub(1) else { return Some(self.get(0).pose) };
+        let (from, to) = (self.get(earlier), self.get(later));
         let part = (ms - from.at_ms) as f32 / (to.at_ms - from.at_ms) as f32;
         Some(between(from.pose, to.pose, part))
     }
@@ -109,17 +111,18 @@ impl History {
         self.len = 0;
     }
 
-    fn kept(&self) -> &[Sample] {
-        &self.samples[..self.len]
+    /// The sample at `index` of those that are kept, from the oldest.
+    fn get(&self, index: usize) -> &Sample {
+        &self.samples[place(self.first + index)]
     }
 
     fn newest(&self) -> Option<&Sample> {
-        self.kept().last()
+        self.len.checked_sub(1).map(|index| self.get(index))
     }
 
     /// `past` milliseconds after the newest sample, at the velocity between the last two.
     fn beyond(&self, newest: &Sample, past: u64, speed: f32) -> Pose {
-        let Some(before) = self.len.checked_sub(2).map(|index| &self.samples[index]) else {
+        let Some(before) = self.len.checked_sub(2).map(|index| self.get(index)) else {
             return newest.pose;
         };
         let (from, to) = (before.pose.at, newest.pose.at);
@@ -133,6 +136,11 @@ impl History {
         let at = Point { x: to.x + (to.x - from.x) * way, y: to.y + (to.y - from.y) * way };
         Pose { at, rotation: newest.pose.rotation }
     }
+}
+
+/// Where in the ring an index below twice its size is.
+fn place(index: usize) -> usize {
+    if index < CAPACITY { index } else { index - CAPACITY }
 }
 
 /// `part` (0 to 1) of the way from one pose to another; angles turn the shorter way round.

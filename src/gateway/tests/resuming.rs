@@ -65,6 +65,8 @@ async fn a_token_is_over_once_the_next_one_was_shown_or_used() {
     desk.gateway.on_report(FromShard::Proven { session: key, conn: conn(1) });
     assert_eq!(desk.gateway.sessions.by_token(&first), Some(key), "a late word of another one");
     desk.gateway.on_report(FromShard::Proven { session: key, conn: conn(2) });
+    assert_eq!(desk.gateway.sessions.by_token(&first), None, "here it is over at once");
+    desk.gateway.store_proven();
     desk.stored(key).await;
     assert!(!desk.leads_on(first).await && desk.leads_on(second).await);
     desk.gateway.on_resume(asked(3, first));
