@@ -1,5 +1,5 @@
-//! How many files and sockets this process may have open. Called once at start, by the server and by the
-//! load test; it changes nothing but the process's own limit.
+//! How many files and sockets this process may have open. Called at start, by the server and by the
+//! load test, and by telemetry, which tells it; changes nothing but the process's own limit.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -12,6 +12,11 @@ pub fn raise() -> Option<u64> {
     let most = getrlimit(Resource::Nofile).maximum;
     // If the system refuses, the limit is what it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+    limit()
+}
+
+/// What the limit is now; none: there is none.
+pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 

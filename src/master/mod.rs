@@ -201,6 +201,7 @@ impl Master {
         if self.seconds.is_multiple_of(BANS_EVERY) {
             self.bans.ask(&self.store);
         }
+        self.count_cluster(now);
         self.seconds += 1;
     }
 }

@@ -36,6 +36,21 @@ pub enum State {
     Dead,
 }
 
+impl State {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Alive, Self::Suspect, Self::Draining, Self::Dead];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Draining => "draining",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// After how long a silence a server is what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {

@@ -4,8 +4,10 @@
 
 use std::time::Instant;
 
+use metrics::gauge;
+
 use super::Master;
-use super::placement::Host;
+use super::placement::{Host, Place};
 use super::query::{Found, ServerView, Snapshot, ZoneView};
 use super::registry::{Kind, Server, Source, State};
 use crate::msg::login::GameServer;
@@ -60,6 +62,23 @@ impl Master {
                 Source::Link(_) | Source::Http { .. } => None,
             })
             .collect()
+    }
+
+    /// Counts for Prometheus what only the master sees: which zones run, how the servers are. A zone
+    /// on its way between two servers runs.
+    pub(super) fn count_cluster(&self, now: Instant) {
+        for (zone, home) in self.placement.homes() {
+            let runs = match home.place {
+                Place::Running { .. } | Place::Ordered { from: Some(_), .. } => 1.0,
+                Place::Ordered { from: None, .. } | Place::Homeless => 0.0,
+            };
+            gauge!("throng_zone_running", "zone" => zone.to_string()).set(runs);
+        }
+        // All of them, so that a state in which nobody is any more goes back to 0.
+        for state in State::ALL {
+            let servers = self.registry.servers(now).filter(|(_, is)| *is == state).count();
+            gauge!("throng_servers", "state" => state.as_str()).set(servers as f64);
+        }
     }
 
     /// Everything at one moment.

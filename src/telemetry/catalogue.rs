@@ -80,6 +80,9 @@ pub const METRICS: &[Metric] = &[
     gauge("throng_process_cpu_seconds_total", S, &[], "User and system time of the process so far."),
     gauge("throng_process_resident_bytes", B, &[], "Memory of the process that is in RAM."),
     gauge("throng_process_threads", None, &[], "Threads of the process."),
+    gauge("throng_process_start_seconds", S, &[], "When the process started, in Unix time."),
+    gauge("throng_process_open_descriptors", None, &[], "Files and sockets that the process has open."),
+    gauge("throng_process_max_descriptors", None, &[], "Files and sockets that it may have open."),
     counter("throng_log_lines_dropped_total", None, &[], "Log lines lost because standard error was not read."),
 
     gauge(
@@ -132,6 +135,8 @@ pub const METRICS: &[Metric] = &[
     histogram("throng_event_queueing_seconds", S, &[], "From an event to its handling."),
     counter("throng_handovers_total", None, &["result"], "Players who crossed a border between zones."),
     histogram("throng_handover_seconds", S, &[], "From leaving one zone to standing in the next."),
+    gauge("throng_zone_running", None, &["zone"], "By the master: 1 where a zone runs on a server, 0 where it runs nowhere."),
+    gauge("throng_servers", None, &["state"], "By the master: servers it knows, by state: alive, suspect, draining, dead."),
     counter("throng_zone_moves_total", None, &["result"], "Whole zones that were to go to another server: done, refused, reclaimed."),
 
     counter("throng_chat_messages_total", None, &["channel"], "Chat messages."),

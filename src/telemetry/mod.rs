@@ -60,6 +60,7 @@ impl Telemetry {
         let metrics = recorder()?.install_recorder().context("metrics were started before")?;
         catalogue::describe_all();
         gauge!("throng_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        process::started();
         process::measure();
         Ok(Self { metrics, log, dropped, _guard: guard })
     }
@@ -91,7 +92,8 @@ impl Telemetry {
                 round.tick().await;
                 metrics.run_upkeep();
                 lines.absolute(dropped.dropped_lines() as u64);
-                process::measure();
+                // The kernel lists every open socket for it.
+                let _ = tokio::task::spawn_blocking(process::measure).await;
             }
         });
     }

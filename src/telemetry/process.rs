@@ -2,10 +2,18 @@
 
 use metrics::gauge;
 
+use crate::descriptors;
+use crate::tick::unix_millis;
+
 /// Clock ticks a second in `/proc/self/stat`: fixed by Linux's interface to user space.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sets the process metrics to what they are now. Reads two small files of the kernel's.
+/// Says when the process has started: at about this call, which the start makes.
+pub(super) fn started() {
+    gauge!("throng_process_start_seconds").set(unix_millis() as f64 / 1_000.0);
+}
+
+/// Sets the process metrics to what they are now. Reads small files of the kernel's.
 pub(super) fn measure() {
     if let Some(seconds) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu)
     {
@@ -18,6 +26,13 @@ pub(super) fn measure() {
         if let Some(threads) = field(&status, "Threads:") {
             gauge!("throng_process_threads").set(threads);
         }
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        // One of them is the look itself.
+        gauge!("throng_process_open_descriptors").set(open.count().saturating_sub(1) as f64);
+    }
+    if let Some(most) = descriptors::limit() {
+        gauge!("throng_process_max_descriptors").set(most as f64);
     }
 }
 
