@@ -3,7 +3,7 @@
 //! Keys and tokens lie here with mode 0600; no secret has a default. Used by `run.rs` and the
 //! command line only.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,76 @@ impl DataDir {
     }
 }
 
+/// That this process alone serves from a place. Given back when it is dropped; the system gives it
+/// back for a process that dies.
+#[derive(Debug)]
+#[must_use = "it is given back when it is dropped"]
+pub struct Claim {
+    _held: File,
+}
+
+/// The name of the claim's file in a data folder.
+const CLAIM: &str = "throng.lock";
+
+impl DataDir {
+    /// Claims the folder for this process.
+    ///
+    /// # Errors
+    /// If another process has it, with its number; if the claim's file cannot be made or locked.
+    pub fn claim(&self) -> anyhow::Result<Claim> {
+        let taken = format!("the data folder {}", self.path.display());
+        claim(&self.file(CLAIM), &taken)
+    }
+}
+
+/// Claims a database's file, which need not be there yet, for this process, by a file beside it:
+/// by whatever path or link it is named, it is the same claim.
+///
+/// # Errors
+/// As [`DataDir::claim`].
+pub fn claim_database(file: &Path) -> anyhow::Result<Claim> {
+    let named = || format!("the database {}", file.display());
+    let real = match fs::canonicalize(file) {
+        Ok(real) => real,
+        Err(_) => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = open(folder.unwrap_or(Path::new(".")))?;
+            let folder = fs::canonicalize(folder.path()).with_context(named)?;
+            folder.join(file.file_name().with_context(|| format!("{} is no file", named()))?)
+        }
+    };
+    let mut beside = real.into_os_string();
+    beside.push(".lock");
+    claim(Path::new(&beside), &named())
+}
+
+/// Locks the file at `path`, which stays there when the lock is gone: deleting it would let two
+/// processes lock two files of one name.
+fn claim(path: &Path, what: &str) -> anyhow::Result<Claim> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let cannot = |how| format!("{} cannot be {how}", path.display());
+    let mut file = options.open(path).with_context(|| cannot("opened"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(path).unwrap_or_default();
+            let holder = match holder.trim() {
+                "" => "another process".to_owned(),
+                pid => format!("the process with the pid {pid}"),
+            };
+            bail!("{what} is in use by {holder}: stop that one first, or use another place");
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| cannot("locked")),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .with_context(|| cannot("written"))?;
+    Ok(Claim { _held: file })
+}
+
 /// The secret kept in a file that somebody else has made.
 ///
 /// # Errors
@@ -117,6 +187,22 @@ mod tests {
             let mode = fs::metadata(data.file("operator.token")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_database_is_claimed_once_by_whatever_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("new/world.db"), folder.path().join("link.db"));
+        let first = claim_database(&file).unwrap();
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for path in [&file, &link, &folder.path().join("new/../new/world.db")] {
+            let told = claim_database(path).unwrap_err().to_string();
+            assert!(told.contains(&format!("pid {}:", std::process::id())), "{told}");
+        }
+        let _other = claim_database(&folder.path().join("new/other.db")).unwrap();
+        drop(first);
+        let _again = claim_database(&link).unwrap();
     }
 
     #[test]

@@ -77,6 +77,8 @@ struct Process {
     /// Unix ms.
     started_at: u64,
     data: DataDir,
+    /// That nobody else serves from the same data; held to the end.
+    _claims: Vec<data_dir::Claim>,
     store: Store,
     /// The login role's.
     signer: Option<TicketSigner>,
@@ -104,6 +106,10 @@ pub async fn run(
         warn!("{doubt}");
     }
     let data = data_dir::open(&config.data_dir)?;
+    let mut claims = vec![data.claim()?];
+    if let Some(file) = crate::store::file(&config.store, data.path()) {
+        claims.push(data_dir::claim_database(&file)?);
+    }
     let server = ServerId::random();
     let verifier = TicketVerifier::default();
     let signer = if roles.has(Role::Login) {
@@ -124,6 +130,7 @@ pub async fn run(
         server,
         started_at: crate::tick::unix_millis(),
         data,
+        _claims: claims,
         store,
         signer,
         verifier,

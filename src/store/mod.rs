@@ -35,7 +35,7 @@ mod wars;
 mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,6 +222,11 @@ pub fn place(config: &StoreConfig, data_dir: &Path) -> String {
         Some(path) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
         None => "that address".to_owned(),
     }
+}
+
+/// SQLite's file; none: the database is a server's.
+pub fn file(config: &StoreConfig, data_dir: &Path) -> Option<PathBuf> {
+    sqlite::path(&config.url, data_dir)
 }
 
 impl Store {

@@ -38,6 +38,7 @@ mod strangers;
 mod text;
 mod text_commands;
 mod tls;
+mod upkeep;
 mod websocket;
 mod wire;
 

@@ -168,6 +168,11 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// The number of its first process.
+    pub fn pid(&self) -> u32 {
+        self.processes[0].pid()
+    }
+
     /// What all its processes have logged so far, over all their starts.
     pub fn log(&self) -> String {
         self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
