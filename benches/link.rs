@@ -173,7 +173,7 @@ async fn linked() -> (Links, Inbox<ZoneMsg>, CancellationToken) {
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         });
-        (links.expect("links start"), happens)
+        (links.expect("links start").0, happens)
     };
     let (one, mut happens) = start(1, Hosted::default());
     let (two, mut others) = start(2, hosted);

@@ -106,7 +106,7 @@ impl Readiness {
     }
 
     /// What is not as it should be; empty: ready.
-    pub(super) async fn problems(&self, store: Option<&Store>) -> Vec<String> {
+    pub(crate) async fn problems(&self, store: Option<&Store>) -> Vec<String> {
         let mut problems: Vec<String> = Role::ALL
             .into_iter()
             .zip(&self.inner.started)

@@ -83,7 +83,8 @@ pub struct Parts {
 /// Plays the role until `stop` or until every outbox to it is gone.
 ///
 /// # Errors
-/// If the hashing thread cannot start: its parameters are not possible, or there is no thread.
+/// If the hashing thread cannot start (its parameters are not possible, or there is no thread), or
+/// has ended.
 pub async fn run(
     config: LoginConfig,
     mut inbox: Inbox<LoginMsg>,
@@ -126,7 +127,11 @@ pub async fn run(
                 Ok(stored) => login.on_stored(stored),
                 Err(error) => warn!(%error, "a request broke off in the store"),
             },
-            Some((job, result)) = hashed.recv() => login.on_hashed(job, result),
+            done = hashed.recv() => match done {
+                Some((job, result)) => login.on_hashed(job, result),
+                // Nobody could log in any more.
+                None => anyhow::bail!("the hashing thread has ended"),
+            },
             _ = second.tick() => login.on_second(),
         }
     }

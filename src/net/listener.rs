@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -74,7 +75,8 @@ impl ListenConfig {
     }
 }
 
-/// Listens, on the current runtime, until `stop`. Gives the address it has bound.
+/// Listens, on the current runtime, until `stop`. Gives the address it has bound, and the task,
+/// which ends then and not before.
 ///
 /// # Errors
 /// The address cannot be had; it is named.
@@ -83,12 +85,12 @@ pub fn listen<M: Send + 'static>(
     shards: Shards<M>,
     gate: Arc<Gate>,
     stop: CancellationToken,
-) -> io::Result<SocketAddr> {
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = bind(config.addr, config.backlog)?;
     let address = listener.local_addr()?;
     let port = Port { config, shards, gate, refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE)) };
-    tokio::spawn(Arc::new(port).run(listener, stop));
-    Ok(address)
+    let listening = tokio::spawn(Arc::new(port).run(listener, stop));
+    Ok((address, listening))
 }
 
 /// A listening socket with SO_REUSEADDR; IPv6 addresses take IPv4 clients too where they can.

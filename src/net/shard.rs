@@ -121,6 +121,13 @@ impl<M> Shards<M> {
         self.shards.iter().map(|shard| shard.taken.load(Ordering::Relaxed)).collect()
     }
 
+    /// Waits until the first shard's thread has ended.
+    pub async fn first_ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the last thread has dropped its end: that is an end too.
+        let _ = ended.wait_for(|ended| *ended > 0).await;
+    }
+
     /// Waits until every shard's thread has ended.
     pub async fn join(&self) {
         let mut ended = self.ended.clone();

@@ -10,6 +10,7 @@ mod cluster;
 mod ports;
 mod roles;
 pub(crate) mod roster;
+mod supervisor;
 mod wiring;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::link::tcp::{self, ClusterSecret, Hosted, LinkEvent, Links};
 use crate::link::{Identity, Inbox};
 use crate::msg::NodeMsg;
 use crate::msg::master::ServerStatus;
+use crate::net::Shards;
 use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
@@ -42,6 +44,7 @@ use crate::{admin, descriptors, limits, master, status, zone};
 use clients::{Clients, GatewaySide};
 use cluster::Cluster;
 use ports::bind;
+use supervisor::Supervisor;
 use wiring::{Inboxes, Wiring, wire};
 
 /// How long a part of the process may take to stop.
@@ -86,13 +89,15 @@ struct Process {
     tasks: TaskTracker,
     link_tasks: TaskTracker,
     stops: Stops,
+    readiness: admin::Readiness,
+    supervisor: Supervisor,
 }
 
-/// Runs the process until `stop` is cancelled, then drains it.
+/// Runs the process until `stop` is cancelled, then drains it. A part that fails cancels it too.
 ///
 /// # Errors
 /// If something cannot be started: a port is taken, the database cannot be opened, the data folder
-/// cannot be written. Nothing is left running then.
+/// cannot be written. Or if a part has failed. Nothing is left running then.
 pub async fn run(
     config: Config,
     roles: Roles,
@@ -124,7 +129,10 @@ pub async fn run(
         let address = store_address(&config.store.url);
         format!("the database cannot be opened (store.url = {address})")
     })?;
+    let readiness = admin::Readiness::new(roles.clone());
     let process = Process {
+        supervisor: Supervisor::new(readiness.clone(), stop.clone()),
+        readiness,
         config,
         roles,
         server,
@@ -158,7 +166,10 @@ impl Process {
         clients.addresses.link = links.as_ref().map(Links::local_addr);
         wiring.host(&inner);
 
-        let readiness = admin::Readiness::new(self.roles.clone());
+        let readiness = self.readiness.clone();
+        for role in self.roles.iter() {
+            readiness.started(role);
+        }
         let (hosting, hosted) = watch::channel(Vec::new());
         let hosting = (hosting, readiness.clone());
         let running = self.start(&wiring, &inner, inboxes, &mut clients, hosting)?;
@@ -184,13 +195,11 @@ impl Process {
             mastered,
             drain: stop.clone(),
         });
-        self.tasks.spawn(cluster.run(node, events, self.stops.others.clone()));
+        let member = cluster.run(node, events, self.stops.others.clone());
+        self.tasks.spawn(self.supervisor.keep("member of the cluster", None, member));
         let zones_here = hosted.clone();
         let (drains, draining) = watch::channel(false);
         self.report_status(&wiring, &clients, links.as_ref(), (hosted, played, draining));
-        for role in self.roles.iter() {
-            readiness.started(role);
-        }
         self.serve_operators(operators, telemetry.metrics(), token, master, readiness.clone());
         if self.roles.is_all() {
             // A whole world says that it runs when it does.
@@ -232,6 +241,9 @@ impl Process {
             shards.await;
         }
         self.store.close().await;
+        if let Some(part) = self.supervisor.failed() {
+            anyhow::bail!("a part of the process has failed: the {part}");
+        }
         info!("stopped");
         Ok(())
     }
@@ -250,7 +262,7 @@ impl Process {
             Some(path) => data_dir::read_secret(path).context("link.secret_file")?,
             None => self.data.secret("cluster.secret")?,
         };
-        let links = tcp::start(tcp::Parts {
+        let (links, lasting) = tcp::start(tcp::Parts {
             bind: self.address(self.config.ports.link),
             secret: ClusterSecret::new(secret.trim()),
             identity: Identity {
@@ -266,6 +278,9 @@ impl Process {
             stop: self.stops.links.clone(),
             config: config.clone(),
         })?;
+        for task in lasting {
+            self.link_tasks.spawn(self.supervisor.keep("links", None, task));
+        }
         for address in &config.master {
             links.dial(address).map_err(|problem| anyhow::anyhow!("link.master: {problem}"))?;
         }
@@ -316,7 +331,8 @@ impl Process {
             draining,
         };
         let (master, stop) = (wiring.master.clone(), self.stops.others.clone());
-        self.tasks.spawn(status::report(template, source, master, stop));
+        let report = status::report(template, source, master, stop);
+        self.tasks.spawn(self.supervisor.keep("status report", None, report));
     }
 
     /// Starts the roles that this process plays.
@@ -337,16 +353,30 @@ impl Process {
         running.host = host.map(|inbox| self.start_host(wiring, inner, inbox, hosting));
         if let (Some(inbox), Some(side)) = (login, clients.login.take()) {
             let shards = side.shards.clone();
+            self.keep_shards("login shards", Role::Login, &shards);
             running.shards.push(Box::pin(async move { shards.join().await }));
             self.start_login(wiring, inbox, side);
         }
         if let (Some(inbox), Some(side)) = (gateway, clients.gateway.take()) {
             let GatewaySide { shared, reports, shards, http } = side;
+            self.keep_shards("gateway shards", Role::Gateway, &shards);
             self.serve_http(http, shards.clone(), clients.gate.clone(), clients.tls.clone());
             running.gateway = Some(self.start_gateway(inbox, shared, reports, shards.clone()));
             running.shards.push(Box::pin(async move { shards.join().await }));
         }
         Ok(running)
+    }
+
+    /// An I/O shard that ends early is a failure as well.
+    fn keep_shards<M: Send + 'static>(&self, part: &'static str, role: Role, shards: &Shards<M>) {
+        let (shards, stop) = (shards.clone(), self.stops.shards.clone());
+        let first = async move {
+            tokio::select! {
+                () = shards.first_ended() => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        tokio::spawn(self.supervisor.keep(part, Some(role), first));
     }
 
     /// Hands the zones of this process over to other hosts, as long as some are taken.

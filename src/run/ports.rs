@@ -17,6 +17,7 @@ use crate::net::websocket::{self, WebSocketConfig};
 use crate::net::{Framing, Gate, ListenConfig, Shards, listen, listener};
 use crate::proto::ErrorCode;
 use crate::protocol::{packet, server};
+use crate::role::Role;
 use crate::tick::{now, unix_millis};
 use crate::{admin, gateway, limits, master, web};
 
@@ -43,9 +44,8 @@ impl Process {
             zone_names: zones.map(|zone| (zone.id, zone.name.clone())).collect(),
         };
         let stop = self.stops.others.clone();
-        self.tasks.spawn(async move {
-            admin::serve(listener, admin::router(state), stop).await;
-        });
+        let serving = admin::serve(listener, admin::router(state), stop);
+        self.tasks.spawn(self.supervisor.keep("operators' port", None, serving));
     }
 
     /// The public web port: the web client and the WebSocket.
@@ -63,7 +63,8 @@ impl Process {
         let sockets = websocket::router(config, shards, stop.clone());
         let app = web::router(&self.config.world).merge(sockets);
         let config = HttpConfig { label: "http", places: Places::Gate(gate), tls, public: true };
-        self.tasks.spawn(http::serve(listener, app, config, stop));
+        let serving = http::serve(listener, app, config, stop);
+        self.tasks.spawn(self.supervisor.keep("web port", Some(Role::Gateway), serving));
     }
 }
 
@@ -108,13 +109,15 @@ impl Ports<'_> {
         refusal: Vec<u8>,
         tls: Option<Tls>,
     ) -> anyhow::Result<SocketAddr> {
-        let address = self.process.address(port);
+        let (address, part) = (self.process.address(port), "port of clients");
         let mut config = ListenConfig::new(&self.process.config.net, address, framing, most, label);
         config.refusal = refusal.into();
         config.tls = tls;
         let stop = self.process.stops.listeners.clone();
-        listen(config, shards.clone(), self.gate.clone(), stop)
-            .with_context(|| format!("the {label} port (ports.{label})"))
+        let (address, listening) = listen(config, shards.clone(), self.gate.clone(), stop)
+            .with_context(|| format!("the {label} port (ports.{label})"))?;
+        tokio::spawn(self.process.supervisor.keep(part, None, listening));
+        Ok(address)
     }
 }
 

@@ -5,7 +5,6 @@
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::error;
 
 use super::Process;
 use super::clients::LoginSide;
@@ -18,6 +17,7 @@ use crate::msg::node::HostedZone;
 use crate::msg::{ChatMsg, GatewayMsg, HostMsg, LoginMsg, MasterMsg, ZoneMsg};
 use crate::names::Reserved;
 use crate::net::Shards;
+use crate::role::Role;
 use crate::zone::host;
 use crate::{chat, gateway, login, master, zone};
 
@@ -41,7 +41,8 @@ impl Process {
             },
             store: self.store.clone(),
         };
-        self.tasks.spawn(master::run(parts, inbox, queries, self.stops.others.clone()));
+        let playing = master::run(parts, inbox, queries, self.stops.others.clone());
+        self.tasks.spawn(self.supervisor.keep("master role", Some(Role::Master), playing));
         queries_out
     }
 
@@ -83,14 +84,15 @@ impl Process {
             drain: self.stops.drain.clone(),
             stop: self.stops.zones.clone(),
         };
-        tokio::spawn(host::run(parts, inbox))
+        tokio::spawn(self.supervisor.keep("zone host", Some(Role::Zone), host::run(parts, inbox)))
     }
 
     pub(super) fn start_chat(&self, wiring: &Wiring, inbox: Inbox<ChatMsg>) {
         let peers = chat::Peers { gateways: wiring.gateways.clone(), zones: wiring.zones.clone() };
         let (config, store) = (self.config.chat.clone(), self.store.clone());
         let (reserved, stop) = (Reserved::new(&self.config.names), self.stops.others.clone());
-        self.tasks.spawn(chat::run(config, reserved, inbox, peers, store, stop));
+        let playing = chat::run(config, reserved, inbox, peers, store, stop);
+        self.tasks.spawn(self.supervisor.keep("chat role", Some(Role::Chat), playing));
     }
 
     pub(super) fn start_login(&self, wiring: &Wiring, inbox: Inbox<LoginMsg>, side: LoginSide) {
@@ -108,11 +110,8 @@ impl Process {
             },
         };
         let (config, stop) = (self.config.login.clone(), self.stops.others.clone());
-        self.tasks.spawn(async move {
-            if let Err(problem) = login::run(config, inbox, peers, parts, stop).await {
-                error!(%problem, "the login role has ended");
-            }
-        });
+        let playing = login::run(config, inbox, peers, parts, stop);
+        self.tasks.spawn(self.supervisor.keep("login role", Some(Role::Login), playing));
     }
 
     pub(super) fn start_gateway(
@@ -123,6 +122,7 @@ impl Process {
         shards: Shards<gateway::ToShard>,
     ) -> JoinHandle<()> {
         let (store, stop) = (self.store.clone(), self.stops.gateway.clone());
-        tokio::spawn(gateway::run(shared, inbox, reports, shards, store, stop))
+        let playing = gateway::run(shared, inbox, reports, shards, store, stop);
+        tokio::spawn(self.supervisor.keep("gateway role", Some(Role::Gateway), playing))
     }
 }

@@ -70,7 +70,7 @@ impl Hall {
         let config =
             ListenConfig::new(&NetConfig::default(), local, Framing::Length, 1_024, "test");
         let gate = Gate::new(100, 100);
-        let address = listen(config, shards.clone(), gate, stop.clone()).unwrap();
+        let (address, _) = listen(config, shards.clone(), gate, stop.clone()).unwrap();
         Self { shards, reports, address, _stop: stop.drop_guard(), _desk: desk }
     }
 

@@ -8,7 +8,7 @@
 //! let hosted = Hosted::default();                       // what others may send to
 //! hosted.insert(Address::Chat, chat_outbox);            // zones too, as they come and go
 //! let (events, mut happens) = mpsc::channel(64);
-//! let links = tcp::start(Parts { config, bind, secret, identity, hosted, events, tasks, stop })?;
+//! let (links, lasting) = tcp::start(Parts { config, bind, secret, identity, hosted, events, tasks, stop })?;
 //! for address in &config.master { links.dial(address)?; }
 //! while let Some(event) = happens.recv().await {
 //!     match event {
@@ -55,6 +55,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -216,11 +217,12 @@ impl Shared {
     }
 }
 
-/// Listens, on the current runtime, and links whoever comes or is to be dialed.
+/// Listens, on the current runtime, and links whoever comes or is to be dialed. The two tasks that
+/// all links depend on come along: they end after `stop`, and not before.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start(parts: Parts) -> Result<Links, StartError> {
+pub fn start(parts: Parts) -> Result<(Links, [JoinHandle<()>; 2]), StartError> {
     let Parts { config, bind: address, secret, mut identity, hosted, events, tasks, stop } = parts;
     let security = Security::load(&config.tls)?;
     let listener = bind(address, BACKLOG)?;
@@ -244,9 +246,9 @@ pub fn start(parts: Parts) -> Result<Links, StartError> {
     });
     let offers = mpsc::channel(switchboard::OFFERS_WAITING);
     let port = listener::Port::new(shared.clone(), offers.0.clone());
-    tasks.spawn(port.run(listener));
-    tasks.spawn(Switchboard::new(shared.clone(), offers, events).run());
-    Ok(Links { shared, address })
+    let listening = tasks.spawn(port.run(listener));
+    let switching = tasks.spawn(Switchboard::new(shared.clone(), offers, events).run());
+    Ok((Links { shared, address }, [listening, switching]))
 }
 
 impl Links {

@@ -200,7 +200,7 @@ impl Server {
         let local = "127.0.0.1:0".parse().unwrap();
         let mut config = ListenConfig::new(&NetConfig::default(), local, framing, 1_024, "test");
         change(&mut config);
-        listen(config, self.shards.clone(), self.gate.clone(), self.stop.clone()).unwrap()
+        listen(config, self.shards.clone(), self.gate.clone(), self.stop.clone()).unwrap().0
     }
 
     /// The next thing the service saw.

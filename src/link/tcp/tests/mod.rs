@@ -70,7 +70,7 @@ impl Node {
         hosted.insert(Address::Chat, outbox);
         let (sender, events) = mpsc::channel(64);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let links = start(Parts {
+        let (links, _) = start(Parts {
             config,
             bind: "127.0.0.1:0".parse().unwrap(),
             secret: ClusterSecret::new(secret),
