@@ -68,6 +68,22 @@ macro_rules! values {
 }
 pub(super) use values;
 
+/// A statement's texts for SQLite and PostgreSQL, with the database's own clock (Unix ms) between
+/// the parts: what processes compare with each other goes by one clock, not by that of each. It is
+/// a subquery, which is asked once a statement and leaves indexes of use.
+macro_rules! by_its_clock {
+    ($first:literal $(, $then:literal)+) => {
+        [
+            concat!($first $(, "(SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER))", $then)+),
+            concat!(
+                $first
+                $(, "(SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT))", $then)+
+            ),
+        ]
+    };
+}
+pub(super) use by_its_clock;
+
 impl Connection<'_> {
     /// Runs a statement and gives the number of rows it changed.
     pub(super) async fn execute(

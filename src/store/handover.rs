@@ -6,6 +6,7 @@
 //! can be repeated.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::connection::{Connection, values};
 use super::failure::Failure;
@@ -76,8 +77,8 @@ pub struct ZoneTakeOver {
     pub from: (ServerId, Epoch),
     /// Who gets it.
     pub to: ServerId,
-    /// Until when (Unix ms).
-    pub until: u64,
+    /// For how long from then on.
+    pub lasts: Duration,
     /// Which hand-over.
     pub handover: OperationId,
     /// Everybody in it, under the epochs so far.
@@ -92,9 +93,9 @@ impl Write for ZoneTakeOver {
     }
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Self::Answer, Failure> {
-        let Self { lease, from: (from, epoch), to, until, handover, players } = self;
+        let Self { lease, from: (from, epoch), to, lasts, handover, players } = self;
         let change =
-            ChangeLease { name: lease.clone(), from: *from, epoch: *epoch, to: *to, until: *until };
+            ChangeLease { name: lease.clone(), from: *from, epoch: *epoch, to: *to, lasts: *lasts };
         let lease = change.apply(db).await?;
         let states: Vec<PlayerState> =
             players.iter().filter(|state| is_sound(state)).cloned().collect();

@@ -3,17 +3,21 @@
 //! Called by servers that must be alone in a job: the master with [`Store::lease`], the hosts of
 //! zones with the others, where each start of a zone counts as a time of its own. The epoch that a
 //! holder puts into what it sends tells its word from an older one's. The times only say how soon
-//! somebody else may have the lease; what keeps a late holder from doing harm are the epochs.
+//! somebody else may have the lease; what keeps a late holder from doing harm are the epochs. They
+//! are moments of the database's clock, and callers give durations: a machine whose own clock is
+//! wrong, or is set, takes nothing from the living and leaves nothing locked when it dies.
 
-use super::connection::{Connection, values};
+use std::time::Duration;
+
+use super::connection::{Connection, by_its_clock, values};
 use super::failure::Failure;
 use super::job::Write;
 use super::{Store, StoreError};
 use crate::ids::{Epoch, ServerId};
 
 impl Store {
-    /// Takes or renews the lease called `name` for `owner` until `until` (Unix ms), if nobody else
-    /// holds it at `now`. Gives its epoch, which rises with every new owner.
+    /// Takes or renews the lease called `name` for `owner`, to last so long from now, if nobody else
+    /// holds it. Gives its epoch, which rises with every new owner.
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] if another owner holds it.
@@ -21,16 +25,15 @@ impl Store {
         &self,
         name: &str,
         owner: ServerId,
-        now: u64,
-        until: u64,
+        lasts: Duration,
     ) -> Result<Epoch, StoreError> {
-        let take = TakeLease { name: name.to_owned(), owner, free: now, until, starts: false };
+        let free = Free::After(Duration::ZERO);
+        let take = TakeLease { name: name.to_owned(), owner, free, lasts, starts: false };
         self.write("lease", take).await
     }
 
-    /// Begins a new time of holding the lease called `name`, until `until` (Unix ms): its epoch
-    /// rises, also if `owner` has it already. Another owner's is free if it lasted no longer than
-    /// `free` (`u64::MAX`: however long it lasts).
+    /// Begins a new time of holding the lease called `name`, to last so long from now: its epoch
+    /// rises, also if `owner` has it already. `free` says when another owner's may be taken.
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] if another owner holds it.
@@ -38,15 +41,15 @@ impl Store {
         &self,
         name: &str,
         owner: ServerId,
-        free: u64,
-        until: u64,
+        free: Free,
+        lasts: Duration,
     ) -> Result<Epoch, StoreError> {
-        let take = TakeLease { name: name.to_owned(), owner, free, until, starts: true };
+        let take = TakeLease { name: name.to_owned(), owner, free, lasts, starts: true };
         self.write("start_lease", take).await
     }
 
-    /// Renews `owner`'s leases, each under the epoch with which it was started, until `until`. One
-    /// that has run out is renewed as long as nobody else has started it. Gives the names of those
+    /// Renews `owner`'s leases, each under the epoch with which it was started, to last so long from
+    /// now. One that has run out is renewed as long as nobody else has started it. Gives the names of those
     /// that are somebody else's, or another time's, by now.
     ///
     /// # Errors
@@ -55,9 +58,9 @@ impl Store {
         &self,
         owner: ServerId,
         leases: Vec<(String, Epoch)>,
-        until: u64,
+        lasts: Duration,
     ) -> Result<Vec<String>, StoreError> {
-        self.write("renew_leases", RenewLeases { owner, leases, until }).await
+        self.write("renew_leases", RenewLeases { owner, leases, lasts }).await
     }
 
     /// Begins a new time of the lease called `name`, which `owner` has under `epoch` and has offered
@@ -71,9 +74,9 @@ impl Store {
         name: &str,
         owner: ServerId,
         epoch: Epoch,
-        until: u64,
+        lasts: Duration,
     ) -> Result<Epoch, StoreError> {
-        let change = ChangeLease { name: name.to_owned(), from: owner, epoch, to: owner, until };
+        let change = ChangeLease { name: name.to_owned(), from: owner, epoch, to: owner, lasts };
         self.write("reclaim_lease", change).await
     }
 
@@ -105,22 +108,39 @@ impl Store {
     }
 }
 
-const TAKE: &str = "INSERT INTO leases (name, owner, epoch, until) VALUES ($1, $2, 1, $3) \
-    ON CONFLICT (name) DO UPDATE SET epoch = leases.epoch + \
+/// When a lease that another owner holds may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Free {
+    /// Once it has run out, and so long after.
+    After(Duration),
+    /// However long it lasts: nobody else can use the database, so its owner is gone.
+    AtOnce,
+}
+
+const TAKE: [&str; 2] = by_its_clock!(
+    "INSERT INTO leases (name, owner, epoch, until) VALUES ($1, $2, 1, ",
+    " + $3) ON CONFLICT (name) DO UPDATE SET epoch = leases.epoch + \
     CASE WHEN leases.owner = excluded.owner AND $5 = 0 THEN 0 ELSE 1 END, \
     owner = excluded.owner, until = excluded.until \
-    WHERE leases.owner = excluded.owner OR leases.until <= $4 RETURNING epoch";
-const CHANGE: &str = "UPDATE leases SET owner = $4, epoch = epoch + 1, until = $5 \
-    WHERE name = $1 AND owner = $2 AND epoch = $3";
-const RENEW: &str = "UPDATE leases SET until = $4 WHERE name = $1 AND owner = $2 AND epoch = $3";
+    WHERE leases.owner = excluded.owner OR $6 = 1 OR leases.until <= ",
+    " - $4 RETURNING epoch"
+);
+const CHANGE: [&str; 2] = by_its_clock!(
+    "UPDATE leases SET owner = $4, epoch = epoch + 1, until = ",
+    " + $5 WHERE name = $1 AND owner = $2 AND epoch = $3"
+);
+const RENEW: [&str; 2] = by_its_clock!(
+    "UPDATE leases SET until = ",
+    " + $4 WHERE name = $1 AND owner = $2 AND epoch = $3"
+);
 const END: &str = "UPDATE leases SET until = 0 WHERE name = $1 AND owner = $2 AND epoch = $3";
 const HOLDER: &str = "SELECT owner, epoch FROM leases WHERE name = $1";
 
 struct TakeLease {
     name: String,
     owner: ServerId,
-    free: u64,
-    until: u64,
+    free: Free,
+    lasts: Duration,
     /// Whether the epoch rises even if the owner stays.
     starts: bool,
 }
@@ -129,8 +149,13 @@ impl Write for TakeLease {
     type Answer = Epoch;
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Epoch, Failure> {
-        let values = values![self.name.as_str(), self.owner, self.until, self.free, self.starts];
-        let row = db.row(TAKE, values).await?.ok_or(StoreError::StaleEpoch)?;
+        let (after, at_once) = match self.free {
+            Free::After(after) => (after, false),
+            Free::AtOnce => (Duration::ZERO, true),
+        };
+        let (name, lasts) = (self.name.as_str(), millis(self.lasts));
+        let values = values![name, self.owner, lasts, millis(after), self.starts, at_once];
+        let row = db.row(db.pick(TAKE[0], TAKE[1]), values).await?.ok_or(StoreError::StaleEpoch)?;
         Ok(Epoch(row.number(0)?))
     }
 }
@@ -141,17 +166,17 @@ pub(super) struct ChangeLease {
     pub(super) from: ServerId,
     pub(super) epoch: Epoch,
     pub(super) to: ServerId,
-    pub(super) until: u64,
+    pub(super) lasts: Duration,
 }
 
 impl Write for ChangeLease {
     type Answer = Epoch;
 
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Epoch, Failure> {
-        let Self { name, from, epoch, to, until } = self;
+        let Self { name, from, epoch, to, lasts } = self;
         let after = Epoch(epoch.0 + 1);
-        let values = values![name.as_str(), *from, *epoch, *to, *until];
-        if db.execute(CHANGE, values).await? > 0 {
+        let values = values![name.as_str(), *from, *epoch, *to, millis(*lasts)];
+        if db.execute(db.pick(CHANGE[0], CHANGE[1]), values).await? > 0 {
             return Ok(after);
         }
         // Whoever has the next epoch has it by this change, done before.
@@ -164,7 +189,7 @@ impl Write for ChangeLease {
 struct RenewLeases {
     owner: ServerId,
     leases: Vec<(String, Epoch)>,
-    until: u64,
+    lasts: Duration,
 }
 
 impl Write for RenewLeases {
@@ -174,13 +199,18 @@ impl Write for RenewLeases {
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Vec<String>, Failure> {
         let mut lost = Vec::new();
         for (name, epoch) in &self.leases {
-            let values = values![name.as_str(), self.owner, *epoch, self.until];
-            if db.execute(RENEW, values).await? == 0 {
+            let values = values![name.as_str(), self.owner, *epoch, millis(self.lasts)];
+            if db.execute(db.pick(RENEW[0], RENEW[1]), values).await? == 0 {
                 lost.push(name.clone());
             }
         }
         Ok(lost)
     }
+}
+
+/// No longer than a year, so that no sum with the clock overflows.
+fn millis(duration: Duration) -> u64 {
+    duration.min(Duration::from_hours(365 * 24)).as_millis() as u64
 }
 
 struct EndLease {

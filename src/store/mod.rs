@@ -18,7 +18,7 @@ mod guilds;
 pub mod handover;
 mod inventory;
 mod job;
-mod leases;
+pub mod leases;
 mod migrate;
 mod operations;
 mod outcome;

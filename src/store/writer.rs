@@ -337,7 +337,7 @@ mod tests {
         let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
         let refused = store.write("broken", Broken).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-        assert_eq!(store.lease("zone-1", crate::ids::ServerId(1), 0, 9).await.map(|e| e.0), Ok(1));
+        assert_eq!(store.lease("zone-1", crate::ids::ServerId(1), Duration::ZERO).await.map(|e| e.0), Ok(1));
         let read = store.read("broken", async {
             tokio::task::yield_now().await;
             panic!("a fault in a look");

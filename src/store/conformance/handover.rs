@@ -1,9 +1,12 @@
 //! Players that change their owner while they are in the world.
 
+use std::time::Duration;
+
 use super::{Database, claimed, on_both, operation};
 use crate::geometry::{Point, Pose};
 use crate::ids::{Epoch, ServerId, ZoneId};
 use crate::store::handover::ZoneTakeOver;
+use crate::store::leases::Free;
 use crate::store::{Store, StoreError};
 use crate::world::command::{PlayerState, QuestProgress, Timed, Timer};
 
@@ -141,7 +144,7 @@ fn zone(epoch: Epoch, players: &[&PlayerState]) -> ZoneTakeOver {
         lease: "zone-1".into(),
         from: (ServerId(1), epoch),
         to: ServerId(2),
-        until: 900,
+        lasts: Duration::from_secs(900),
         handover: operation(),
         players: players.iter().map(|state| (*state).clone()).collect(),
     }
@@ -154,7 +157,7 @@ async fn may_save(store: &Store, state: &PlayerState, epoch: Epoch) -> bool {
 
 async fn a_zone_is_taken_over_with_its_lease_and_everybody_in_it(database: Database) {
     let store = database.open().await;
-    let lease = store.start_lease("zone-1", ServerId(1), 0, 100).await.unwrap();
+    let lease = store.start_lease("zone-1", ServerId(1), Free::AtOnce, Duration::ZERO).await.unwrap();
     let mut ann = claimed(&store, "Ann").await.state;
     let bob = claimed(&store, "Bob").await.state;
     let (gone, left) = (claimed(&store, "Gone").await.state, claimed(&store, "Left").await.state);
@@ -188,19 +191,19 @@ async fn a_zone_is_taken_over_with_its_lease_and_everybody_in_it(database: Datab
 async fn a_zone_is_reclaimed_or_taken_over_but_never_both(database: Database) {
     let store = database.open().await;
     let one = ServerId(1);
-    let lease = store.start_lease("zone-1", one, 0, 100).await.unwrap();
+    let lease = store.start_lease("zone-1", one, Free::AtOnce, Duration::ZERO).await.unwrap();
     let ann = claimed(&store, "Ann").await.state;
     let back = Ok(Epoch(lease.0 + 1));
-    assert_eq!(store.reclaim_lease("zone-1", one, lease, 500).await, back);
-    assert_eq!(store.reclaim_lease("zone-1", one, lease, 500).await, back, "again");
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, Duration::ZERO).await, back);
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, Duration::ZERO).await, back, "again");
     let late = store.take_over_zone(zone(lease, &[&ann])).await;
     assert_eq!(late, Err(StoreError::StaleEpoch));
     assert!(may_save(&store, &ann, ann.epoch).await, "nothing was taken");
-    let lost = store.renew_leases(one, vec![("zone-1".into(), Epoch(lease.0 + 1))], 600).await;
+    let lost = store.renew_leases(one, vec![("zone-1".into(), Epoch(lease.0 + 1))], Duration::ZERO).await;
     assert_eq!(lost.unwrap(), Vec::<String>::new());
 
     let lease = Epoch(lease.0 + 1);
     let taken = Ok((Epoch(lease.0 + 1), [ann.id].into()));
     assert_eq!(store.take_over_zone(zone(lease, &[&ann])).await, taken);
-    assert_eq!(store.reclaim_lease("zone-1", one, lease, 900).await, STALE);
+    assert_eq!(store.reclaim_lease("zone-1", one, lease, Duration::ZERO).await, STALE);
 }

@@ -1,5 +1,7 @@
 //! Odd texts in every column that takes one: data stays data.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Database, assert_unavailable, character, claimed, name, on_both, operation, player};
@@ -62,7 +64,7 @@ async fn odd_texts_come_back_as_they_went_in(database: Database) {
         };
         store.put_resume([number as u8; 32], None, record.clone()).await.unwrap();
         assert_eq!(store.find_resume([number as u8; 32], 0).await.unwrap(), Some(record));
-        assert_eq!(store.lease(text, ServerId(1), 0, 9).await, Ok(Epoch(1)));
+        assert_eq!(store.lease(text, ServerId(1), Duration::ZERO).await, Ok(Epoch(1)));
 
         let texts: &'static str = text;
         store.count(operation(), vec![(state.id, texts, 1)]).await.unwrap();
@@ -82,7 +84,7 @@ async fn a_nul_character_is_refused(database: Database) {
     assert!(refused(store.set_ban(state.id, Some("a\0b")).await));
     assert!(refused(store.set_secret(state.id, "\0").await));
     assert!(refused(store.create_account(&name("Bob"), "\0", character(vec![])).await.map(drop)));
-    assert!(refused(store.lease("\0", ServerId(1), 0, 9).await.map(drop)));
+    assert!(refused(store.lease("\0", ServerId(1), Duration::ZERO).await.map(drop)));
     let change = Change::Grant { items: vec![("\0".into(), 1, true)], gold: 1, quest: None };
     let grant = Operation { id: operation(), player: state.id, epoch: state.epoch, change };
     assert_eq!(store.commit(grant).await, Err(CommitRefusal::Unavailable));

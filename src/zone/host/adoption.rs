@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::leases::{Leased, name, until};
+use super::leases::{LASTS, Leased, name};
 use super::moves::ASK_AGAIN;
 use super::{Host, Report, Stage};
 use crate::ids::{Epoch, OperationId, PlayerId, ServerId, ZoneId};
@@ -149,7 +149,7 @@ impl Host {
             lease: name(zone),
             from: (from, lease),
             to: self.parts.server,
-            until: 0,
+            lasts: LASTS,
             handover,
             players: players.collect(),
         };
@@ -159,9 +159,8 @@ impl Host {
         tokio::spawn(async move {
             let mut unsure = false;
             let result = loop {
-                let (asked, take_over) =
-                    (now(), ZoneTakeOver { until: until(), ..take_over.clone() });
-                match store.take_over_zone(take_over).await {
+                let asked = now();
+                match store.take_over_zone(take_over.clone()).await {
                     Err(StoreError::Unavailable(problem)) if !stop.is_cancelled() => {
                         if !std::mem::replace(&mut unsure, true) {
                             let _ = reports.send(Report::Unsure { of, problem }).await;

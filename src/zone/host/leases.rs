@@ -10,22 +10,19 @@ use tracing::warn;
 
 use super::{Host, Parts, Report, Stage};
 use crate::ids::{Epoch, ServerId, ZoneId};
+use crate::store::leases::Free;
 use crate::store::{Store, StoreError};
-use crate::tick::{now, unix_millis};
+use crate::tick::now;
 
-/// How long a lease lasts that is not renewed, ms.
-const LASTS_MS: u64 = 5_000;
-/// How much later than its end it is taken from another, ms: clocks of machines differ.
-const MARGIN_MS: u64 = 1_000;
+/// How long a lease lasts that is not renewed.
+pub(super) const LASTS: Duration = Duration::from_secs(5);
+/// How much later than its end it is taken from another: the database's clock may be set, or be
+/// another machine's after a failover.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How often a lease that another holds is tried to be taken, and how long after each other. Then
 /// the master may try again, here or elsewhere.
 const TRIES: u32 = 8;
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-
-/// Until when a lease lasts that is taken or renewed now, Unix ms.
-pub(super) fn until() -> u64 {
-    unix_millis() + LASTS_MS
-}
 
 /// What a zone's lease is called in the store.
 pub(super) fn name(zone: ZoneId) -> String {
@@ -87,9 +84,9 @@ impl Taking {
         tokio::time::sleep(self.after).await;
         let (name, mut tries) = (name(self.zone), 0);
         loop {
-            let (asked, until) = (now(), until());
-            let free = if self.alone { u64::MAX } else { until - LASTS_MS - MARGIN_MS };
-            match self.store.start_lease(&name, self.server, free, until).await {
+            let asked = now();
+            let free = if self.alone { Free::AtOnce } else { Free::After(MARGIN) };
+            match self.store.start_lease(&name, self.server, free, LASTS).await {
                 Err(StoreError::StaleEpoch) if tries < TRIES => tries += 1,
                 Err(StoreError::Unavailable(problem)) => {
                     warn!(zone = %self.zone, problem, "a zone's start waits for the database");
@@ -119,9 +116,9 @@ impl Host {
         let (store, server) = (self.parts.store.clone(), self.parts.server);
         let reports = self.reports.clone();
         tokio::spawn(async move {
-            let (asked, until) = (now(), until());
+            let asked = now();
             let named = leases.iter().map(|(zone, lease)| (name(*zone), *lease)).collect();
-            let result = store.renew_leases(server, named, until).await;
+            let result = store.renew_leases(server, named, LASTS).await;
             let _ = reports.send(Report::Renewed(Renewed { leases, asked, result })).await;
         });
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::counter;
 use tracing::{info, warn};
 
-use super::leases::name;
+use super::leases::{LASTS, name};
 use super::running::Running;
 use super::{Host, Report, Stage};
 use crate::ids::{Epoch, OperationId, ServerId, ZoneId};
@@ -173,8 +173,7 @@ impl Host {
         let reports = self.reports.clone();
         tokio::spawn(async move {
             let result = loop {
-                let until = super::leases::until();
-                match store.reclaim_lease(&name(zone), server, lease, until).await {
+                match store.reclaim_lease(&name(zone), server, lease, LASTS).await {
                     Err(StoreError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
                     result => break result,
                 }

@@ -13,8 +13,10 @@ use crate::ids::Epoch;
 use crate::link::{Address, Delivery, NotCarried, inbox};
 use crate::msg::{ChatMsg, GatewayMsg, MasterMsg};
 use crate::store::StoreConfig;
+use crate::store::leases::Free;
 
 const STAGE: &str = include_str!("../../world/tests/stage.toml");
+const FOR_EVER: Duration = Duration::MAX;
 const WEST: ZoneId = ZoneId(1);
 const EAST: ZoneId = ZoneId(2);
 
@@ -152,7 +154,7 @@ async fn a_zone_that_another_has_taken_gives_up_and_tells_nobody() {
     let mut one = Process::start(1, &store, false);
     one.order(WEST);
     one.runs(&[WEST]).await;
-    let taken = store.start_lease("zone-1", ServerId(2), u64::MAX, u64::MAX >> 1).await;
+    let taken = store.start_lease("zone-1", ServerId(2), Free::AtOnce, FOR_EVER).await;
     assert_eq!(taken, Ok(Epoch(2)));
     one.runs(&[]).await;
     assert!(one.zones.get(WEST).is_none());
@@ -169,7 +171,7 @@ async fn a_zone_that_another_has_taken_gives_up_and_tells_nobody() {
 async fn who_is_alone_with_the_store_waits_for_nobody() {
     let (store, _folder) = store().await;
     // The process before was killed: its lease lasts.
-    store.start_lease("zone-1", ServerId(9), 0, u64::MAX >> 1).await.unwrap();
+    store.start_lease("zone-1", ServerId(9), Free::AtOnce, FOR_EVER).await.unwrap();
     let mut alone = Process::start(1, &store, true);
     alone.order(WEST);
     alone.runs(&[WEST]).await;
@@ -180,7 +182,7 @@ async fn who_is_alone_with_the_store_waits_for_nobody() {
 #[tokio::test]
 async fn a_held_zone_is_not_run_and_the_next_order_tries_again() {
     let (store, _folder) = store().await;
-    store.start_lease("zone-1", ServerId(9), 0, u64::MAX >> 1).await.unwrap();
+    store.start_lease("zone-1", ServerId(9), Free::AtOnce, FOR_EVER).await.unwrap();
     let mut one = Process::start(1, &store, false);
     one.order(WEST);
     // A second zone's start shows that the first one's holds nobody up.
