@@ -85,11 +85,11 @@ impl Action {
     /// The database. Only who makes an account may be its first user; whoever looks for something
     /// in one that is not there looks in the wrong place.
     async fn open(&self, config: &Config) -> anyhow::Result<Store> {
-        if let Action::Create { .. } = self {
+        let opened = Store::open_existing(&config.store, &config.data_dir).await?;
+        if let (None, Action::Create { .. }) = (&opened, self) {
             let data = crate::data_dir::open(&config.data_dir)?;
             return Ok(Store::open(&config.store, data.path()).await?);
         }
-        let opened = Store::open_existing(&config.store, &config.data_dir).await?;
         opened.ok_or_else(|| {
             let place = crate::store::place(&config.store, &config.data_dir);
             anyhow!(

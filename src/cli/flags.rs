@@ -32,8 +32,9 @@ pub(super) struct Settings {
 }
 
 /// Which of them a command has a use for, by their fields. The server itself has one for all.
-const USED: [(&str, &[&str]); 11] = [
+const USED: [(&str, &[&str]); 12] = [
     ("account", &["config", "data_dir", "values"]),
+    ("migrate", &["config", "data_dir", "values"]),
     ("check-config", &["role", "config", "data_dir", "log_filter", "values"]),
     ("dev-cert", &["config", "data_dir", "values"]),
     ("demo", &["config", "log_filter", "values"]),

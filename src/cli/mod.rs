@@ -69,6 +69,12 @@ enum Command {
     /// Make, list, ban and unban accounts in the configured database
     #[command(subcommand)]
     Account(account::Action),
+    /// Bring the configured database's schema up to date, as a server does at its start
+    #[command(
+        after_help = "Makes the database if there is none. SQLite's must not be in use by a \
+        server.\n\nExample:\n  throng migrate --config /etc/throng.toml"
+    )]
+    Migrate,
     /// Check the configuration and show what is in force
     #[command(after_help = "Exits with 0 if the server would start with it, else with 78 and a \
         list of all that is wrong.\n\nExample:\n  throng check-config --config /etc/throng.toml")]
@@ -212,6 +218,7 @@ impl Cli {
             }
             None => serve::serve(settings.load()?, settings.role)?,
             Some(Command::Account(action)) => action.execute(&settings.load()?)?,
+            Some(Command::Migrate) => migrate(&settings.load()?)?,
             Some(Command::CheckConfig) => show(&settings.load()?, &settings.role),
             Some(Command::DevCert { dir }) => dev_cert(dir, &settings.load()?)?,
             Some(Command::Demo(options)) => {
@@ -250,6 +257,20 @@ fn show(config: &Config, roles: &Roles) {
         say(format_args!("# but: {doubt}"));
     }
     say(format_args!("# the configuration can be used for --role {roles}"));
+}
+
+fn migrate(config: &Config) -> anyhow::Result<()> {
+    let data = crate::data_dir::open(&config.data_dir)?;
+    let file = crate::store::file(&config.store, data.path());
+    let _claim = file.map(|file| crate::data_dir::claim_database(&file)).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let store = crate::store::Store::open(&config.store, data.path()).await?;
+        store.close().await;
+        anyhow::Ok(())
+    })?;
+    say("the schema of the database is up to date");
+    Ok(())
 }
 
 fn dev_cert(dir: Option<PathBuf>, config: &Config) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Brings a schema up to date, from the files in `migrations/`, which are part of the program.
 //!
-//! Called once, at opening. A schema that is newer than the program is left alone and refused.
+//! Called once, when a server opens the store or an operator asks for it; other commands only
+//! check. A schema that is newer than the program is left alone and refused.
 
 use std::borrow::Cow;
 
@@ -61,6 +62,30 @@ pub(super) async fn run<C: Migrate>(connection: &mut C, steps: &[Step]) -> Resul
     });
     let migrator = Migrator::with_migrations(migrations.collect());
     migrator.run_direct(None, connection, false).await.map_err(|error| explain(error, newest))
+}
+
+/// Looks whether the schema is the program's own, and changes nothing.
+///
+/// # Errors
+/// If it is older or newer than the program.
+pub(super) async fn check<C: Migrate>(
+    connection: &mut C,
+    steps: &[Step],
+) -> Result<(), StoreError> {
+    let newest = steps.last().map_or(0, |(number, ..)| *number);
+    let applied = connection.list_applied_migrations("_sqlx_migrations").await;
+    let applied = applied.map_err(|error| explain(error, newest))?;
+    let unknown = applied.iter().find(|done| steps.iter().all(|step| step.0 != done.version));
+    if let Some(unknown) = unknown {
+        return Err(explain(MigrateError::VersionMissing(unknown.version), newest));
+    }
+    match steps.iter().find(|step| applied.iter().all(|done| done.version != step.0)) {
+        None => Ok(()),
+        Some((number, name, _)) => Err(StoreError::Unavailable(format!(
+            "its schema lacks migration {number} ({name}) of this program, and only a server or \
+             `throng migrate` brings it up to date"
+        ))),
+    }
 }
 
 fn explain(error: MigrateError, newest: i64) -> StoreError {

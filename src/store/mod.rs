@@ -239,13 +239,14 @@ impl Store {
         if let Some(path) = sqlite::path(&config.url, data_dir) {
             sqlite::create(&path).await?;
         }
-        Self::open_made(config, data_dir).await
+        Self::open_made(config, data_dir, true).await
     }
 
-    /// Opens a database that a server has made before; none: there is none, and none is made.
+    /// Opens a database that a server has made before; none: there is none, and none is made. Its
+    /// schema is left as it is.
     ///
     /// # Errors
-    /// See [`Self::open`].
+    /// If it cannot be opened, or its schema is an older or a newer version's.
     pub async fn open_existing(
         config: &StoreConfig,
         data_dir: &Path,
@@ -254,24 +255,36 @@ impl Store {
             Some(path) => path.is_file(),
             None => postgres::has_tables(&config.url).await?,
         };
-        if there { Self::open_made(config, data_dir).await.map(Some) } else { Ok(None) }
+        if there { Self::open_made(config, data_dir, false).await.map(Some) } else { Ok(None) }
     }
 
-    async fn open_made(config: &StoreConfig, data_dir: &Path) -> Result<Self, StoreError> {
+    async fn open_made(
+        config: &StoreConfig,
+        data_dir: &Path,
+        migrates: bool,
+    ) -> Result<Self, StoreError> {
         describe_metrics();
         let timeout = Duration::from_millis(config.timeout_ms);
         let unavailable = |error: sqlx::Error| Failure::from(error).into_store_error();
         let (opener, readers, lanes) = if let Some(path) = sqlite::path(&config.url, data_dir) {
             let options = sqlite::options(&path);
             let mut connection = options.connect().await.map_err(unavailable)?;
-            migrate::run(&mut connection, migrate::SQLITE).await?;
+            if migrates {
+                migrate::run(&mut connection, migrate::SQLITE).await?;
+            } else {
+                migrate::check(&mut connection, migrate::SQLITE).await?;
+            }
             connection.close().await.map_err(unavailable)?;
             let readers = Readers::Sqlite(sqlite::readers(&options, timeout));
             (Opener::Sqlite(options), readers, 1)
         } else if postgres::is_address(&config.url) {
             let options = postgres::options(&config.url)?;
             let mut connection = postgres::connect(&options).await?;
-            migrate::run(&mut connection, migrate::POSTGRES).await?;
+            if migrates {
+                migrate::run(&mut connection, migrate::POSTGRES).await?;
+            } else {
+                migrate::check(&mut connection, migrate::POSTGRES).await?;
+            }
             connection.close().await.map_err(unavailable)?;
             let options = postgres::bounded(options, timeout);
             let lanes = (config.connections / 2).clamp(1, 4);

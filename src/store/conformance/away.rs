@@ -18,6 +18,7 @@ on_both!(
     everything_is_there_after_a_restart,
     closing_finishes_what_waits_and_refuses_the_rest,
     a_newer_schema_is_refused,
+    an_older_schema_is_changed_by_nobody_who_only_looks,
     one_failing_write_does_not_spoil_its_company,
 );
 
@@ -86,6 +87,35 @@ impl Write for Upgrade {
         db.execute(sql, values![]).await?;
         Ok(())
     }
+}
+
+/// Makes the schema look like the one before the newest migration.
+struct Forget;
+
+impl Write for Forget {
+    type Answer = ();
+
+    async fn apply(&self, db: &mut Connection<'_>) -> Result<(), Failure> {
+        db.execute("DROP TABLE war_victims", values![]).await?;
+        db.execute("DROP TABLE truces", values![]).await?;
+        db.execute("DROP TABLE war_declarations", values![]).await?;
+        db.execute("DELETE FROM _sqlx_migrations WHERE version = 6", values![]).await?;
+        Ok(())
+    }
+}
+
+async fn an_older_schema_is_changed_by_nobody_who_only_looks(database: Database) {
+    let store = database.open().await;
+    store.write("test", Forget).await.unwrap();
+    store.close().await;
+    for _ in 0..2 {
+        let opened = Store::open_existing(&database.config, database.folder.path()).await;
+        let told = opened.unwrap_err().to_string();
+        assert!(told.contains("migration 6") && told.contains("throng migrate"), "{told}");
+    }
+    database.open().await.close().await;
+    let opened = Store::open_existing(&database.config, database.folder.path()).await;
+    opened.unwrap().expect("the database").close().await;
 }
 
 async fn a_newer_schema_is_refused(database: Database) {
