@@ -1,7 +1,11 @@
 //! Runs the server: telemetry, runtime, signals around `run`.
 
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -21,24 +25,48 @@ pub(super) fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let done = runtime.block_on(async {
         telemetry.keep();
-        stop_on_signal(stop.clone())?;
-        run(config, roles, &telemetry, stop).await
+        let reload = Arc::new(Notify::new());
+        take_signals(stop.clone(), reload.clone())?;
+        run(config, roles, &telemetry, stop, reload).await
     });
     // What still runs now had its time to end; it must not hold the process.
     runtime.shutdown_background();
     done
 }
 
-/// The first SIGINT or SIGTERM cancels `stop`, the second ends the process at once.
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be taken")?;
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be taken")?;
+/// The first SIGINT or SIGTERM cancels `stop`, the second ends the process at once. SIGHUP asks to
+/// reload, or, where it tells that the terminal is closed, cancels `stop`. No other signal that
+/// means something to other programs ends the process; the runtime ignores SIGPIPE.
+fn take_signals(stop: CancellationToken, reload: Arc<Notify>) -> anyhow::Result<()> {
+    let take = |kind| signal(kind).context("signals cannot be taken");
+    let mut interrupt = take(SignalKind::interrupt())?;
+    let mut terminate = take(SignalKind::terminate())?;
+    let mut hangup = take(SignalKind::hangup())?;
+    let mut user = (take(SignalKind::user_defined1())?, take(SignalKind::user_defined2())?);
+    let at_start = terminals();
     tokio::spawn(async move {
         let mut asked = false;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {
+                    if terminals() == at_start {
+                        reload.notify_one();
+                    } else {
+                        info!("the terminal is closed: stopping");
+                        stop.cancel();
+                    }
+                    continue;
+                }
+                _ = user.0.recv() => {
+                    info!("SIGUSR1 means nothing to this server");
+                    continue;
+                }
+                _ = user.1.recv() => {
+                    info!("SIGUSR2 means nothing to this server");
+                    continue;
+                }
             }
             if asked {
                 warn!("a second signal: stopping at once");
@@ -50,4 +78,13 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Which of the standard streams are a terminal: one that is closed is none any more.
+fn terminals() -> [bool; 3] {
+    [
+        std::io::stdin().is_terminal(),
+        std::io::stdout().is_terminal(),
+        std::io::stderr().is_terminal(),
+    ]
 }

@@ -21,6 +21,7 @@ pub mod listener;
 pub mod origin;
 mod outbound;
 pub mod rate;
+pub mod renewal;
 pub mod shard;
 mod shares;
 mod table;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use metrics::counter;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -22,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::gate::counted_address;
+use super::renewal::Stamp;
 use super::shares::{Share, Shares};
 use super::transport::Transport;
 
@@ -60,7 +62,12 @@ pub enum TlsError {
 /// What a port needs to speak TLS. Cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    /// What new connections get; changed by a renewal.
+    config: Arc<ArcSwap<ServerConfig>>,
+    /// Certificate and key.
+    files: Arc<[PathBuf; 2]>,
+    /// How the files were when they were read at the start.
+    loaded: Stamp,
     handshakes: Arc<Semaphore>,
     by_address: Arc<Shares>,
     limit: Duration,
@@ -91,19 +98,33 @@ impl Tls {
         handshakes: usize,
         limit: Duration,
     ) -> Result<Self, TlsError> {
-        let (chain, secret) = (read_certificates(certificate)?, read_key(key)?);
-        // The provider is named, because the default panics once a second one is in the tree.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, secret)?;
+        let loaded = Stamp::of([certificate, key]);
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(ArcSwap::from_pointee(server_config(certificate, key)?)),
+            files: Arc::new([certificate.to_owned(), key.to_owned()]),
+            loaded,
             handshakes: Arc::new(Semaphore::new(handshakes.clamp(1, Semaphore::MAX_PERMITS))),
             by_address: Shares::new((handshakes / ADDRESS_PART).max(ADDRESS_MIN)),
             limit,
         })
+    }
+
+    /// How the files were at the start.
+    pub(super) fn loaded(&self) -> Stamp {
+        self.loaded
+    }
+
+    /// How the files are now.
+    pub(super) fn stamp(&self) -> Stamp {
+        let [certificate, key] = &*self.files;
+        Stamp::of([certificate, key])
+    }
+
+    /// Reads the files again, for all clones.
+    pub(super) fn reload(&self) -> Result<(), TlsError> {
+        let [certificate, key] = &*self.files;
+        self.config.store(Arc::new(server_config(certificate, key)?));
+        Ok(())
     }
 
     /// A place for one handshake; none if too many are under way, in all or from the address.
@@ -118,7 +139,8 @@ impl Tls {
         let failed = |reason: &'static str| {
             counter!("throng_tls_handshakes_failed_total", "reason" => reason).increment(1);
         };
-        match timeout(self.limit, self.acceptor.accept(socket)).await {
+        let acceptor = TlsAcceptor::from(self.config.load_full());
+        match timeout(self.limit, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 debug!(%error, "tls handshake failed");
@@ -139,6 +161,16 @@ impl Tls {
         session.set_buffer_limit(None);
         Some(Transport::Tls(socket.into_std().ok()?, Box::new(session)))
     }
+}
+
+fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let (chain, secret) = (read_certificates(certificate)?, read_key(key)?);
+    // The provider is named, because the default panics once a second one is in the tree.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)?)
 }
 
 /// The certificates of a PEM file, at least one.
@@ -215,6 +247,40 @@ mod tests {
         let error = dev_cert(dir.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert!(error.to_string().contains("dev-key.pem"));
+    }
+
+    #[test]
+    fn a_changed_certificate_is_taken_once_it_is_whole() {
+        let (live, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (certificate, key) = dev_cert(live.path()).unwrap();
+        let (new_certificate, new_key) = dev_cert(new.path()).unwrap();
+        let tls = load(&certificate, &key).unwrap();
+        let first = tls.config.load_full();
+        let same = |tls: &Tls| Arc::ptr_eq(&first, &tls.config.load_full());
+        let mut renewal = super::super::renewal::Renewal::new(tls.clone());
+        assert!(renewal.look().is_none(), "nothing has changed");
+
+        // Each write gets a time of its own, however coarse the file system's clock is.
+        let later = |path: &Path, seconds: u64| {
+            let file = std::fs::File::options().append(true).open(path).unwrap();
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(time).unwrap();
+        };
+        std::fs::write(&certificate, "half a certificate").unwrap();
+        later(&certificate, 1);
+        assert!(renewal.look().is_none(), "it may be written still");
+        assert!(matches!(renewal.look(), Some(Err(_))));
+        assert!(renewal.look().is_none(), "told once");
+        assert!(same(&tls));
+
+        std::fs::copy(&new_certificate, &certificate).unwrap();
+        later(&certificate, 2);
+        assert!(renewal.look().is_none());
+        std::fs::copy(&new_key, &key).unwrap();
+        later(&key, 3);
+        assert!(renewal.look().is_none(), "the key came a moment later");
+        assert!(matches!(renewal.look(), Some(Ok(()))));
+        assert!(!same(&tls), "clones serve the new one");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod clients;
 mod cluster;
 mod ports;
+mod reload;
 mod roles;
 pub(crate) mod roster;
 mod supervisor;
@@ -15,11 +16,12 @@ mod wiring;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -94,6 +96,7 @@ struct Process {
 }
 
 /// Runs the process until `stop` is cancelled, then drains it. A part that fails cancels it too.
+/// `reload` has what can be taken anew read again.
 ///
 /// # Errors
 /// If something cannot be started: a port is taken, the database cannot be opened, the data folder
@@ -103,6 +106,7 @@ pub async fn run(
     roles: Roles,
     telemetry: &Telemetry,
     stop: CancellationToken,
+    reload: Arc<Notify>,
 ) -> anyhow::Result<()> {
     for doubt in config.doubts(&roles) {
         warn!("{doubt}");
@@ -146,7 +150,7 @@ pub async fn run(
         link_tasks: TaskTracker::new(),
         stops: Stops::default(),
     };
-    process.play(telemetry, operator_token, stop).await
+    process.play(telemetry, operator_token, stop, reload).await
 }
 
 impl Process {
@@ -155,6 +159,7 @@ impl Process {
         telemetry: &Telemetry,
         operator_token: String,
         stop: CancellationToken,
+        reload: Arc<Notify>,
     ) -> anyhow::Result<()> {
         let token = admin::OperatorToken::new(&operator_token)?;
         let (wiring, inboxes) = wire(&self.roles, self.config.link.loopback, self.server);
@@ -174,6 +179,8 @@ impl Process {
         let hosting = (hosting, readiness.clone());
         let running = self.start(&wiring, &inner, inboxes, &mut clients, hosting)?;
         let Running { node, master, host, gateway, shards } = running;
+        let renewing = reload::keep(clients.tls.clone(), reload, self.stops.others.clone());
+        self.tasks.spawn(self.supervisor.keep("reload", None, renewing));
         let (mastered, played) = watch::channel(None);
         let cluster = Cluster::new(cluster::Parts {
             server: self.server,

@@ -95,6 +95,7 @@ pub const METRICS: &[Metric] = &[
     counter("throng_connections_refused_total", None, &["reason"], "Client connections not let in, or closed to make room at the operators' port."),
     counter("throng_accept_errors_total", None, &["kind"], "Connections the kernel could not give us."),
     counter("throng_tls_handshakes_failed_total", None, &["reason"], "TLS handshakes that did not end well."),
+    counter("throng_tls_renewals_total", None, &["result"], "Times that a changed certificate was read: `taken`, or `refused` while the one before is served on."),
     counter("throng_service_panics_total", None, &[], "Panics while a connection was served; each ended one connection."),
     counter("throng_bytes_total", B, &["direction"], "Bytes of client connections."),
     counter("throng_packets_total", None, &["direction", "type"], "Packets and lines of clients."),
