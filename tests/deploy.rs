@@ -485,6 +485,23 @@ fn pods_have_time_to_drain_and_no_rights() {
     }
 }
 
+#[test]
+fn pods_of_a_lost_node_are_replaced_soon() {
+    let objects = objects();
+    let templates = objects.iter().map(|(place, it)| (place, &it["spec"]["template"]["spec"]));
+    let mut pods = 0;
+    for (place, pod) in templates.filter(|(_, pod)| !pod.is_null()) {
+        pods += 1;
+        for key in ["node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"] {
+            let toleration = list(&pod["tolerations"]).find(|it| it["key"] == key);
+            let toleration = toleration.unwrap_or_else(|| panic!("{place}: nothing on {key}"));
+            assert_eq!(toleration["tolerationSeconds"], 10, "{place}: {key}");
+            assert_eq!(toleration["effect"], "NoExecute", "{place}: {key}");
+        }
+    }
+    assert_eq!(pods, 6, "five roles and the database");
+}
+
 /// Every value of a key, anywhere in an object.
 fn every<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match value {

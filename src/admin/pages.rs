@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::health::Report;
 use super::registry_api::ask;
 use super::{AdminState, openapi};
 use crate::ids::{Key, ZoneId};
@@ -73,13 +74,12 @@ pub(super) async fn on_healthz() -> Json<Health> {
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses(
-        (status = 200, description = "Every role runs and the store answers", body = Health),
+        (status = 200, description = "Every role runs; warnings name what is away", body = Health),
         (status = 503, description = "Not so, and why", body = Health),
     )
 )]
 pub(super) async fn on_readyz(State(state): State<Arc<AdminState>>) -> (StatusCode, Json<Health>) {
-    let problems = state.readiness.problems(state.store.as_ref()).await;
-    let warnings = state.readiness.warnings();
+    let Report { problems, warnings } = state.readiness.report(state.store.as_ref()).await;
     if problems.is_empty() {
         (StatusCode::OK, Json(Health { status: "ok", problems, warnings }))
     } else {
@@ -114,15 +114,15 @@ pub(super) struct Status {
 )]
 pub(super) async fn on_status(State(state): State<Arc<AdminState>>) -> Json<Status> {
     let running = tick::now().saturating_duration_since(state.started);
-    let problems = state.readiness.problems(state.store.as_ref());
+    let report = state.readiness.report(state.store.as_ref());
     let snapshot = ask(&state, |reply| Query::Snapshot { reply });
-    let (problems, snapshot) = tokio::join!(problems, snapshot);
+    let (report, snapshot) = tokio::join!(report, snapshot);
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         roles: state.readiness.roles().to_string(),
         uptime_seconds: running.as_secs(),
-        problems,
-        warnings: state.readiness.warnings(),
+        problems: report.problems,
+        warnings: report.warnings,
         // Without a master the page shows this process alone.
         master: snapshot.ok(),
         zone_names: state.zone_names.clone(),

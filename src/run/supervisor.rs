@@ -122,7 +122,7 @@ mod tests {
         supervisor.stop.cancelled().await;
         kept.await.unwrap();
         assert_eq!(supervisor.failed(), Some("chat role"));
-        let problems = supervisor.readiness.problems(None).await;
+        let problems = supervisor.readiness.report(None).await.problems;
         assert_eq!(problems, ["the chat role is not running", "the process is draining"]);
     }
 
@@ -134,7 +134,7 @@ mod tests {
             supervisor.keep("member", None, async move { end }).await;
             assert!(supervisor.stop.is_cancelled());
             assert_eq!(supervisor.failed(), Some("member"));
-            assert_eq!(supervisor.readiness.problems(None).await, ["the process is draining"]);
+            assert_eq!(supervisor.readiness.report(None).await.problems, ["the process is draining"]);
         }
     }
 

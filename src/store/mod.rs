@@ -25,6 +25,7 @@ mod outcome;
 mod places;
 mod players;
 mod postgres;
+mod progress;
 mod prune;
 pub mod record;
 mod resume;
@@ -325,6 +326,12 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// For how long nothing has been committed although it was asked for; the longest of all lanes.
+    /// None: what was asked for last was committed, or it is half a minute ago.
+    pub fn stuck_for(&self) -> Option<Duration> {
+        self.inner.writer.stuck_for()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Failure> {

@@ -9,6 +9,7 @@
 //! Overflow: a full queue refuses at once. A write whose time is over before its turn is not done;
 //! one whose time runs out during the COMMIT may have been, which is what operation ids are for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -21,6 +22,7 @@ use super::caught::{broken_off, caught};
 use super::connection::{Connection, values};
 use super::failure::{Failure, too_late};
 use super::job::{Job, Pending, Write, job};
+use super::progress::Progress;
 use super::prune::Prune;
 use super::{Opener, OwnConnection, StoreConfig, StoreError};
 use crate::ids::PlayerId;
@@ -37,6 +39,7 @@ const ATTEMPTS: u32 = 3;
 /// The queues' entrances.
 pub(super) struct Writer {
     lanes: Vec<mpsc::Sender<Box<dyn Job>>>,
+    progress: Vec<Arc<Progress>>,
     depth: Gauge,
     timeout: Duration,
     stop: CancellationToken,
@@ -48,15 +51,17 @@ impl Writer {
     pub(super) fn start(opener: &Opener, lanes: usize, config: &StoreConfig) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let progress: Vec<Arc<Progress>> = (0..lanes).map(|_| Arc::default()).collect();
         let lanes = (0..lanes).map(|number| {
             let (sender, inbox) = mpsc::channel(limits::STORE_QUEUE);
-            tasks.spawn(Lane::new(number, opener.clone(), inbox, config, stop.clone()).run());
+            let lane = Lane::new(number, opener.clone(), inbox, config, stop.clone());
+            tasks.spawn(Lane { progress: progress[number].clone(), ..lane }.run());
             sender
         });
         let lanes = lanes.collect();
         let depth = metrics::gauge!("throng_database_queue_depth");
         let timeout = Duration::from_millis(config.timeout_ms);
-        Self { lanes, depth, timeout, stop, tasks }
+        Self { lanes, progress, depth, timeout, stop, tasks }
     }
 
     /// Which lane a player's writes take.
@@ -67,12 +72,20 @@ impl Writer {
     /// Queues a write; it has its place when this returns.
     pub(super) fn enqueue<W: Write>(&self, write: W) -> Pending<W::Answer> {
         let lane = write.player().map_or(0, |player| self.lane_of(player));
+        if !write.only_looks() {
+            self.progress[lane].asked(tick::now());
+        }
         let (job, pending) = job(write, &self.depth, self.timeout);
         match self.lanes[lane].try_send(job) {
             Ok(()) => pending,
             Err(mpsc::error::TrySendError::Full(_)) => pending.refused("too many changes wait"),
             Err(mpsc::error::TrySendError::Closed(_)) => pending.refused("the store is closed"),
         }
+    }
+
+    /// See [`Store::stuck_for`](super::Store::stuck_for).
+    pub(super) fn stuck_for(&self) -> Option<Duration> {
+        self.progress.iter().filter_map(|lane| lane.stuck_for(tick::now())).max()
     }
 
     /// Takes nothing more, finishes what waits.
@@ -101,6 +114,7 @@ struct Lane {
     inbox: mpsc::Receiver<Box<dyn Job>>,
     company: Duration,
     most: usize,
+    progress: Arc<Progress>,
     timeout: Duration,
     stop: CancellationToken,
     /// Whether the last transaction failed, so that a long absence is logged once.
@@ -125,6 +139,7 @@ impl Lane {
             inbox,
             company: Duration::from_millis(config.group_commit_ms),
             most: config.group_commit_max.max(1),
+            progress: Arc::default(),
             timeout: Duration::from_millis(config.timeout_ms),
             stop,
             away: false,
@@ -216,6 +231,9 @@ impl Lane {
             }
         };
         self.report(jobs.len(), outcome.as_ref().err());
+        if outcome.is_ok() && jobs.iter().any(|job| !job.only_looks()) {
+            self.progress.committed();
+        }
         for job in jobs.drain(..) {
             match &outcome {
                 Ok(()) => job.answer(),
@@ -337,7 +355,10 @@ mod tests {
         let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
         let refused = store.write("broken", Broken).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-        assert_eq!(store.lease("zone-1", crate::ids::ServerId(1), Duration::ZERO).await.map(|e| e.0), Ok(1));
+        assert_eq!(
+            store.lease("zone-1", crate::ids::ServerId(1), Duration::ZERO).await.map(|e| e.0),
+            Ok(1)
+        );
         let read = store.read("broken", async {
             tokio::task::yield_now().await;
             panic!("a fault in a look");

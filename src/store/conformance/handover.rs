@@ -157,7 +157,8 @@ async fn may_save(store: &Store, state: &PlayerState, epoch: Epoch) -> bool {
 
 async fn a_zone_is_taken_over_with_its_lease_and_everybody_in_it(database: Database) {
     let store = database.open().await;
-    let lease = store.start_lease("zone-1", ServerId(1), Free::AtOnce, Duration::ZERO).await.unwrap();
+    let lease =
+        store.start_lease("zone-1", ServerId(1), Free::AtOnce, Duration::ZERO).await.unwrap();
     let mut ann = claimed(&store, "Ann").await.state;
     let bob = claimed(&store, "Bob").await.state;
     let (gone, left) = (claimed(&store, "Gone").await.state, claimed(&store, "Left").await.state);
@@ -199,7 +200,8 @@ async fn a_zone_is_reclaimed_or_taken_over_but_never_both(database: Database) {
     let late = store.take_over_zone(zone(lease, &[&ann])).await;
     assert_eq!(late, Err(StoreError::StaleEpoch));
     assert!(may_save(&store, &ann, ann.epoch).await, "nothing was taken");
-    let lost = store.renew_leases(one, vec![("zone-1".into(), Epoch(lease.0 + 1))], Duration::ZERO).await;
+    let lost =
+        store.renew_leases(one, vec![("zone-1".into(), Epoch(lease.0 + 1))], Duration::ZERO).await;
     assert_eq!(lost.unwrap(), Vec::<String>::new());
 
     let lease = Epoch(lease.0 + 1);

@@ -70,7 +70,11 @@ async fn each_start_of_a_lease_raises_its_epoch(database: Database) {
     // Whoever is alone with the store takes it though it lasts.
     assert_eq!(store.start_lease("zone-1", one, Free::AtOnce, LONG).await, Ok(Epoch(4)));
     assert_eq!(store.lease_holder("zone-1").await.unwrap(), Some((one, Epoch(4))));
-    assert_eq!(store.start_lease("zone-2", other, WHEN_OVER, LONG).await, Ok(Epoch(1)), "each its own");
+    assert_eq!(
+        store.start_lease("zone-2", other, WHEN_OVER, LONG).await,
+        Ok(Epoch(1)),
+        "each its own"
+    );
 }
 
 async fn a_lease_is_renewed_by_its_own_time_alone(database: Database) {
@@ -86,7 +90,11 @@ async fn a_lease_is_renewed_by_its_own_time_alone(database: Database) {
     assert_eq!(stolen, STALE, "it was renewed");
     assert_eq!(store.renew_leases(other, mine(1), LONG).await.unwrap(), ["zone-1"]);
     assert_eq!(store.start_lease("zone-1", one, WHEN_OVER, LONG).await, Ok(Epoch(2)));
-    assert_eq!(store.renew_leases(one, mine(1), LONG).await.unwrap(), ["zone-1"], "an older time's");
+    assert_eq!(
+        store.renew_leases(one, mine(1), LONG).await.unwrap(),
+        ["zone-1"],
+        "an older time's"
+    );
     store.start_lease("zone-2", other, WHEN_OVER, LONG).await.unwrap();
     let all = ["zone-1", "zone-2", "zone-3", "zone-4"].map(|zone| (zone.to_owned(), Epoch(1)));
     let lost = store.renew_leases(one, all.into(), LONG).await.unwrap();

@@ -222,8 +222,10 @@ async fn chat_and_login_that_hang_are_missed_and_go_on_when_they_wake() {
     for gateway in ["gateway-1", "gateway-2"] {
         within(&format!("{gateway}: a word on both"), async {
             loop {
-                let told = world.readiness(gateway).await.body;
-                let is_missed = |role| told.contains(&format!("no {role} server is linked"));
+                let told = world.readiness(gateway).await;
+                // A warning: all else goes on, and players must be able to come in.
+                assert_eq!(told.status, 200, "{gateway}: {}", told.body);
+                let is_missed = |role| told.body.contains(&format!("no {role} server is linked"));
                 if ["chat", "login"].into_iter().all(is_missed) {
                     return;
                 }

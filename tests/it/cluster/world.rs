@@ -165,9 +165,14 @@ impl World {
         .await;
     }
 
+    /// Waits until a process is ready and lacks nothing.
     async fn until_ready(&self, name: &str) {
         let ready = async {
-            while self.readiness(name).await.status != 200 {
+            loop {
+                let told = self.readiness(name).await;
+                if told.status == 200 && told.json()["warnings"].is_null() {
+                    return;
+                }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
