@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::origin::Origin;
+use super::proxy::TrustedProxies;
 use super::rate::RateLimits;
 
 /// Client connections: `[net]`.
@@ -37,6 +38,9 @@ pub struct NetConfig {
     /// TLS handshakes at once, in all; more are refused, and more than an eighth of them from one
     /// address. 1 to 65,536.
     pub tls_handshakes: usize,
+    /// Addresses and networks (`10.0.0.0/8`) of proxies that are believed when they tell a client's
+    /// address: by the PROXY protocol on any client port, by `X-Forwarded-For` on the web port.
+    pub trusted_proxies: Vec<String>,
     /// Origins (`https://example.org`) whose pages may open a WebSocket; empty: only pages from
     /// the host they connect to.
     pub allowed_origins: Vec<String>,
@@ -69,6 +73,7 @@ impl Default for NetConfig {
             slow_client_ms: 10_000,
             tls_handshake_ms: 10_000,
             tls_handshakes: 512,
+            trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             tls: TlsFiles::default(),
             rate: RateLimits::default(),
@@ -102,6 +107,11 @@ impl NetConfig {
                 "net.tls.certificate must be given together with net.tls.key, or neither".into(),
             );
         }
+        if let Err(other) = self.proxies() {
+            found.push(format!(
+                "net.trusted_proxies must be addresses or networks like 10.0.0.0/8, which {other:?} is not"
+            ));
+        }
         for origin in &self.allowed_origins {
             if Origin::parse(origin).is_none() {
                 found.push(format!(
@@ -111,6 +121,14 @@ impl NetConfig {
         }
         found.extend(self.rate.problems());
         found
+    }
+
+    /// The proxies that are believed. A PROXY header has as long as a TLS handshake.
+    ///
+    /// # Errors
+    /// The first entry that is neither an address nor a network.
+    pub fn proxies(&self) -> Result<TrustedProxies, String> {
+        TrustedProxies::new(&self.trusted_proxies, Duration::from_millis(self.tls_handshake_ms))
     }
 
     /// How many shards to start: `io_threads`, or the number of cores.
@@ -174,13 +192,16 @@ mod tests {
             max_connections: 0,
             kernel_unsent_bytes: 1,
             allowed_origins,
+            trusted_proxies: vec!["10.0.0.0/8".into(), "10.0.0.0/40".into()],
             tls,
             rate,
             ..NetConfig::default()
         };
         let problems = config.problems().join("\n");
-        assert_eq!(problems.lines().count(), 5, "{problems}");
-        for key in ["max_connections", "kernel_unsent_bytes", "tls.key", "good.example/"] {
+        assert_eq!(problems.lines().count(), 6, "{problems}");
+        for key in
+            ["max_connections", "kernel_unsent_bytes", "tls.key", "good.example/", "10.0.0.0/40"]
+        {
             assert!(problems.contains(key), "{key} is missing in {problems}");
         }
         assert!(problems.contains("net.rate.chat_messages must be 1 to 100"), "{problems}");

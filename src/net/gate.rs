@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 
+use super::proxy::TrustedProxies;
 use super::shares::{Share, Shares};
 
 /// Counts the connections of this process, all ports together.
@@ -21,6 +22,7 @@ pub struct Gate {
     connections: AtomicUsize,
     /// Connections whose players are not in the world.
     strangers: Arc<Shares>,
+    proxies: TrustedProxies,
 }
 
 /// Why a connection is not let in.
@@ -30,10 +32,12 @@ pub enum Refusal {
     Full,
     /// The address has too many whose players are not in the world.
     Address,
-    /// Too many TLS handshakes are under way, in all or from the address.
+    /// Too many TLS handshakes are under way, in all or from the address, or too many PROXY headers.
     Handshakes,
     /// The shard's queue of newcomers is full.
     Busy,
+    /// A trusted proxy's PROXY header cannot be read.
+    Proxy,
     /// The web page that asks comes from an origin that is not allowed.
     Origin,
 }
@@ -46,6 +50,7 @@ impl Refusal {
             Refusal::Address => "address",
             Refusal::Handshakes => "handshakes",
             Refusal::Busy => "busy",
+            Refusal::Proxy => "proxy",
             Refusal::Origin => "origin",
         }
     }
@@ -77,7 +82,17 @@ pub fn counted_address(address: IpAddr) -> IpAddr {
 impl Gate {
     /// A gate for `max_connections` in all and `per_address` strangers from one address.
     pub fn new(max_connections: usize, per_address: usize) -> Arc<Self> {
+        Self::behind(TrustedProxies::none(), max_connections, per_address)
+    }
+
+    /// The same for ports whose clients may come through these proxies.
+    pub fn behind(
+        proxies: TrustedProxies,
+        max_connections: usize,
+        per_address: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            proxies,
             max_connections,
             connections: AtomicUsize::new(0),
             strangers: Shares::new(per_address),
@@ -93,25 +108,45 @@ impl Gate {
         address: IpAddr,
         port: &'static str,
     ) -> Result<Admission, Refusal> {
-        let stranger = self.take_place(address).inspect_err(|refusal| refusal.count())?;
+        let stranger = self.share(counted_address(address))?;
+        let admission = self.admit_unnamed(port)?;
+        *admission.stranger.lock() = Some(stranger);
+        Ok(admission)
+    }
+
+    /// Lets in a proxy's connection whose client is told later, see [`Admission::count_for`]; or
+    /// counts the refusal.
+    ///
+    /// # Errors
+    /// The process has as many connections as it takes.
+    pub(super) fn admit_unnamed(
+        self: &Arc<Self>,
+        port: &'static str,
+    ) -> Result<Admission, Refusal> {
+        let room = |count: usize| (count < self.max_connections).then_some(count + 1);
+        if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            Refusal::Full.count();
+            return Err(Refusal::Full);
+        }
         count_in(port);
-        Ok(Admission { gate: self.clone(), stranger: Mutex::new(Some(stranger)), port })
+        Ok(Admission { gate: self.clone(), stranger: Mutex::new(None), port })
+    }
+
+    fn share(&self, address: IpAddr) -> Result<Share, Refusal> {
+        self.strangers.take(address).ok_or_else(|| {
+            Refusal::Address.count();
+            Refusal::Address
+        })
+    }
+
+    /// Whom its ports believe.
+    pub(super) fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
     }
 
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    fn take_place(&self, address: IpAddr) -> Result<Share, Refusal> {
-        let room = |count: usize| (count < self.max_connections).then_some(count + 1);
-        self.connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map_err(|_| Refusal::Full)?;
-        self.strangers.take(counted_address(address)).ok_or_else(|| {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-            Refusal::Address
-        })
     }
 }
 
@@ -133,6 +168,21 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// From now on it is a stranger of this address, and of no other one; or the refusal is counted,
+    /// and it stays what it was.
+    ///
+    /// # Errors
+    /// The address has too many.
+    pub(super) fn count_for(&self, address: IpAddr) -> Result<(), Refusal> {
+        let address = counted_address(address);
+        let mut stranger = self.stranger.lock();
+        if stranger.as_ref().is_some_and(|share| share.address() == address) {
+            return Ok(());
+        }
+        *stranger = Some(self.gate.share(address)?);
+        Ok(())
+    }
+
     /// The client is no stranger any more: its address may bring another one.
     pub fn authenticated(&self) {
         drop(self.stranger.lock().take());
@@ -195,6 +245,21 @@ mod tests {
         drop(place);
         assert_eq!(gate.connections(), 0);
         assert!(gate.strangers.is_empty());
+    }
+
+    #[test]
+    fn a_proxys_connection_counts_for_whom_it_speaks_last() {
+        let gate = Gate::new(4, 1);
+        let clients = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let (first, second) = (gate.admit_unnamed("http"), gate.admit_unnamed("http"));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        first.count_for(clients[0]).unwrap();
+        first.count_for(clients[0]).unwrap();
+        assert_eq!(second.count_for(clients[0]), Err(Refusal::Address));
+        first.count_for(clients[1]).unwrap();
+        second.count_for(clients[0]).unwrap();
+        drop((first, second));
+        assert!(gate.strangers.is_empty() && gate.connections() == 0);
     }
 
     #[test]

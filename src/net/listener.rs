@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::gate::{Admission, Gate, Refusal};
+use super::proxy::ProxyFault;
 use super::shard::{Newcomer, Shards};
 use super::tls::Tls;
 use super::transport::Transport;
@@ -155,6 +156,30 @@ impl<M: Send + 'static> Port<M> {
             let unsent = self.config.kernel_unsent_bytes;
             let _ = SockRef::from(&socket).set_tcp_notsent_lowat(unsent);
         }
+        if !self.gate.proxies().trusts(from.ip()) {
+            return self.let_in(socket, from, stop);
+        }
+        let Some(place) = self.gate.proxies().place() else {
+            return self.refuse_counted(socket, from, Refusal::Handshakes);
+        };
+        let (port, stop) = (self.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut socket = socket;
+            let client = tokio::select! {
+                () = stop.cancelled() => return,
+                client = port.gate.proxies().client_of(&mut socket, from) => client,
+            };
+            drop(place);
+            match client {
+                Ok(client) => port.let_in(socket, client, &stop),
+                Err(ProxyFault::Lost(_)) => {}
+                Err(_) => port.refuse_counted(socket, from, Refusal::Proxy),
+            }
+        });
+    }
+
+    /// Lets a client in, whose address is known, as far as the gate does.
+    fn let_in(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, stop: &CancellationToken) {
         let admission = match self.gate.admit(from.ip(), self.config.label) {
             Ok(admission) => admission,
             Err(reason) => return self.refuse(socket, from, reason),
@@ -193,6 +218,12 @@ impl<M: Send + 'static> Port<M> {
         {
             self.refuse(socket, from, Refusal::Busy);
         }
+    }
+
+    /// See `refuse`; nobody has counted it yet.
+    fn refuse_counted(&self, socket: TcpStream, from: SocketAddr, reason: Refusal) {
+        reason.count();
+        self.refuse(socket, from, reason);
     }
 
     /// Tells a client that it is not let in, if not too many are being told.

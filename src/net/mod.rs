@@ -4,7 +4,7 @@
 //! Nothing in here knows what a packet means. A role plugs in a [`Service`]; each shard runs its
 //! own one, on its own thread, so a service needs no lock.
 //!
-//! The way of a byte: [`listener`] accepts (asks [`gate`]), [`shard`] gives the connection to the
+//! The way of a byte: [`listener`] accepts (asks [`gate`], and [`proxy`] whom a trusted proxy speaks for), [`shard`] gives the connection to the
 //! shard with the fewest, `worker` waits for its events, `table` reads, `assembler` cuts frames,
 //! `dispatch` calls the service, which answers through [`Io`], `table` writes, `outbound` keeps what
 //! the socket did not take. `doorbell` wakes a shard for what is not a socket. HTTP has ports of its
@@ -20,6 +20,7 @@ pub mod http;
 pub mod listener;
 pub mod origin;
 mod outbound;
+pub mod proxy;
 pub mod rate;
 pub mod renewal;
 pub mod shard;

@@ -48,6 +48,13 @@ impl Shares {
     }
 }
 
+impl Share {
+    /// Whose it is.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         let mut taken = self.shares.taken.lock();

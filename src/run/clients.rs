@@ -48,7 +48,7 @@ impl Process {
     /// Opens the client ports of the roles that this process plays.
     pub(super) async fn open_to_clients(&self, wiring: &Wiring) -> anyhow::Result<Clients> {
         let mut clients = Clients {
-            gate: Gate::new(self.config.net.max_connections, self.config.net.per_address),
+            gate: self.gate()?,
             tls: self.tls()?,
             gateway: None,
             login: None,
@@ -74,6 +74,14 @@ impl Process {
             clients.gateway = Some(side);
         }
         Ok(clients)
+    }
+
+    fn gate(&self) -> anyhow::Result<Arc<Gate>> {
+        let net = &self.config.net;
+        let proxies = net.proxies().map_err(|other| {
+            anyhow::anyhow!("net.trusted_proxies: {other:?} is neither an address nor a network")
+        })?;
+        Ok(Gate::behind(proxies, net.max_connections, net.per_address))
     }
 
     fn gateway_side(&self, wiring: &Wiring, http: TcpListener) -> GatewaySide {

@@ -4,6 +4,7 @@
 //! The connection itself notes what moves; `http/mod.rs` waits for what is overdue, and ends it.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Place;
-use crate::net::gate::Admission;
+use crate::net::gate::{Admission, Refusal};
 use crate::tick::now;
 
 /// From a connection's or a request's first moment to the end of the request's head.
@@ -124,6 +125,17 @@ impl Watch {
             }
             // What it does may change meanwhile, and what has less time begin.
             tokio::time::sleep((deadline - at).min(LOOK_AGAIN)).await;
+        }
+    }
+
+    /// A trusted proxy asks for somebody: its place counts for that address from now on.
+    ///
+    /// # Errors
+    /// The address has too many.
+    pub(super) fn count_for(&self, address: IpAddr) -> Result<(), Refusal> {
+        match &*self.place.lock() {
+            Some(Place::Gate(admission)) => admission.count_for(address),
+            Some(Place::Own) | None => Ok(()),
         }
     }
 

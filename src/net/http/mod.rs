@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 
 use super::gate::{Admission, Gate, Refusal};
 use super::listener::AcceptBackoff;
+use super::proxy::ProxyFault;
 use super::tls::Tls;
 use crate::tick::now;
 use connection::Stream;
@@ -134,14 +135,48 @@ impl Port {
     fn on_accepted(self: &Arc<Self>, socket: TcpStream, from: SocketAddr) {
         // Fails only if the client has gone already.
         let _ = socket.set_nodelay(true);
-        let place = match &self.config.places {
-            Places::Own(_) => Place::Own,
-            Places::Gate(gate) => match gate.admit(from.ip(), self.config.label) {
-                Ok(admission) => Place::Gate(admission),
-                // Closing it says enough; who is many shall cost nothing.
-                Err(reason) => return debug!(address = %from.ip(), %reason, "not let in"),
-            },
+        let Places::Gate(gate) = &self.config.places else {
+            return self.let_in(socket, from, Place::Own);
         };
+        if !gate.proxies().trusts(from.ip()) {
+            return self.admit(socket, from, gate.admit(from.ip(), self.config.label));
+        }
+        let Some(waiting) = gate.proxies().place() else { return Refusal::Handshakes.count() };
+        let (port, gate) = (self.clone(), gate.clone());
+        self.tasks.spawn(async move {
+            let mut socket = socket;
+            let client = tokio::select! {
+                () = port.stop.cancelled() => return,
+                client = gate.proxies().client_of(&mut socket, from) => client,
+            };
+            drop(waiting);
+            let label = port.config.label;
+            match client {
+                // Each of its requests tells for whom.
+                Ok(client) if gate.proxies().trusts(client.ip()) => {
+                    port.admit(socket, client, gate.admit_unnamed(label));
+                }
+                Ok(client) => port.admit(socket, client, gate.admit(client.ip(), label)),
+                Err(ProxyFault::Lost(_)) => {}
+                Err(_) => Refusal::Proxy.count(),
+            }
+        });
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        from: SocketAddr,
+        admission: Result<Admission, Refusal>,
+    ) {
+        match admission {
+            Ok(admission) => self.let_in(socket, from, Place::Gate(admission)),
+            // Closing it says enough; who is many shall cost nothing.
+            Err(reason) => debug!(address = %from.ip(), %reason, "not let in"),
+        }
+    }
+
+    fn let_in(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, place: Place) {
         let watch = Watch::new(place);
         if let Places::Own(most) = self.config.places {
             self.make_room(most, &watch);
@@ -216,7 +251,16 @@ impl Port {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: HttpPeer) -> Response {
+    async fn answer(&self, request: Request<Incoming>, mut peer: HttpPeer) -> Response {
+        if let Places::Gate(gate) = &self.config.places
+            && gate.proxies().trusts(peer.address.ip())
+        {
+            let asker = gate.proxies().asker(peer.address.ip(), request.headers());
+            peer.address.set_ip(asker);
+            if peer.watch.count_for(asker).is_err() {
+                return refused(StatusCode::TOO_MANY_REQUESTS, "too many connections");
+            }
+        }
         if self.config.public {
             if !request.body().is_end_stream() {
                 return refused(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body");
