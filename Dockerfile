@@ -18,6 +18,10 @@ COPY src src
 RUN cargo build --locked --profile dist --bin throng
 
 FROM debian:bookworm-slim
+# The authorities that a managed PostgreSQL's certificate comes from.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/throng --create-home --shell /usr/sbin/nologin throng
 COPY --from=build /src/target/dist/throng /usr/local/bin/throng
 COPY config.toml /etc/throng/config.toml

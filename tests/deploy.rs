@@ -265,6 +265,7 @@ fn every_server_of_compose_would_start_and_is_reached_where_it_says() {
         *roles.entry(server.role()).or_default() += 1;
         let config = server.check();
         assert!(config.store.url.starts_with("postgres://"), "{}", server.place);
+        assert!(config.store.allow_plain, "{}: the image has no certificate", server.place);
         let own = server.ports(config);
         // The others come to it by its name in the network.
         let linked = if config.link.advertise.is_empty() {

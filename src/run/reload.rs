@@ -36,7 +36,9 @@ pub(super) async fn keep(
             () = tokio::time::sleep(LOOK_EVERY), if renewal.is_some() => false,
         };
         if at_once {
-            info!("asked to reload: only the certificate in net.tls is read again; all else of the configuration needs a restart");
+            info!(
+                "asked to reload: only the certificate in net.tls is read again; all else of the configuration needs a restart"
+            );
         }
         let Some(mut certificate) = renewal.take() else { continue };
         let (certificate, read) = spawn_blocking(move || {

@@ -134,7 +134,10 @@ mod tests {
             supervisor.keep("member", None, async move { end }).await;
             assert!(supervisor.stop.is_cancelled());
             assert_eq!(supervisor.failed(), Some("member"));
-            assert_eq!(supervisor.readiness.report(None).await.problems, ["the process is draining"]);
+            assert_eq!(
+                supervisor.readiness.report(None).await.problems,
+                ["the process is draining"]
+            );
         }
     }
 

@@ -8,13 +8,15 @@
 //! nothing and copying the arguments, which the drivers do anyway. Where the texts must differ,
 //! [`Connection::pick`] shows both side by side. Only `store/` may use this module.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, Row as _};
 use uuid::Uuid;
 
 use super::StoreError;
 use super::failure::Failure;
+use super::postgres::Access;
 use crate::ids::{Epoch, GuildId, ItemId, OperationId, PlayerId, ServerId, SessionKey, ZoneId};
 
 /// A borrowed connection; the writer's own or one of the readers' pool.
@@ -22,7 +24,15 @@ pub(super) enum Connection<'c> {
     /// To the file.
     Sqlite(&'c mut SqliteConnection),
     /// To the server.
-    Postgres(&'c mut PgConnection),
+    Postgres(Session<'c>),
+}
+
+/// A connection to the server, and what the way there allows.
+pub(super) struct Session<'c> {
+    /// The driver's.
+    pub(super) connection: &'c mut PgConnection,
+    /// How it was opened.
+    pub(super) access: &'c Access,
 }
 
 /// One row of an answer; columns are read by their place, from 0.
@@ -97,9 +107,9 @@ impl Connection<'_> {
                 let query = sqlx::query_with(sql, sqlite_arguments(values)?);
                 query.execute(&mut **connection).await?.rows_affected()
             }
-            Self::Postgres(connection) => {
-                let query = sqlx::query_with(sql, postgres_arguments(values)?);
-                query.execute(&mut **connection).await?.rows_affected()
+            Self::Postgres(session) => {
+                let query = session.query(sql, values)?;
+                query.execute(&mut *session.connection).await?.rows_affected()
             }
         })
     }
@@ -117,9 +127,9 @@ impl Connection<'_> {
                 let rows = query.fetch_all(&mut **connection).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres(connection) => {
-                let query = sqlx::query_with(sql, postgres_arguments(values)?);
-                let rows = query.fetch_all(&mut **connection).await?;
+            Self::Postgres(session) => {
+                let query = session.query(sql, values)?;
+                let rows = query.fetch_all(&mut *session.connection).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
@@ -142,10 +152,17 @@ impl Connection<'_> {
             Self::Sqlite(connection) => {
                 sqlx::raw_sql(sql).execute(&mut **connection).await?;
             }
-            Self::Postgres(connection) => {
-                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+            Self::Postgres(session) => {
+                sqlx::raw_sql(sql).execute(&mut *session.connection).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Begins a writing transaction within the store's limits, in one round trip.
+    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
+        let Self::Postgres(session) = self else { return self.steer("BEGIN IMMEDIATE").await };
+        sqlx::raw_sql(session.access.begin()).execute(&mut *session.connection).await?;
         Ok(())
     }
 
@@ -155,6 +172,19 @@ impl Connection<'_> {
             Self::Sqlite(_) => sqlite,
             Self::Postgres(_) => postgres,
         }
+    }
+}
+
+impl Session<'_> {
+    /// A statement with its values. What is prepared is kept for the next time only where the next
+    /// transaction finds the same session.
+    fn query<'q>(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Query<'q, Postgres, PgArguments>, Failure> {
+        let query = sqlx::query_with(sql, postgres_arguments(values)?);
+        Ok(query.persistent(self.access.keeps_statements()))
     }
 }
 

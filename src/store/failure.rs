@@ -123,7 +123,7 @@ fn describe(error: &sqlx::Error) -> Cow<'static, str> {
         sqlx::Error::Database(inner) => inner.message().to_owned().into(),
         sqlx::Error::Io(inner) => inner.to_string().into(),
         sqlx::Error::Protocol(_) => "the connection broke".into(),
-        sqlx::Error::Tls(_) => "no TLS connection could be made".into(),
+        sqlx::Error::Tls(inner) => format!("no TLS connection could be made: {inner}").into(),
         sqlx::Error::PoolTimedOut => "no connection in time".into(),
         sqlx::Error::PoolClosed => "the store is closed".into(),
         sqlx::Error::Configuration(_) => "its address cannot be read".into(),

@@ -60,7 +60,9 @@ pub(super) async fn run<C: Migrate>(connection: &mut C, steps: &[Step]) -> Resul
         let (name, sql) = (Cow::Borrowed(*name), (*sql).into_sql_str());
         Migration::new(*number, name, MigrationType::Simple, sql, false)
     });
-    let migrator = Migrator::with_migrations(migrations.collect());
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // It would lock the session, which a pooler shares out; the caller holds a lock of its own.
+    migrator.set_locking(false);
     migrator.run_direct(None, connection, false).await.map_err(|error| explain(error, newest))
 }
 

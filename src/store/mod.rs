@@ -41,15 +41,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{ConnectOptions, Connection as _, Postgres, Sqlite, Transaction};
 
 use crate::tick;
 use caught::{broken_off, caught};
-use connection::{Connection, values};
+use connection::{Connection, Session, values};
 use failure::{Failure, too_late};
 use job::Write;
+use postgres::Access;
 use writer::Writer;
 
 /// `[store]` of the configuration.
@@ -58,6 +59,8 @@ use writer::Writer;
 pub struct StoreConfig {
     /// `sqlite` (a file in the data folder), `sqlite:PATH` or a `postgres://…` address.
     pub url: String,
+    /// Whether a connection to PostgreSQL on another machine may be without TLS.
+    pub allow_plain: bool,
     /// Most connections to PostgreSQL, at least 2: half of them write (4 at most), the others read.
     pub connections: u32,
     /// How long one operation may take before it is refused as unavailable, ms.
@@ -72,6 +75,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             url: "sqlite".into(),
+            allow_plain: false,
             connections: 8,
             timeout_ms: 1_000,
             group_commit_ms: 0,
@@ -86,6 +90,7 @@ impl fmt::Debug for StoreConfig {
         let is_secret = postgres::is_address(&self.url);
         f.debug_struct("StoreConfig")
             .field("url", if is_secret { &"postgres://…" } else { &self.url })
+            .field("allow_plain", &self.allow_plain)
             .field("connections", &self.connections)
             .field("timeout_ms", &self.timeout_ms)
             .field("group_commit_ms", &self.group_commit_ms)
@@ -136,7 +141,7 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = match self.inner.readers {
             Readers::Sqlite(_) => "sqlite",
-            Readers::Postgres(_) => "postgres",
+            Readers::Postgres(..) => "postgres",
         };
         f.debug_struct("Store").field("engine", &engine).finish_non_exhaustive()
     }
@@ -146,32 +151,34 @@ impl fmt::Debug for Store {
 #[derive(Clone)]
 enum Opener {
     Sqlite(SqliteConnectOptions),
-    Postgres(PgConnectOptions),
+    Postgres(Arc<Access>),
 }
 
 /// A connection of the writer's own.
 enum OwnConnection {
     Sqlite(SqliteConnection),
-    Postgres(PgConnection),
+    Postgres(PgConnection, Arc<Access>),
 }
 
 /// The connections that only read.
 enum Readers {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(PgPool, Arc<Access>),
 }
 
 /// A reading transaction: all its statements see the same moment.
 enum Snapshot {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Transaction<'static, Postgres>, Arc<Access>),
 }
 
 impl Opener {
     async fn open(&self) -> Result<OwnConnection, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(options) => OwnConnection::Sqlite(options.connect().await?),
-            Self::Postgres(options) => OwnConnection::Postgres(options.connect().await?),
+            Self::Postgres(access) => {
+                OwnConnection::Postgres(access.connect().await?, Arc::clone(access))
+            }
         })
     }
 }
@@ -180,14 +187,16 @@ impl OwnConnection {
     fn borrow(&mut self) -> Connection<'_> {
         match self {
             Self::Sqlite(connection) => Connection::Sqlite(connection),
-            Self::Postgres(connection) => Connection::Postgres(connection),
+            Self::Postgres(connection, access) => {
+                Connection::Postgres(Session { connection, access })
+            }
         }
     }
 
     async fn close(self) {
         let closed = match self {
             Self::Sqlite(connection) => connection.close().await,
-            Self::Postgres(connection) => connection.close().await,
+            Self::Postgres(connection, _) => connection.close().await,
         };
         if let Err(error) = closed {
             let error = Failure::from(error).into_store_error();
@@ -200,9 +209,9 @@ impl Readers {
     async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(pool) => Snapshot::Sqlite(pool.begin_with("BEGIN").await?),
-            Self::Postgres(pool) => {
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                Snapshot::Postgres(pool.begin_with(begin).await?)
+            Self::Postgres(pool, access) => {
+                let transaction = pool.begin_with(access.snapshot()).await?;
+                Snapshot::Postgres(transaction, Arc::clone(access))
             }
         })
     }
@@ -212,7 +221,9 @@ impl Snapshot {
     fn connection(&mut self) -> Connection<'_> {
         match self {
             Self::Sqlite(transaction) => Connection::Sqlite(transaction),
-            Self::Postgres(transaction) => Connection::Postgres(transaction),
+            Self::Postgres(transaction, access) => {
+                Connection::Postgres(Session { connection: transaction, access })
+            }
         }
     }
 }
@@ -254,7 +265,7 @@ impl Store {
     ) -> Result<Option<Self>, StoreError> {
         let there = match sqlite::path(&config.url, data_dir) {
             Some(path) => path.is_file(),
-            None => postgres::has_tables(&config.url).await?,
+            None => postgres::has_tables(config).await?,
         };
         if there { Self::open_made(config, data_dir, false).await.map(Some) } else { Ok(None) }
     }
@@ -279,19 +290,12 @@ impl Store {
             let readers = Readers::Sqlite(sqlite::readers(&options, timeout));
             (Opener::Sqlite(options), readers, 1)
         } else if postgres::is_address(&config.url) {
-            let options = postgres::options(&config.url)?;
-            let mut connection = postgres::connect(&options).await?;
-            if migrates {
-                migrate::run(&mut connection, migrate::POSTGRES).await?;
-            } else {
-                migrate::check(&mut connection, migrate::POSTGRES).await?;
-            }
-            connection.close().await.map_err(unavailable)?;
-            let options = postgres::bounded(options, timeout);
+            let access = Arc::new(Access::open(config, migrates).await?);
             let lanes = (config.connections / 2).clamp(1, 4);
             let reading = config.connections.saturating_sub(lanes).max(1);
-            let readers = Readers::Postgres(postgres::readers(&options, reading, timeout));
-            (Opener::Postgres(options), readers, lanes as usize)
+            let readers = access.readers(reading, timeout);
+            let readers = Readers::Postgres(readers, Arc::clone(&access));
+            (Opener::Postgres(access), readers, lanes as usize)
         } else {
             return Err(StoreError::Unavailable(
                 "store.url must be sqlite, sqlite:PATH or postgres://…".into(),
@@ -306,7 +310,7 @@ impl Store {
         self.inner.writer.close().await;
         match &self.inner.readers {
             Readers::Sqlite(pool) => pool.close().await,
-            Readers::Postgres(pool) => pool.close().await,
+            Readers::Postgres(pool, _) => pool.close().await,
         }
     }
 

@@ -289,8 +289,7 @@ impl Lane {
         }
         let Some(own) = &mut self.connection else { return Ok(()) };
         let mut db = own.borrow();
-        let begin = db.pick("BEGIN IMMEDIATE", "BEGIN");
-        db.steer(begin).await.map_err(Aborted::Before)?;
+        db.begin().await.map_err(Aborted::Before)?;
         lock_in_order(&mut db, with_partners(jobs)).await.map_err(Aborted::Before)?;
         for job in jobs {
             in_savepoint(&mut db, job.as_mut()).await.map_err(Aborted::Before)?;

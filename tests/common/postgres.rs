@@ -12,7 +12,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,18 +51,20 @@ impl Cluster {
 
     /// A new one, reached through a Unix socket in its own folder.
     pub fn start() -> Self {
-        Self::new(None)
+        Self::new(None, None)
     }
 
     /// A new one that listens on a free port of 127.0.0.1 too.
     pub fn start_on_tcp() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("its number").port();
-        drop(free);
-        Self::new(Some(port))
+        Self::new(Some(free_port()), None)
     }
 
-    fn new(tcp_port: Option<u16>) -> Self {
+    /// The same, but over TCP it takes TLS alone, with this certificate and its key, in PEM.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        Self::new(Some(free_port()), Some((certificate, key)))
+    }
+
+    fn new(tcp_port: Option<u16>, tls: Option<(&str, &str)>) -> Self {
         let programs = programs();
         let account = account();
         let folder = new_folder(account);
@@ -92,8 +94,43 @@ impl Cluster {
                 &data,
             ],
         );
+        if let Some((certificate, key)) = tls {
+            cluster.file("data/server.crt", certificate);
+            cluster.file("data/server.key", key);
+            cluster.file("data/postgresql.auto.conf", "ssl = on\n");
+            let hba = "local all all trust\nhostssl all all all trust\n";
+            cluster.file("data/pg_hba.conf", hba);
+        }
         cluster.resume();
         cluster
+    }
+
+    /// Writes a file into its folder, which only its user may read.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).expect("a file in the cluster's folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .expect("one's own file");
+        if let Some(Account { user, group }) = self.account {
+            std::os::unix::fs::chown(&path, Some(user), Some(group)).expect("root may do it");
+        }
+        path
+    }
+
+    /// Its folder, where its socket is too.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The port of its socket, and of 127.0.0.1 if it listens there.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes `command` run as the user that the server runs as, in its folder.
+    pub fn as_its_user<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        lower(command, self.account);
+        command.current_dir(&self.folder)
     }
 
     /// Starts the server again after [`Cluster::stop`].
@@ -159,6 +196,12 @@ impl Drop for Cluster {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("its number").port()
 }
 
 /// Starts a shell that waits for the end of its input, then stops the server and deletes the

@@ -5,6 +5,7 @@ use std::time::Duration;
 use throng::proto::{ErrorCode, QuestState};
 use throng::tick;
 
+use crate::pgbouncer::{Pooler, Unknown};
 use crate::play;
 use crate::player::{Player, refusal};
 use crate::postgres::Cluster;
@@ -13,12 +14,25 @@ use crate::server::{Server, Topology, within};
 
 scenarios![
     play_on_postgres,
+    play_through_a_pooler,
     play_goes_on_while_the_database_is_away,
     a_second_signal_does_not_wait
 ];
 
 async fn play_on_postgres(topology: Topology) {
     let address = tokio::task::spawn_blocking(|| Cluster::shared().database()).await.unwrap();
+    let server = Server::start_with(topology, &[("store.url", &address)]);
+    play::hunt_across_restarts(server).await;
+}
+
+async fn play_through_a_pooler(topology: Topology) {
+    let started = tokio::task::spawn_blocking(|| {
+        let cluster = Cluster::shared();
+        let pooler = Pooler::start(cluster, 8, Unknown::Refused);
+        let address = pooler.address(&cluster.database());
+        (pooler, address)
+    });
+    let (_pooler, address) = started.await.unwrap();
     let server = Server::start_with(topology, &[("store.url", &address)]);
     play::hunt_across_restarts(server).await;
 }

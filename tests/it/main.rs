@@ -24,6 +24,8 @@ mod malformed;
 mod operators;
 mod packets;
 mod page;
+#[path = "../common/pgbouncer.rs"]
+mod pgbouncer;
 mod play;
 mod player;
 #[path = "../common/postgres.rs"]

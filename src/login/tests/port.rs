@@ -25,7 +25,8 @@ fn open(role: &mut Role) -> SocketAddr {
     let local = "127.0.0.1:0".parse().unwrap();
     let most = limits::CLIENT_FRAME_MAX_BEFORE_LOGIN;
     let config = ListenConfig::new(&NetConfig::default(), local, Framing::Length, most, "login");
-    let (address, _) = listen(config, shards.clone(), Gate::new(100, 100), role.stop.clone()).unwrap();
+    let (address, _) =
+        listen(config, shards.clone(), Gate::new(100, 100), role.stop.clone()).unwrap();
     let (_, empty) = mpsc::channel(1);
     let mut answers = std::mem::replace(&mut role.answers, empty);
     tokio::spawn(async move {

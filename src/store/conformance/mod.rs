@@ -11,7 +11,10 @@ mod gifts;
 mod guilds;
 mod handover;
 mod leases;
+mod network;
 mod operations;
+#[path = "../../../tests/common/pgbouncer.rs"]
+mod pgbouncer;
 mod players;
 #[path = "../../../tests/common/postgres.rs"]
 mod postgres;
