@@ -13,6 +13,7 @@ mod cluster;
 mod databases;
 mod demo;
 mod floods;
+mod front;
 mod guilds;
 #[path = "../common/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
