@@ -150,7 +150,7 @@ impl fmt::Debug for Store {
 /// How the writer gets its connections.
 #[derive(Clone)]
 enum Opener {
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
     Postgres(Arc<Access>),
 }
 
@@ -288,7 +288,7 @@ impl Store {
             }
             connection.close().await.map_err(unavailable)?;
             let readers = Readers::Sqlite(sqlite::readers(&options, timeout));
-            (Opener::Sqlite(options), readers, 1)
+            (Opener::Sqlite(Box::new(options)), readers, 1)
         } else if postgres::is_address(&config.url) {
             let access = Arc::new(Access::open(config, migrates).await?);
             let lanes = (config.connections / 2).clamp(1, 4);

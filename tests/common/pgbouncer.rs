@@ -67,6 +67,7 @@ impl Pooler {
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the process tells nobody when it listens")]
     fn await_start(&mut self) {
         let until = Instant::now() + STARTS_WITHIN;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {

@@ -48,6 +48,7 @@ fn second_version(client: Ipv4Addr) -> Vec<u8> {
 }
 
 /// What is asked at a port, and whether an answer says that one is served there.
+#[allow(clippy::type_complexity, reason = "a table that is read once")]
 fn question(port: &str) -> (Vec<u8>, fn(&[u8]) -> bool) {
     match port {
         "text" => (b"PING\n".to_vec(), |answer| answer.starts_with(b"PONG")),
