@@ -11,6 +11,7 @@ mod ports;
 mod reload;
 mod roles;
 pub(crate) mod roster;
+mod stopping;
 mod supervisor;
 mod wiring;
 
@@ -25,7 +26,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::banner;
 use crate::config::{Config, store_address};
@@ -40,7 +41,6 @@ use crate::net::tls::Tls;
 use crate::role::{Role, Roles};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::tick::now;
 use crate::token::{TicketSigner, TicketVerifier};
 use crate::{admin, descriptors, limits, master, status, zone};
 use clients::{Clients, GatewaySide};
@@ -49,18 +49,8 @@ use ports::bind;
 use supervisor::Supervisor;
 use wiring::{Inboxes, Wiring, wire};
 
-/// How long a part of the process may take to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(30);
-
 /// How long a whole world may take before it says that it runs.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long none of a draining process's zones may be taken before the rest are stopped: as long as
-/// the largest take.
-const ZONE_GOES_WITHIN: Duration = Duration::from_secs(6);
-
-/// How long all of them together may take: whoever has asked for the end does not wait for ever.
-const ALL_GO_WITHIN: Duration = Duration::from_secs(20);
 
 /// When each part of the process is told to stop, in this order.
 #[derive(Default)]
@@ -223,31 +213,7 @@ impl Process {
         info!("stopping");
         readiness.drain();
         drains.send_replace(true);
-        self.stops.listeners.cancel();
-        self.stops.gateway.cancel();
-        if let Some(gateway) = gateway {
-            ended("gateway", gateway).await;
-        }
-        if let Some(host) = host {
-            self.give_zones_away(&wiring, zones_here).await;
-            self.stops.zones.cancel();
-            ended("zone host", host).await;
-        }
-        self.stops.others.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
-            error!("some roles do not end; going on without them");
-        }
-        self.stops.links.cancel();
-        self.link_tasks.close();
-        if tokio::time::timeout(STOP_WITHIN, self.link_tasks.wait()).await.is_err() {
-            error!("some links do not end; going on without them");
-        }
-        self.stops.shards.cancel();
-        for shards in shards {
-            shards.await;
-        }
-        self.store.close().await;
+        self.end(gateway, host, shards, (&wiring, zones_here)).await;
         if let Some(part) = self.supervisor.failed() {
             anyhow::bail!("a part of the process has failed: the {part}");
         }
@@ -386,31 +352,6 @@ impl Process {
         tokio::spawn(self.supervisor.keep(part, Some(role), first));
     }
 
-    /// Hands the zones of this process over to other hosts, as long as some are taken.
-    async fn give_zones_away(
-        &self,
-        wiring: &Wiring,
-        mut here: watch::Receiver<zone::host::Hosted>,
-    ) {
-        self.stops.drain.cancel();
-        let mut left = here.borrow_and_update().len();
-        let until = now() + ALL_GO_WITHIN;
-        while left > 0 && wiring.hosts.snapshot().keys().any(|host| *host != self.server) {
-            let fewer = here.wait_for(|hosted| hosted.len() < left);
-            let within = ZONE_GOES_WITHIN.min(until.saturating_duration_since(now()));
-            match tokio::time::timeout(within, fewer).await {
-                Ok(Ok(hosted)) => left = hosted.len(),
-                Ok(Err(_)) => return,
-                Err(_) => {
-                    return warn!(
-                        left,
-                        "no other server has taken the zones in time; they stop here"
-                    );
-                }
-            }
-        }
-    }
-
     fn tls(&self) -> anyhow::Result<Option<Tls>> {
         let net = &self.config.net;
         let (Some(certificate), Some(key)) = (&net.tls.certificate, &net.tls.key) else {
@@ -438,14 +379,8 @@ struct Running {
     host: Option<JoinHandle<()>>,
     gateway: Option<JoinHandle<()>>,
     /// Each ends with some I/O shards.
-    shards: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    shards: Vec<Ending>,
 }
 
-/// Waits for a part to end, but not for ever.
-async fn ended(what: &str, task: JoinHandle<()>) {
-    match tokio::time::timeout(STOP_WITHIN, task).await {
-        Ok(Ok(())) => {}
-        Ok(Err(problem)) => error!(%problem, "the {what} has ended badly"),
-        Err(_) => error!("the {what} does not end; going on without it"),
-    }
-}
+/// Resolves when a part has ended that was told to.
+type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
