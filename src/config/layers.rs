@@ -114,6 +114,19 @@ pub(super) fn toml_values(text: &str) -> Result<Dict, String> {
     Ok(profiles.remove(&Profile::Default).unwrap_or_default())
 }
 
+/// What bare text looks like. A list or table is read as a file would read it, whichever of its quotes
+/// a shell leaves over.
+pub(super) fn typed(text: &str) -> Value {
+    if text.starts_with(['[', '{'])
+        && let Ok(values) = toml_values(&format!("value = {text}"))
+        && let Ok([(_, value)]) = <[_; 1]>::try_from(values.into_iter().collect::<Vec<_>>())
+    {
+        return value;
+    }
+    let Ok(value) = text.parse::<Value>();
+    value
+}
+
 /// A value that came as bare text, with the text.
 #[derive(Debug)]
 pub(super) struct Typed {

@@ -132,7 +132,7 @@ impl Loader {
     /// Values that came as bare text: as what the text looks like, or else as the text itself.
     fn add_typed(&mut self, values: Vec<Typed>) {
         for Typed { origin, path, text } in values {
-            let Ok(value) = text.parse::<Value>();
+            let value = layers::typed(&text);
             if path == key::WORLD || path.starts_with("world.") {
                 self.world.push(Layer::single(origin, &path, value));
                 continue;

@@ -285,3 +285,21 @@ fn one_rule_can_be_changed_without_giving_the_world_again() {
     assert_eq!(config.world.rules.attack_damage, standard.world.rules.attack_damage);
     assert_eq!(config.world.zones, standard.world.zones);
 }
+
+#[test]
+fn a_list_on_the_command_line_may_have_either_quotes() {
+    for text in ["['10.0.0.0/8', '::1']", r#"["10.0.0.0/8", "::1"]"#] {
+        let sources = Sources {
+            environment: vec![("THRONG_NET__TRUSTED_PROXIES".to_owned(), text.to_owned())],
+            flags: vec![set("net.allowed_origins", "['https://a.example']")],
+            ..Sources::default()
+        };
+        let config = load(&sources, &Roles::all()).unwrap();
+        assert_eq!(config.net.trusted_proxies, ["10.0.0.0/8", "::1"], "{text}");
+        assert_eq!(config.net.allowed_origins, ["https://a.example"]);
+    }
+    // What only looks like one is the text that it is, and sets nothing else.
+    let sources =
+        Sources { flags: vec![set("net.trusted_proxies", "[]\nother = 1")], ..Sources::default() };
+    load(&sources, &Roles::all()).unwrap_err();
+}

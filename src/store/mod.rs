@@ -264,7 +264,7 @@ impl Store {
         data_dir: &Path,
     ) -> Result<Option<Self>, StoreError> {
         let there = match sqlite::path(&config.url, data_dir) {
-            Some(path) => path.is_file(),
+            Some(path) => path.is_file() && sqlite::has_tables(&path).await?,
             None => postgres::has_tables(config).await?,
         };
         if there { Self::open_made(config, data_dir, false).await.map(Some) } else { Ok(None) }

@@ -6,17 +6,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection as _};
 
 use super::StoreError;
+use super::failure::Failure;
 
 /// The file's name in the data folder.
 const FILE: &str = "throng.db";
 /// Connections that read.
 const READERS: u32 = 4;
+const HAS_TABLES: &str = "SELECT EXISTS \
+    (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
 /// How long a connection waits for another process's lock (a `throng account` command).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,16 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Whether the file there holds tables of this program: a server that ended between making the file
+/// and its tables has left none.
+pub(super) async fn has_tables(path: &Path) -> Result<bool, StoreError> {
+    let failed = |error: sqlx::Error| Failure::from(error).into_store_error();
+    let mut connection = options(path).connect().await.map_err(failed)?;
+    let made = sqlx::query_scalar(HAS_TABLES).fetch_one(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    Ok(made)
+}
+
 /// Connections that cannot write.
 pub(super) fn readers(options: &SqliteConnectOptions, timeout: Duration) -> SqlitePool {
     SqlitePoolOptions::new()
@@ -76,6 +89,7 @@ pub(super) fn readers(options: &SqliteConnectOptions, timeout: Duration) -> Sqli
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Store, StoreConfig};
 
     #[test]
     fn the_address_names_a_file() {
@@ -87,5 +101,15 @@ mod tests {
         for wrong in ["sqlite:", "sqlite::memory:", "mysql://x", "postgres://x", ""] {
             assert_eq!(at(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_without_tables_is_no_database_for_who_only_looks() {
+        let (folder, config) = (tempfile::tempdir().unwrap(), StoreConfig::default());
+        create(&folder.path().join(FILE)).await.unwrap();
+        assert!(Store::open_existing(&config, folder.path()).await.unwrap().is_none());
+        Store::open(&config, folder.path()).await.unwrap().close().await;
+        let opened = Store::open_existing(&config, folder.path()).await.unwrap();
+        opened.expect("its tables are there now").close().await;
     }
 }
