@@ -43,6 +43,12 @@ pub(super) trait Write: Send + 'static {
         false
     }
 
+    /// Whether its commit shows that the database still takes what is to be kept. What is repeated
+    /// anyway and hardly takes room (the renewal of a lease) may still fit where a save does not.
+    fn proves_saving(&self) -> bool {
+        !self.only_looks()
+    }
+
     /// Does it. Whatever it has changed is undone if it fails.
     fn apply(
         &self,
@@ -118,6 +124,8 @@ pub(super) trait Job: Send {
     fn partners(&self) -> Vec<PlayerId>;
     /// See [`Write::only_looks`].
     fn only_looks(&self) -> bool;
+    /// See [`Write::proves_saving`].
+    fn proves_saving(&self) -> bool;
     /// When it was queued.
     fn since(&self) -> Instant;
     /// When its caller gives up.
@@ -153,6 +161,10 @@ impl<W: Write> Job for Waiting<W> {
 
     fn only_looks(&self) -> bool {
         self.write.only_looks()
+    }
+
+    fn proves_saving(&self) -> bool {
+        self.write.proves_saving()
     }
 
     fn since(&self) -> Instant {

@@ -196,6 +196,10 @@ impl Write for RenewLeases {
     /// Those that were lost.
     type Answer = Vec<String>;
 
+    fn proves_saving(&self) -> bool {
+        false
+    }
+
     async fn apply(&self, db: &mut Connection<'_>) -> Result<Vec<String>, Failure> {
         let mut lost = Vec::new();
         for (name, epoch) in &self.leases {

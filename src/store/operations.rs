@@ -64,6 +64,10 @@ struct LookUp {
 impl Write for LookUp {
     type Answer = Result<Receipt, CommitRefusal>;
 
+    fn proves_saving(&self) -> bool {
+        false
+    }
+
     fn player(&self) -> Option<PlayerId> {
         Some(self.asker)
     }

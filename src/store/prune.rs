@@ -55,6 +55,10 @@ impl Write for Prune {
     /// Whether there may be more to delete.
     type Answer = bool;
 
+    fn proves_saving(&self) -> bool {
+        false
+    }
+
     async fn apply(&self, db: &mut Connection<'_>) -> Result<bool, Failure> {
         let mut more = false;
         for (sql, age) in [

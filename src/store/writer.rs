@@ -72,7 +72,7 @@ impl Writer {
     /// Queues a write; it has its place when this returns.
     pub(super) fn enqueue<W: Write>(&self, write: W) -> Pending<W::Answer> {
         let lane = write.player().map_or(0, |player| self.lane_of(player));
-        if !write.only_looks() {
+        if write.proves_saving() {
             self.progress[lane].asked(tick::now());
         }
         let (job, pending) = job(write, &self.depth, self.timeout);
@@ -231,7 +231,7 @@ impl Lane {
             }
         };
         self.report(jobs.len(), outcome.as_ref().err());
-        if outcome.is_ok() && jobs.iter().any(|job| !job.only_looks()) {
+        if outcome.is_ok() && jobs.iter().any(|job| job.proves_saving()) {
             self.progress.committed();
         }
         for job in jobs.drain(..) {
@@ -364,5 +364,20 @@ mod tests {
         });
         assert!(matches!(read.await, Err::<(), _>(StoreError::Unavailable(_))));
         store.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_renewed_does_not_hide_that_nothing_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreConfig::default(), folder.path()).await.unwrap();
+        let (owner, lasts) = (crate::ids::ServerId(1), Duration::from_secs(5));
+        let epoch = store.lease("zone-1", owner, lasts).await.unwrap();
+        assert_eq!(store.stuck_for(), None);
+        store.write("broken", Broken).await.unwrap_err();
+        let renewed = store.renew_leases(owner, vec![("zone-1".to_owned(), epoch)], lasts).await;
+        assert_eq!(renewed, Ok(Vec::new()));
+        assert!(store.stuck_for().is_some(), "what was asked for is not kept");
+        store.lease("zone-2", owner, lasts).await.unwrap();
+        assert_eq!(store.stuck_for(), None);
     }
 }
